@@ -1,0 +1,1 @@
+//! Reads one JSON value: which type it has and what it is worth.
