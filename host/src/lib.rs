@@ -9,5 +9,7 @@
 
 pub mod destination;
 pub mod error;
+pub mod guest;
 pub mod model;
 pub mod schema;
+pub mod sync;
