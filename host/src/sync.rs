@@ -6,8 +6,14 @@
 //!
 //! The three overlap; each channel is bounded, so the slowest sets the pace and memory stays bounded.
 
+mod buffer;
+mod column;
+mod declared;
 mod event;
+mod fold;
+mod record;
 mod report;
+mod tables;
 
 pub use event::{Event, LogLevel, Observer, Progress, TableProgress};
 pub use report::{Outcome, Report, Sample, TableReport};
