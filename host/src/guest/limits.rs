@@ -1,0 +1,77 @@
+//! The bounds of one guest: what each is, its unit, its default. Every one is on by default.
+
+use std::time::Duration;
+
+/// Limits of one sync's sandbox. The table in docs/guides/limits.md is made from these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory summed over all memories and tables of the instance.
+    pub memory_bytes_max: u64,
+    /// Time the guest computes in one sync.
+    pub cpu_max: Duration,
+    /// Time the guest computes without calling the host.
+    pub cpu_without_call_max: Duration,
+    /// Time from start to end.
+    pub wall_max: Duration,
+    /// Bytes handed over in one call.
+    pub call_bytes_max: u64,
+    /// Handles to responses and the like at one time.
+    pub handles_max: u32,
+    /// Requests in one sync.
+    pub requests_max: u64,
+    /// Requests under way at one time; more wait.
+    pub requests_in_flight_max: u32,
+    /// One response, decompressed.
+    pub response_bytes_max: u64,
+    /// All responses of a sync, decompressed.
+    pub responses_bytes_max: u64,
+    /// One request's body.
+    pub request_body_bytes_max: u64,
+    /// Rows in one batch.
+    pub batch_rows_max: u64,
+    /// Bytes in one row.
+    pub row_bytes_max: u64,
+    /// Columns in one table.
+    pub columns_max: u64,
+    /// Tables of one connection.
+    pub tables_max: u64,
+    /// Depth of nesting in a record.
+    pub json_depth_max: u64,
+    /// Bytes of a state.
+    pub state_bytes_max: u64,
+    /// Lines of log a second; the rest are counted and dropped.
+    pub log_lines_per_second_max: u64,
+    /// Bytes of a line of log; the rest is cut.
+    pub log_line_bytes_max: u64,
+    /// Bytes of the component's file.
+    pub component_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const KIB: u64 = 1024;
+        const MIB: u64 = 1024 * KIB;
+        Self {
+            memory_bytes_max: 256 * MIB,
+            cpu_max: Duration::from_secs(600),
+            cpu_without_call_max: Duration::from_secs(10),
+            wall_max: Duration::from_secs(6 * 3600),
+            call_bytes_max: 24 * MIB,
+            handles_max: 4_096,
+            requests_max: 1_000_000,
+            requests_in_flight_max: 8,
+            response_bytes_max: 256 * MIB,
+            responses_bytes_max: 100 * 1024 * MIB,
+            request_body_bytes_max: 16 * MIB,
+            batch_rows_max: 100_000,
+            row_bytes_max: 16 * MIB,
+            columns_max: 5_000,
+            tables_max: 10_000,
+            json_depth_max: 128,
+            state_bytes_max: 10 * MIB,
+            log_lines_per_second_max: 100,
+            log_line_bytes_max: 8 * KIB,
+            component_bytes_max: 64 * MIB,
+        }
+    }
+}

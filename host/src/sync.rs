@@ -1,0 +1,74 @@
+//! One sync: drives a connector's stream of operations into a destination.
+//!
+//! ```text
+//! guest task -> channel -> decoder thread (decode, infer, fold) -> channel -> writer thread (destination)
+//! ```
+//!
+//! The three overlap; each channel is bounded, so the slowest sets the pace and memory stays bounded.
+
+mod buffer;
+mod column;
+mod declared;
+mod event;
+mod fold;
+mod record;
+mod report;
+mod tables;
+
+pub use event::{Event, LogLevel, Observer, Progress, TableProgress};
+pub use report::{Outcome, Report, Sample, TableReport};
+
+use std::sync::Arc;
+
+use crate::destination::DestinationUrl;
+use crate::guest::{Component, EgressAllow, Limits};
+use crate::model::{Configuration, Selection};
+
+/// What to sync, from where, to where, within which bounds.
+#[derive(Clone)]
+pub struct Request {
+    /// The connector.
+    pub component: Arc<Component>,
+    /// Its configuration, defaults applied (`Configuration::prepare`).
+    pub configuration: Configuration,
+    /// The connection's name; the schema of its tables.
+    pub connection: String,
+    /// Where rows go.
+    pub destination: DestinationUrl,
+    /// Which tables.
+    pub selection: Selection,
+    /// Start without a state, whatever the destination holds.
+    pub full_refresh: bool,
+    /// Start from this state instead of the destination's.
+    pub state: Option<String>,
+    /// Stop after this many rows; they are committed with the last checkpoint, so the next sync fetches them again.
+    pub limit_rows: Option<u64>,
+    /// Keep the first records of every table for the report (`--dry-run`).
+    pub sample_records: usize,
+    /// Bounds of the sandbox.
+    pub limits: Limits,
+    /// Addresses the operator allows beyond the public internet.
+    pub allow: EgressAllow,
+}
+
+/// Why a sync should end early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+/// Runs one sync to its end. `stop` ends it early: what is complete is committed.
+///
+/// # Errors
+/// Never fails itself: whatever happens is in the report's outcome.
+pub async fn run(
+    _request: Request,
+    _observer: Arc<dyn Observer>,
+    _progress: Arc<Progress>,
+    _stop: tokio::sync::watch::Receiver<Option<Stop>>,
+) -> Report {
+    todo!()
+}
