@@ -17,16 +17,10 @@ impl Connector for Cds {
         Ok(vec![Table::new("cds_records", ["record_id"])])
     }
 
-    fn update(
-        configuration: &Configuration,
-        mut state: State,
-        operations: &mut Operations,
-    ) -> Result<()> {
-        let http = Client::new(configuration.required("base_url")?)
-            .header("api_key", configuration.required("api_key")?);
-        let request = http
-            .get("cds_data")
-            .query("page_size", configuration.parse::<u32>("page_size")?);
+    fn update(configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {
+        let http =
+            Client::new(configuration.required("base_url")?).header("api_key", configuration.required("api_key")?);
+        let request = http.get("cds_data").query("page_size", configuration.parse::<u32>("page_size")?);
         let cursor = Cursor::new("cursor", "next_cursor").start(state.get("next_cursor"));
 
         for page in request.pages("cds_records", cursor) {

@@ -27,10 +27,7 @@ pub struct Configuration(BTreeMap<String, String>);
 impl Configuration {
     /// The value, or `None` where it is missing or empty.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .get(key)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The value, or `default` where it is missing or empty.
@@ -40,27 +37,20 @@ impl Configuration {
 
     /// The value, or a configuration error that names the key.
     pub fn required(&self, key: &str) -> Result<&str> {
-        self.get(key)
-            .ok_or_else(|| Error::configuration(key, "is required and missing"))
+        self.get(key).ok_or_else(|| Error::configuration(key, "is required and missing"))
     }
 
     /// The value as a number, `bool` or whatever else parses, or a configuration error that names the key.
     pub fn parse<T: FromStr<Err: fmt::Display>>(&self, key: &str) -> Result<T> {
         let value = self.required(key)?;
         // The value stays out of the message: it may be a secret.
-        let complain = |error| {
-            Error::configuration(key, format_args!("must be a {}: {error}", type_name::<T>()))
-        };
+        let complain = |error| Error::configuration(key, format_args!("must be a {}: {error}", type_name::<T>()));
         value.trim().parse().map_err(complain)
     }
 
     /// As [`parse`](Self::parse), `default` where the value is missing or empty.
     pub fn parse_or<T: FromStr<Err: fmt::Display>>(&self, key: &str, default: T) -> Result<T> {
-        if self.get(key).is_some() {
-            self.parse(key)
-        } else {
-            Ok(default)
-        }
+        if self.get(key).is_some() { self.parse(key) } else { Ok(default) }
     }
 
     /// Fills in the defaults of `fields`, then refuses what is required and still missing.
@@ -80,12 +70,7 @@ impl Configuration {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Configuration {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        Self(
-            entries
-                .into_iter()
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-        )
+        Self(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }
 
@@ -110,32 +95,20 @@ mod tests {
 
     #[test]
     fn a_value_that_does_not_parse_names_its_key_and_hides_its_value() {
-        let error = Configuration::from([("page_size", "s3cret")])
-            .parse::<u32>("page_size")
-            .unwrap_err();
-        assert_eq!(
-            error,
-            Error::configuration("page_size", "must be a u32: invalid digit found in string")
-        );
+        let error = Configuration::from([("page_size", "s3cret")]).parse::<u32>("page_size").unwrap_err();
+        assert_eq!(error, Error::configuration("page_size", "must be a u32: invalid digit found in string"));
     }
 
     #[test]
     fn an_empty_value_is_missing_and_takes_the_default() {
         let fields = [Field::optional("page_size", "Records a page.").default("100")];
-        let configuration = Configuration::from([("page_size", "")])
-            .complete(&fields)
-            .unwrap();
+        let configuration = Configuration::from([("page_size", "")]).complete(&fields).unwrap();
         assert_eq!(configuration.parse::<u32>("page_size").unwrap(), 100);
     }
 
     #[test]
     fn a_missing_required_field_is_named_with_its_help() {
-        let error = Configuration::default()
-            .complete(&[Field::required("api_key", "The key.")])
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "configuration field `api_key`: is required and missing; it is: The key."
-        );
+        let error = Configuration::default().complete(&[Field::required("api_key", "The key.")]).unwrap_err();
+        assert_eq!(error.to_string(), "configuration field `api_key`: is required and missing; it is: The key.");
     }
 }

@@ -33,11 +33,7 @@ pub trait Connector {
     ///
     /// What was written after the last checkpoint is committed with it on `Ok` and discarded on an error or a panic;
     /// the last checkpoint stands in either case.
-    fn update(
-        configuration: &Configuration,
-        state: State,
-        operations: &mut Operations,
-    ) -> Result<()>;
+    fn update(configuration: &Configuration, state: State, operations: &mut Operations) -> Result<()>;
 
     /// Whether the source can be reached and accepts this configuration.
     ///

@@ -26,14 +26,7 @@ pub struct Field {
 
 impl Field {
     const fn new(name: &'static str, help: &'static str, required: bool) -> Self {
-        Self {
-            name,
-            help,
-            required,
-            secrecy: types::Secrecy::Plain,
-            default: None,
-            hosts: &[],
-        }
+        Self { name, help, required, secrecy: types::Secrecy::Plain, default: None, hosts: &[] }
     }
 
     /// A field without which no sync starts. `help` is one sentence for the person who fills it in.
@@ -110,16 +103,13 @@ impl RateLimit {
 
     /// At most `requests` requests in any minute.
     pub const fn per_minute(requests: u32) -> Self {
-        Self::new(requests, Duration::from_secs(60))
+        Self::new(requests, Duration::from_mins(1))
     }
 }
 
 impl From<&RateLimit> for types::RateLimit {
     fn from(limit: &RateLimit) -> Self {
         let window_ms = u64::try_from(limit.window.as_millis()).unwrap_or(u64::MAX);
-        Self {
-            requests: limit.requests,
-            window_ms,
-        }
+        Self { requests: limit.requests, window_ms }
     }
 }

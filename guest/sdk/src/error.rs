@@ -46,10 +46,7 @@ pub enum Error {
 impl Error {
     /// The configuration's `field` is wrong.
     pub fn configuration(field: &str, message: impl fmt::Display) -> Self {
-        Self::Configuration {
-            field: Some(field.to_owned()),
-            message: message.to_string(),
-        }
+        Self::Configuration { field: Some(field.to_owned()), message: message.to_string() }
     }
 
     /// The source refused the credentials.
@@ -100,10 +97,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configuration {
-                field: Some(field),
-                message,
-            } => write!(f, "configuration field `{field}`: {message}"),
+            Self::Configuration { field: Some(field), message } => {
+                write!(f, "configuration field `{field}`: {message}")
+            }
             other => f.write_str(other.message()),
         }
     }
@@ -141,13 +137,9 @@ impl From<Error> for types::Error {
                 Self::Configuration(types::ConfigurationError { field, message })
             }
             Error::Authentication(message) => Self::Authentication(message),
-            Error::RateLimited {
+            Error::RateLimited { message, retry_after } => Self::RateLimited(types::RateLimitedError {
                 message,
-                retry_after,
-            } => Self::RateLimited(types::RateLimitedError {
-                message,
-                retry_after_ms: retry_after
-                    .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+                retry_after_ms: retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             }),
             Error::Transient(message) => Self::Transient(message),
             Error::Source(message) => Self::Source(message),

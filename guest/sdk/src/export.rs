@@ -55,7 +55,7 @@ macro_rules! export {
             }
 
             #[cfg(target_arch = "wasm32")]
-            $crate::bindings::export_world!(Component with_types_in $crate::bindings);
+    $crate::bindings::export_world!(Component with_types_in $crate::bindings);
         };
     };
 }
@@ -132,11 +132,7 @@ pub fn update<C: Connector>(
 pub(crate) fn probe<C: Connector + ?Sized>(configuration: &Configuration) -> Result<()> {
     let mut operations = Operations::probe();
     let result = C::update(configuration, State::default(), &mut operations);
-    if operations.probe_ended() {
-        Ok(())
-    } else {
-        result
-    }
+    if operations.probe_ended() { Ok(()) } else { result }
 }
 
 /// The exports as the component's glue calls them.
@@ -152,9 +148,7 @@ pub mod component {
     }
 
     /// See [`super::schema`].
-    pub fn schema<C: Connector>(
-        configuration: types::Configuration,
-    ) -> Result<Vec<types::Table>, types::Error> {
+    pub fn schema<C: Connector>(configuration: types::Configuration) -> Result<Vec<types::Table>, types::Error> {
         report_panics();
         let tables = super::schema::<C>(configuration.into_iter().collect())?;
         Ok(tables.into_iter().map(Into::into).collect())

@@ -28,6 +28,7 @@ pub(crate) use failure::method_name;
 pub use request::Request;
 pub(crate) use response::not_json;
 pub use response::{Pending, Response};
+pub use url::encode;
 
 use crate::imports;
 

@@ -24,12 +24,7 @@ impl Path {
         let Some(pointer) = text.strip_prefix('/') else {
             return Self::field(text);
         };
-        Self(
-            pointer
-                .split('/')
-                .map(|step| step.replace("~1", "/").replace("~0", "~"))
-                .collect(),
-        )
+        Self(pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect())
     }
 }
 
@@ -58,13 +53,7 @@ pub(crate) fn search<'de>(
     let start = text.as_ptr().addr();
     let [array, value] = [array, value].map(|path| path.map(|path| path.0.as_slice()));
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    Search {
-        start,
-        array,
-        value,
-        found: &mut found,
-    }
-    .deserialize(&mut deserializer)?;
+    Search { start, array, value, found: &mut found }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(found)
 }
@@ -90,17 +79,11 @@ impl<'path, 'de> Search<'path, '_, 'de> {
     /// The search from the child called `step` on; `None` where neither goal lies below it.
     fn child(&mut self, step: &str) -> Option<Search<'path, '_, 'de>> {
         let below = |path: Option<&'path [String]>| {
-            path.and_then(|path| path.split_first())
-                .and_then(|(head, rest)| (head == step).then_some(rest))
+            path.and_then(|path| path.split_first()).and_then(|(head, rest)| (head == step).then_some(rest))
         };
         let (array, value) = (below(self.array), below(self.value));
         let found = &mut *self.found;
-        (array.is_some() || value.is_some()).then_some(Search {
-            start: self.start,
-            array,
-            value,
-            found,
-        })
+        (array.is_some() || value.is_some()).then_some(Search { start: self.start, array, value, found })
     }
 
     fn is_array(&self) -> bool {
@@ -209,50 +192,24 @@ mod tests {
 
     fn check(text: &str, array: &str, value: &str, expect: (Option<&[&str]>, Option<&str>)) {
         let found = search(text, Some(&Path::new(array)), Some(&Path::new(value))).unwrap();
-        let elements: Option<Vec<&str>> = found
-            .elements
-            .map(|all| all.into_iter().map(|range| &text[range]).collect());
-        assert_eq!(
-            (elements.as_deref(), found.value.map(RawValue::get)),
-            expect,
-            "{text} {array} {value}"
-        );
+        let elements: Option<Vec<&str>> = found.elements.map(|all| all.into_iter().map(|range| &text[range]).collect());
+        assert_eq!((elements.as_deref(), found.value.map(RawValue::get)), expect, "{text} {array} {value}");
     }
 
     #[test]
     fn elements_and_the_value_keep_their_bytes() {
         let text = r#" {"next": 12345678901234567890123, "data": [ {"a": 1.10} , {"b":"\u0041"}, 3 ], "x": [{}]} "#;
         let records: &[&str] = &[r#"{"a": 1.10}"#, r#"{"b":"\u0041"}"#, "3"];
-        check(
-            text,
-            "data",
-            "next",
-            (Some(records), Some("12345678901234567890123")),
-        );
+        check(text, "data", "next", (Some(records), Some("12345678901234567890123")));
         check(text, "/data", "nothing", (Some(records), None));
-        check(
-            text,
-            "nothing",
-            "next",
-            (None, Some("12345678901234567890123")),
-        );
-        check(
-            text,
-            "next",
-            "data",
-            (None, Some(r#"[ {"a": 1.10} , {"b":"\u0041"}, 3 ]"#)),
-        );
+        check(text, "nothing", "next", (None, Some("12345678901234567890123")));
+        check(text, "next", "data", (None, Some(r#"[ {"a": 1.10} , {"b":"\u0041"}, 3 ]"#)));
     }
 
     #[test]
     fn pointers_walk_objects_and_arrays() {
         let text = r#"{"a":{"b~/c":[null,[1,2]]},"m":{"n":"x"},"a/b":[9]}"#;
-        check(
-            text,
-            "/a/b~0~1c/1",
-            "/m/n",
-            (Some(&["1", "2"]), Some("\"x\"")),
-        );
+        check(text, "/a/b~0~1c/1", "/m/n", (Some(&["1", "2"]), Some("\"x\"")));
         check(text, "a/b", "/a/b~0~1c/0", (Some(&["9"]), Some("null")));
         check("[1,2]", "", "next", (Some(&["1", "2"]), None));
     }
@@ -267,10 +224,7 @@ mod tests {
     #[test]
     fn a_cut_or_doubled_text_is_an_error() {
         for text in ["", "{", r#"{"data":[1,"#, "{} {}", "<html>"] {
-            assert!(
-                search(text, Some(&Path::new("data")), None).is_err(),
-                "{text}"
-            );
+            assert!(search(text, Some(&Path::new("data")), None).is_err(), "{text}");
         }
     }
 }

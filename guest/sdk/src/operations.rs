@@ -42,19 +42,12 @@ struct Probe {
 
 impl Operations {
     pub(crate) fn new(selection: types::Selection) -> Self {
-        Self {
-            buffer: Buffer::default(),
-            selection,
-            probe: None,
-        }
+        Self { buffer: Buffer::default(), selection, probe: None }
     }
 
     /// Operations that write nothing and end the connector's work at the first row or checkpoint.
     pub(crate) fn probe() -> Self {
-        Self {
-            probe: Some(Probe { ended: false }),
-            ..Self::new(types::Selection::All)
-        }
+        Self { probe: Some(Probe { ended: false }), ..Self::new(types::Selection::All) }
     }
 
     /// Whether the dry run came as far as a row or a checkpoint.
@@ -72,7 +65,7 @@ impl Operations {
 
     /// Replaces the whole row of that key, or adds it; columns absent from `row` become NULL.
     pub fn upsert(&mut self, table: &str, row: impl Row) -> Result<()> {
-        self.push(table, Kind::Upsert, &row)
+        self.push(table, Kind::Upsert, row)
     }
 
     /// [`upsert`](Self::upsert) for each of `rows`.
@@ -82,12 +75,12 @@ impl Operations {
 
     /// Changes the columns in `row` of the row with its key; without such a row the host ignores and counts it.
     pub fn update(&mut self, table: &str, row: impl Row) -> Result<()> {
-        self.push(table, Kind::Update, &row)
+        self.push(table, Kind::Update, row)
     }
 
     /// Marks the row with that key as deleted; `row` needs the key alone.
     pub fn delete(&mut self, table: &str, row: impl Row) -> Result<()> {
-        self.push(table, Kind::Delete, &row)
+        self.push(table, Kind::Delete, row)
     }
 
     /// Marks every row of `table` that was written before as deleted; a later upsert of a key brings its row back.
@@ -104,9 +97,7 @@ impl Operations {
         self.go_on()?;
         let text = serde_json::to_string(state).map_err(Error::internal)?;
         if !text.starts_with('{') {
-            return Err(Error::internal(
-                "the state of a checkpoint is no JSON object",
-            ));
+            return Err(Error::internal("the state of a checkpoint is no JSON object"));
         }
         self.buffer.hand_over();
         imports::save(&text);
@@ -126,13 +117,9 @@ impl Operations {
         self.buffer.hand_over();
     }
 
-    fn push(&mut self, table: &str, kind: Kind, row: &impl Row) -> Result<()> {
+    fn push(&mut self, table: &str, kind: Kind, row: impl Row) -> Result<()> {
         self.go_on()?;
-        if self.selects(table) {
-            self.buffer.push(table, kind, row)
-        } else {
-            Ok(())
-        }
+        if self.selects(table) { self.buffer.push(table, kind, row) } else { Ok(()) }
     }
 
     /// Ends a dry run by an error, which the connector's `?` carries out.

@@ -23,7 +23,7 @@ use crate::json::{self, Path};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record<'a>(Cow<'a, str>);
 
-impl<'a> Record<'a> {
+impl Record<'_> {
     /// The record's JSON text.
     pub fn json(&self) -> &str {
         &self.0
@@ -32,28 +32,22 @@ impl<'a> Record<'a> {
     /// A top-level field as text: a string's content, any other value as JSON. `None` where it is absent or null.
     /// Each call walks the record once; for several fields [`parse`](Self::parse) is cheaper.
     pub fn get(&self, field: &str) -> Option<String> {
-        let found = json::search(&self.0, None, Some(&Path::field(field))).ok()?;
-        found.value.and_then(json::text)
+        self.value(field).and_then(json::text)
+    }
+
+    /// A top-level field as the JSON it is; `None` where it is absent.
+    pub fn value(&self, field: &str) -> Option<&RawValue> {
+        json::search(&self.0, None, Some(&Path::field(field))).ok()?.value
     }
 
     /// As [`get`](Self::get); a source error that names the field where it is absent or null.
     pub fn required(&self, field: &str) -> Result<String> {
-        self.get(field).ok_or_else(|| {
-            Error::source(format_args!(
-                "a record has no `{field}`: {}",
-                start_of(&self.0)
-            ))
-        })
+        self.get(field).ok_or_else(|| Error::source(format_args!("a record has no `{field}`: {}", start_of(&self.0))))
     }
 
     /// The record in a type of one's own; a source error where it has another shape.
     pub fn parse<'b, T: Deserialize<'b>>(&'b self) -> Result<T> {
-        let complain = |error| {
-            Error::source(format_args!(
-                "a record is unreadable ({error}): {}",
-                start_of(&self.0)
-            ))
-        };
+        let complain = |error| Error::source(format_args!("a record is unreadable ({error}): {}", start_of(&self.0)));
         serde_json::from_str(&self.0).map_err(complain)
     }
 
@@ -68,18 +62,8 @@ impl<'a> Record<'a> {
         if found.value.is_some() {
             return Ok(self);
         }
-        let no_object = || {
-            Error::source(format_args!(
-                "a record is no JSON object: {}",
-                start_of(&self.0)
-            ))
-        };
-        let open = self
-            .0
-            .trim_end()
-            .strip_suffix('}')
-            .ok_or_else(no_object)?
-            .trim_end();
+        let no_object = || Error::source(format_args!("a record is no JSON object: {}", start_of(&self.0)));
+        let open = self.0.trim_end().strip_suffix('}').ok_or_else(no_object)?.trim_end();
         let comma = if open.ends_with('{') { "" } else { "," };
         let name = serde_json::to_string(field).map_err(Error::internal)?;
         let value = serde_json::to_string(&value).map_err(Error::internal)?;
@@ -112,36 +96,34 @@ impl fmt::Debug for Record<'_> {
 }
 
 /// What an operation takes: a [`Record`] or anything that serialises to a JSON object, by value or by reference.
-pub trait Row {
+pub trait Row: Sized {
     /// Appends the row's JSON; may leave a part of it behind on error.
     #[doc(hidden)]
-    fn write_to(&self, out: &mut Vec<u8>) -> serde_json::Result<()>;
+    fn write_to(self, out: &mut Vec<u8>) -> serde_json::Result<()>;
 }
 
-impl<T: Serialize + ?Sized> Row for T {
-    fn write_to(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        serde_json::to_writer(out, self)
+impl<T: Serialize> Row for T {
+    fn write_to(self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(out, &self)
     }
 }
 
 impl Row for Record<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    fn write_to(self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        (&self).write_to(out)
+    }
+}
+
+impl Row for &Record<'_> {
+    fn write_to(self, out: &mut Vec<u8>) -> serde_json::Result<()> {
         out.extend_from_slice(self.0.as_bytes());
         Ok(())
     }
 }
 
-impl Row for &Record<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        (*self).write_to(out)
-    }
-}
-
 /// The first 200 characters, for a message.
 pub(crate) fn start_of(text: &str) -> &str {
-    text.char_indices()
-        .nth(200)
-        .map_or(text, |(end, _)| &text[..end])
+    text.char_indices().nth(200).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]
@@ -166,21 +148,12 @@ mod tests {
     #[test]
     fn a_missing_field_is_named_with_the_record() {
         let error = Record::from(r#"{"a":1}"#).required("id").unwrap_err();
-        assert_eq!(
-            error,
-            Error::Source(r#"a record has no `id`: {"a":1}"#.into())
-        );
+        assert_eq!(error, Error::Source(r#"a record has no `id`: {"a":1}"#.into()));
     }
 
     #[test]
     fn a_field_may_look_like_a_pointer() {
-        assert_eq!(
-            Record::from(r#"{"/a":1,"":2}"#).get("/a").as_deref(),
-            Some("1")
-        );
-        assert_eq!(
-            Record::from(r#"{"/a":1,"":2}"#).get("").as_deref(),
-            Some("2")
-        );
+        assert_eq!(Record::from(r#"{"/a":1,"":2}"#).get("/a").as_deref(), Some("1"));
+        assert_eq!(Record::from(r#"{"/a":1,"":2}"#).get("").as_deref(), Some("2"));
     }
 }

@@ -35,8 +35,7 @@ impl State {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
             return Ok(Self::default());
         };
-        let not_an_object =
-            |error| Error::internal(format_args!("the state is no JSON object: {error}"));
+        let not_an_object = |error| Error::internal(format_args!("the state is no JSON object: {error}"));
         serde_json::from_str(text).map(Self).map_err(not_an_object)
     }
 
@@ -56,8 +55,7 @@ impl State {
         let Some(value) = self.0.get(key) else {
             return Ok(None);
         };
-        let complain =
-            |error| Error::internal(format_args!("the state's `{key}` is unreadable: {error}"));
+        let complain = |error| Error::internal(format_args!("the state's `{key}` is unreadable: {error}"));
         serde_json::from_str(value.get()).map_err(complain)
     }
 
@@ -68,11 +66,7 @@ impl State {
 
     /// Sets a value. An error only where it has no JSON form.
     pub fn set(&mut self, key: &str, value: impl Serialize) -> Result<()> {
-        let complain = |error| {
-            Error::internal(format_args!(
-                "the state's `{key}` has no JSON form: {error}"
-            ))
-        };
+        let complain = |error| Error::internal(format_args!("the state's `{key}` has no JSON form: {error}"));
         let value = to_raw_value(&value).map_err(complain)?;
         self.0.insert(key.to_owned(), value);
         Ok(())
@@ -125,22 +119,13 @@ mod tests {
         assert!(State::from_json(None).unwrap().is_empty());
         assert!(State::from_json(Some(" ")).unwrap().is_empty());
         let error = State::from_json(Some("[1]")).unwrap_err();
-        assert!(
-            error.message().starts_with("the state is no JSON object"),
-            "{error}"
-        );
+        assert!(error.message().starts_with("the state is no JSON object"), "{error}");
     }
 
     #[test]
     fn a_value_of_another_shape_is_an_error_that_names_its_key() {
         let state = State::from_json(Some(r#"{"offset":"x","gone":null}"#)).unwrap();
-        assert!(
-            state
-                .parse::<u64>("offset")
-                .unwrap_err()
-                .message()
-                .contains("`offset`")
-        );
+        assert!(state.parse::<u64>("offset").unwrap_err().message().contains("`offset`"));
         assert_eq!(state.parse::<u64>("gone").unwrap(), None);
         assert_eq!(state.get("gone"), None);
     }

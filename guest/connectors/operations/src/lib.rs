@@ -1,4 +1,4 @@
-//! Every kind of operation on a table of its own making, the same ones each time; there is no source to set up.
+//! Every kind of operation on one table, the same ones at every sync; there is no source to set up.
 
 use elt_sdk::prelude::*;
 
@@ -11,29 +11,25 @@ impl Connector for Planets {
         Ok(vec![Table::new("planets", ["id"])])
     }
 
-    fn update(
-        configuration: &Configuration,
-        mut state: State,
-        operations: &mut Operations,
-    ) -> Result<()> {
+    fn update(configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {
         let rows: u64 = configuration.parse("rows")?;
-        let run = state.parse_or("run", 0)? + 1;
+        let syncs = state.parse_or("syncs", 0)? + 1;
 
         operations.truncate("planets")?;
         for id in 1..=rows {
-            operations.upsert(
-                "planets",
-                json!({"id": id, "name": format!("Planet {id}"), "run": run}),
-            )?;
+            operations.upsert("planets", json!({"id": id, "name": format!("Planet {id}")}))?;
         }
         operations.checkpoint(&state)?;
 
         operations.update("planets", json!({"id": 1, "name": "Mercury"}))?;
         operations.delete("planets", json!({"id": rows}))?;
-        info!("run {run}: {rows} planets, the first renamed, the last deleted");
-        state.set("run", run)?;
+        state.set("syncs", syncs)?;
+        info!("sync {syncs}: {rows} planets, the first renamed, the last deleted");
         operations.checkpoint(&state)
     }
 }
 
 elt_sdk::export!(Planets);
+
+#[cfg(test)]
+mod tests;

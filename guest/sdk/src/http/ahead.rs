@@ -20,11 +20,7 @@ use std::iter::Fuse;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn ahead<I: IntoIterator>(count: usize, items: I) -> Ahead<I::IntoIter> {
-    Ahead {
-        queue: VecDeque::new(),
-        items: items.into_iter().fuse(),
-        count,
-    }
+    Ahead { queue: VecDeque::new(), items: items.into_iter().fuse(), count }
 }
 
 /// The iterator of [`ahead`].

@@ -18,10 +18,7 @@ impl Client {
     /// A client for the source at `base_url`, with or without a slash at its end; a query there is dropped.
     pub fn new(base_url: &str) -> Self {
         let base = url::up_to_query(base_url).trim_end_matches('/').to_owned();
-        Self {
-            base,
-            common: Request::new(Method::Get, String::new()),
-        }
+        Self { base, common: Request::new(Method::Get, String::new()) }
     }
 
     /// A header for every request.

@@ -34,10 +34,7 @@ impl Request {
             buffer: true,
             timeout_ms: None,
         };
-        Self {
-            inner,
-            failure: None,
-        }
+        Self { inner, failure: None }
     }
 
     /// The same headers and credentials for another method and URL.
@@ -70,18 +67,13 @@ impl Request {
 
     /// Adds a header.
     pub fn header(mut self, name: &str, value: impl fmt::Display) -> Self {
-        self.inner
-            .headers
-            .push((name.to_owned(), value.to_string()));
+        self.inner.headers.push((name.to_owned(), value.to_string()));
         self
     }
 
     /// User and password. The host puts a secret password in.
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        self.inner.authentication = Some(Authentication::Basic((
-            user.to_owned(),
-            password.to_owned(),
-        )));
+        self.inner.authentication = Some(Authentication::Basic((user.to_owned(), password.to_owned())));
         self
     }
 
@@ -95,24 +87,14 @@ impl Request {
     pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(body) {
             Ok(text) => self.inner.body = Some(Body::Json(text)),
-            Err(error) => {
-                self.failure = Some(Error::internal(format_args!(
-                    "the body has no JSON form: {error}"
-                )))
-            }
+            Err(error) => self.failure = Some(Error::internal(format_args!("the body has no JSON form: {error}"))),
         }
         self
     }
 
     /// A body of form fields, encoded by the host.
-    pub fn form<K: fmt::Display, V: fmt::Display>(
-        mut self,
-        fields: impl IntoIterator<Item = (K, V)>,
-    ) -> Self {
-        let fields = fields
-            .into_iter()
-            .map(|(name, value)| (name.to_string(), value.to_string()))
-            .collect();
+    pub fn form<K: fmt::Display, V: fmt::Display>(mut self, fields: impl IntoIterator<Item = (K, V)>) -> Self {
+        let fields = fields.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         self.inner.body = Some(Body::Form(fields));
         self
     }
@@ -138,11 +120,7 @@ impl Request {
 
     /// The time for one attempt up to the first byte of the answer, in whole milliseconds, at least one.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.inner.timeout_ms = Some(
-            u32::try_from(timeout.as_millis())
-                .unwrap_or(u32::MAX)
-                .max(1),
-        );
+        self.inner.timeout_ms = Some(u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1));
         self
     }
 
@@ -176,11 +154,6 @@ impl Request {
 /// Method and URL without its query; headers and bodies may hold secrets.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {}",
-            failure::method_name(self.inner.method),
-            super::url::without_query(&self.inner.url)
-        )
+        write!(f, "{} {}", failure::method_name(self.inner.method), super::url::without_query(&self.inner.url))
     }
 }

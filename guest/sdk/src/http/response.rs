@@ -40,11 +40,7 @@ pub struct Response {
 
 impl Response {
     pub(super) fn new(method: Method, inner: imports::Response) -> Self {
-        Self {
-            method,
-            status: inner.status(),
-            inner,
-        }
+        Self { method, status: inner.status(), inner }
     }
 
     /// The final status, after the host's retries and redirects.
@@ -69,9 +65,7 @@ impl Response {
 
     /// The first header of that name, in any case.
     pub fn header(&self, name: &str) -> Option<String> {
-        self.headers()
-            .into_iter()
-            .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
+        self.headers().into_iter().find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
     }
 
     /// How long the source asks to wait, by the header `Retry-After`.
@@ -92,9 +86,7 @@ impl Response {
             message.push_str(": ");
             message.push_str(start_of(body.trim()));
         }
-        Err(failure::from_status(self.status, message, || {
-            self.retry_after()
-        }))
+        Err(failure::from_status(self.status, message, || self.retry_after()))
     }
 
     /// The whole body.
@@ -105,8 +97,7 @@ impl Response {
     /// The whole body as UTF-8.
     pub fn text(self) -> Result<String> {
         let name = self.name();
-        String::from_utf8(self.bytes()?)
-            .map_err(|error| Error::source(format_args!("{name}: {error}")))
+        String::from_utf8(self.bytes()?).map_err(|error| Error::source(format_args!("{name}: {error}")))
     }
 
     /// The whole body as JSON, in a type of one's own. An error status is an error as in
@@ -116,14 +107,8 @@ impl Response {
         let answer = self.error_for_status()?;
         let (place, content_type) = (answer.name(), answer.header("content-type"));
         let body = answer.bytes()?;
-        serde_json::from_slice(&body).map_err(|error| {
-            not_json(
-                &place,
-                content_type,
-                &String::from_utf8_lossy(&body),
-                &error,
-            )
-        })
+        serde_json::from_slice(&body)
+            .map_err(|error| not_json(&place, content_type, &String::from_utf8_lossy(&body), &error))
     }
 
     /// The next piece of the body, at most 64 KiB; `None` at its end.
@@ -153,12 +138,7 @@ impl io::Read for Response {
 }
 
 /// The error for a body that is no JSON, or JSON of another shape.
-pub(crate) fn not_json(
-    place: &str,
-    content_type: Option<String>,
-    body: &str,
-    error: &dyn std::fmt::Display,
-) -> Error {
+pub(crate) fn not_json(place: &str, content_type: Option<String>, body: &str, error: &dyn std::fmt::Display) -> Error {
     let content_type = content_type.unwrap_or_else(|| "of no content type".to_owned());
     let start = start_of(body.trim_start());
     Error::source(format_args!(

@@ -55,6 +55,7 @@ impl Response {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the contract's signature")]
 pub(crate) fn send(request: &http::Request) -> Result<Pending, http::Error> {
     let asked = Asked::new(request);
     let url = asked.url().to_owned();
@@ -80,18 +81,12 @@ pub(crate) fn log(level: Level, message: &str) {
 pub(crate) fn write(batches: &[Batch]) {
     double::with(|double| {
         double.writes += 1;
-        double
-            .operations
-            .extend(batches.iter().flat_map(Operation::of));
+        double.operations.extend(batches.iter().flat_map(Operation::of));
     });
 }
 
 pub(crate) fn save(state: &str) {
-    double::with(|double| {
-        double
-            .operations
-            .push(Operation::Checkpoint(state.to_owned()))
-    });
+    double::with(|double| double.operations.push(Operation::Checkpoint(state.to_owned())));
 }
 
 pub(crate) fn flush() {

@@ -24,17 +24,14 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// Adds a row as one line, and hands everything over where that fills the buffer.
-    pub(super) fn push(&mut self, table: &str, kind: Kind, row: &impl Row) -> Result<()> {
+    pub(super) fn push(&mut self, table: &str, kind: Kind, row: impl Row) -> Result<()> {
         let rows = &mut self.batch(table, kind).rows;
         let start = rows.len();
         if let Err(error) = append_line(rows, row) {
             rows.truncate(start);
             return Err(error.context(format_args!("table `{table}`")));
         }
-        self.bytes += self
-            .batches
-            .last()
-            .map_or(0, |batch| batch.rows.len() - start);
+        self.bytes += self.batches.last().map_or(0, |batch| batch.rows.len() - start);
         self.rows += 1;
         if self.bytes >= BYTES_MAX || self.rows >= ROWS_MAX || self.batches.len() >= BATCHES_MAX {
             self.hand_over();
@@ -43,11 +40,7 @@ impl Buffer {
     }
 
     pub(super) fn truncate(&mut self, table: &str) {
-        self.batches.push(Batch {
-            table: table.to_owned(),
-            kind: Kind::Truncate,
-            rows: Vec::new(),
-        });
+        self.batches.push(Batch { table: table.to_owned(), kind: Kind::Truncate, rows: Vec::new() });
     }
 
     /// Hands over what there is; without anything no call is made.
@@ -56,11 +49,7 @@ impl Buffer {
             return;
         }
         imports::write(&self.batches);
-        let largest = self
-            .batches
-            .drain(..)
-            .map(|batch| batch.rows)
-            .max_by_key(Vec::capacity);
+        let largest = self.batches.drain(..).map(|batch| batch.rows).max_by_key(Vec::capacity);
         self.spare = largest.unwrap_or_default();
         self.spare.clear();
         (self.bytes, self.rows) = (0, 0);
@@ -68,17 +57,10 @@ impl Buffer {
 
     /// The batch to append to: the last one, or a new one where table or kind change.
     fn batch(&mut self, table: &str, kind: Kind) -> &mut Batch {
-        let fits = self
-            .batches
-            .last()
-            .is_some_and(|last| last.kind == kind && last.table == table);
+        let fits = self.batches.last().is_some_and(|last| last.kind == kind && last.table == table);
         if !fits {
             let rows = std::mem::take(&mut self.spare);
-            self.batches.push(Batch {
-                table: table.to_owned(),
-                kind,
-                rows,
-            });
+            self.batches.push(Batch { table: table.to_owned(), kind, rows });
         }
         let last = self.batches.len() - 1;
         &mut self.batches[last]
@@ -87,20 +69,16 @@ impl Buffer {
 
 /// Appends a row and a line feed. Raw line breaks stand between tokens only, never in a JSON string, so that a space
 /// says the same.
-fn append_line(rows: &mut Vec<u8>, row: &impl Row) -> Result<()> {
+fn append_line(rows: &mut Vec<u8>, row: impl Row) -> Result<()> {
     let start = rows.len();
-    row.write_to(rows)
-        .map_err(|error| Error::internal(format_args!("a row has no JSON form: {error}")))?;
+    row.write_to(rows).map_err(|error| Error::internal(format_args!("a row has no JSON form: {error}")))?;
     let line = &mut rows[start..];
     for byte in line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
         *byte = b' ';
     }
     if line.trim_ascii_start().first() != Some(&b'{') {
         let line = String::from_utf8_lossy(line);
-        return Err(Error::internal(format_args!(
-            "a row is no JSON object: {}",
-            start_of(&line)
-        )));
+        return Err(Error::internal(format_args!("a row is no JSON object: {}", start_of(&line))));
     }
     rows.push(b'\n');
     Ok(())

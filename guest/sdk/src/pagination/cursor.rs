@@ -16,11 +16,7 @@ impl Cursor {
     /// The cursor is sent as `parameter` of the query and found in the answer at `field`, a field's name or a JSON
     /// pointer (`/meta/next`).
     pub fn new(parameter: &str, field: &str) -> Self {
-        Self {
-            parameter: parameter.to_owned(),
-            field: field.to_owned(),
-            start: None,
-        }
+        Self { parameter: parameter.to_owned(), field: field.to_owned(), start: None }
     }
 
     /// Begins at this cursor, [`Page::cursor`] of an earlier sync; `None` begins at the beginning.
@@ -41,10 +37,7 @@ impl Pagination for Cursor {
     }
 
     fn next(&mut self, page: &Page) -> Result<Option<String>> {
-        Ok(page
-            .mark()
-            .filter(|mark| !matches!(*mark, "" | "false"))
-            .map(str::to_owned))
+        Ok(page.mark().filter(|mark| !matches!(*mark, "" | "false")).map(str::to_owned))
     }
 
     fn apply(&self, request: Request, cursor: &str) -> Request {

@@ -31,11 +31,7 @@ impl Pagination for LinkHeader {
     }
 
     fn next(&mut self, page: &Page) -> Result<Option<String>> {
-        Ok(page
-            .links()
-            .iter()
-            .find_map(|value| next_of(value))
-            .map(|link| url::join(page.url(), link)))
+        Ok(page.links().iter().find_map(|value| next_of(value)).map(|link| url::join(page.url(), link)))
     }
 
     fn apply(&self, request: Request, cursor: &str) -> Request {
@@ -93,20 +89,10 @@ mod tests {
 
     #[test]
     fn the_link_with_relation_next_is_found() {
-        let check =
-            |value: &str, expect: Option<&str>| assert_eq!(next_of(value), expect, "{value}");
-        check(
-            r#"<https://h/?page=2>; rel="next""#,
-            Some("https://h/?page=2"),
-        );
-        check(
-            r#"<https://h/?page=1>; rel="prev", <https://h/?page=3>; rel="next""#,
-            Some("https://h/?page=3"),
-        );
-        check(
-            r#"<https://h/?a=1,2>; rel=last,<x>;title="a, b; rel=\"next\"";REL="prefetch NEXT""#,
-            Some("x"),
-        );
+        let check = |value: &str, expect: Option<&str>| assert_eq!(next_of(value), expect, "{value}");
+        check(r#"<https://h/?page=2>; rel="next""#, Some("https://h/?page=2"));
+        check(r#"<https://h/?page=1>; rel="prev", <https://h/?page=3>; rel="next""#, Some("https://h/?page=3"));
+        check(r#"<https://h/?a=1,2>; rel=last,<x>;title="a, b; rel=\"next\"";REL="prefetch NEXT""#, Some("x"));
         check(r#"<https://h/>; rel="nextish""#, None);
         check(r#"<https://h/>; title="rel=next""#, None);
         check(r#"<https://h/>; rel="first"; rel="next""#, None);

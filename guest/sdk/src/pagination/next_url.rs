@@ -15,10 +15,7 @@ pub struct NextUrl {
 impl NextUrl {
     /// Where the URL stands in the answer, a field's name or a JSON pointer (`/links/next`).
     pub fn new(field: &str) -> Self {
-        Self {
-            field: field.to_owned(),
-            start: None,
-        }
+        Self { field: field.to_owned(), start: None }
     }
 
     /// Begins at this URL, [`Page::cursor`] of an earlier sync; `None` begins at the beginning.
@@ -39,10 +36,7 @@ impl Pagination for NextUrl {
     }
 
     fn next(&mut self, page: &Page) -> Result<Option<String>> {
-        Ok(page
-            .mark()
-            .filter(|mark| !mark.is_empty())
-            .map(|mark| url::join(page.url(), mark)))
+        Ok(page.mark().filter(|mark| !mark.is_empty()).map(|mark| url::join(page.url(), mark)))
     }
 
     fn apply(&self, request: Request, cursor: &str) -> Request {

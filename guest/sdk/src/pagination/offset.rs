@@ -1,14 +1,15 @@
 //! Pagination by offset: so many records, from the so-manieth on.
 
 use super::{Page, Pagination};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::Request;
+use crate::record::start_of;
 
 /// Asks for `limit` records from an offset on, which grows by the records that came. Ends at an empty page, or where
 /// the total is reached. A page shorter than the limit does not end it: many sources cap the limit without a word.
 #[derive(Debug, Clone)]
 pub struct Offset {
-    offset: String,
+    parameter: String,
     limit: (String, u64),
     total: Option<String>,
     at: u64,
@@ -17,12 +18,7 @@ pub struct Offset {
 impl Offset {
     /// The names of the two parameters, and how many records to ask for.
     pub fn new(offset: &str, limit: &str, records: u64) -> Self {
-        Self {
-            offset: offset.to_owned(),
-            limit: (limit.to_owned(), records),
-            total: None,
-            at: 0,
-        }
+        Self { parameter: offset.to_owned(), limit: (limit.to_owned(), records), total: None, at: 0 }
     }
 
     /// Where the answer says how many records there are in all, a field's name or a JSON pointer; saves the request
@@ -59,12 +55,11 @@ impl Pagination for Offset {
 
     fn apply(&self, request: Request, cursor: &str) -> Request {
         let (limit, records) = &self.limit;
-        request.query(limit, records).query(&self.offset, cursor)
+        request.query(limit, records).query(&self.parameter, cursor)
     }
 }
 
 /// A count that the source gave.
 pub(super) fn count(page: &Page, text: &str) -> Result<u64> {
-    text.parse()
-        .map_err(|_| Error::source(format_args!("{}: `{text}` is no count", page.url())))
+    text.parse().map_err(|_| page.error(format_args!("`{}` is no count", start_of(text))))
 }

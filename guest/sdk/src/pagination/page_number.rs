@@ -17,12 +17,7 @@ pub struct PageNumber {
 impl PageNumber {
     /// The name of the parameter that takes the number; the first page is 1.
     pub fn new(parameter: &str) -> Self {
-        Self {
-            parameter: parameter.to_owned(),
-            pages: None,
-            first: 1,
-            at: 1,
-        }
+        Self { parameter: parameter.to_owned(), pages: None, first: 1, at: 1 }
     }
 
     /// The number of the first page, for sources that count from 0.

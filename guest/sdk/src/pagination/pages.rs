@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Page, Pagination};
-use crate::error::{Error, Result};
-use crate::http::{Pending, Request};
+use crate::error::Result;
+use crate::http::{Pending, Request, url};
 use crate::json::Path;
+use crate::record::start_of;
 
 /// The pages of a request, in order; ends at the last page or the first error.
 ///
@@ -57,12 +58,9 @@ impl<P: Pagination> Pages<P> {
         page.cursor = self.pagination.next(&page)?;
         if let Some(cursor) = page.cursor.as_deref() {
             if self.cursors.contains(&hash(cursor)) {
-                let start = crate::record::start_of(cursor);
-                let message = format!(
-                    "{}: the pages go round in circles, `{start}` leads back",
-                    page.url()
-                );
-                return Err(Error::source(message));
+                let cursor = if url::is_absolute(cursor) { url::without_query(cursor) } else { cursor.to_owned() };
+                let problem = format_args!("the pages go round in circles, `{}` leads back", start_of(&cursor));
+                return Err(page.error(problem));
             }
             self.ask(Some(cursor));
         }
@@ -72,10 +70,7 @@ impl<P: Pagination> Pages<P> {
     fn refuse_repetition(&mut self, page: &Page) -> Result<()> {
         let this = (!page.is_empty()).then(|| hash(page.fingerprint()));
         if this.is_some() && this == self.previous {
-            return Err(Error::source(format_args!(
-                "{}: two pages in a row are the same",
-                page.url()
-            )));
+            return Err(page.error(format_args!("two pages in a row are the same")));
         }
         self.previous = this;
         Ok(())

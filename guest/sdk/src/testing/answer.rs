@@ -16,53 +16,31 @@ pub struct Answer {
 impl Answer {
     /// Status 200 and this JSON text.
     pub fn json(text: impl Into<String>) -> Self {
-        Self::status(200)
-            .header("content-type", "application/json")
-            .body(text.into())
+        Self::status(200).header("content-type", "application/json").body(text.into())
     }
 
     /// A status, without headers and body.
     pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-            failure: None,
-        }
+        Self { status, headers: Vec::new(), body: Vec::new(), failure: None }
     }
 
     /// No answer: the connection failed.
     pub fn disconnect() -> Self {
         let message = "the connection failed".to_owned();
-        let failure = Some(Error {
-            kind: ErrorKind::Connect,
-            message,
-            retry_after_ms: None,
-        });
-        Self {
-            failure,
-            ..Self::status(0)
-        }
+        let failure = Some(Error { kind: ErrorKind::Connect, message, retry_after_ms: None });
+        Self { failure, ..Self::status(0) }
     }
 
     /// No answer: the host lets no request through to there.
     pub fn denied(message: impl fmt::Display) -> Self {
-        let failure = Some(Error {
-            kind: ErrorKind::Denied,
-            message: message.to_string(),
-            retry_after_ms: None,
-        });
-        Self {
-            failure,
-            ..Self::status(0)
-        }
+        let failure = Some(Error { kind: ErrorKind::Denied, message: message.to_string(), retry_after_ms: None });
+        Self { failure, ..Self::status(0) }
     }
 
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers
-            .push((name.to_ascii_lowercase(), value.to_owned()));
+        self.headers.push((name.to_ascii_lowercase(), value.to_owned()));
         self
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::bindings::elt::connector::http::{Authentication, Body, Request};
-use crate::http::method_name;
+use crate::http::{encode, method_name};
 
 /// A request as the connector sent it.
 #[derive(Clone)]
@@ -17,12 +17,9 @@ impl Asked {
         let mut url = request.url.clone();
         for (name, value) in &request.query {
             url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str(&format!("{}={}", encode(name), encode(value)));
+            url.extend([&encode(name), "=", &encode(value)]);
         }
-        Self {
-            request: request.clone(),
-            url,
-        }
+        Self { request: request.clone(), url }
     }
 
     /// The method, in capitals.
@@ -45,12 +42,8 @@ impl Asked {
     /// A parameter of the query, decoded; the first of that name.
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.url.split_once('?')?;
-        let pairs = query
-            .split('&')
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs
-            .map(|(key, value)| (decode(key), decode(value)))
-            .find_map(|(key, value)| (key == name).then_some(value))
+        let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.map(|(key, value)| (decode(key), decode(value))).find_map(|(key, value)| (key == name).then_some(value))
     }
 
     /// A header, its name in any case; the last of that name. Credentials are the header `authorization`, not encoded:
@@ -72,13 +65,9 @@ impl Asked {
     pub fn body(&self) -> String {
         match &self.request.body {
             None => String::new(),
-            Some(Body::Json(bytes) | Body::Bytes(bytes)) => {
-                String::from_utf8_lossy(bytes).into_owned()
-            }
+            Some(Body::Json(bytes) | Body::Bytes(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
             Some(Body::Form(fields)) => {
-                let fields = fields
-                    .iter()
-                    .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+                let fields = fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
                 fields.collect::<Vec<_>>().join("&")
             }
         }
@@ -102,26 +91,11 @@ impl fmt::Display for Asked {
     }
 }
 
-fn encode(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(byte.into())
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
-}
-
 fn decode(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let hex = tail
-            .get(..2)
-            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let hex = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         let (byte, after) = match (first, hex) {
             (b'%', Some(byte)) => (byte, &tail[2..]),
             (b'+', _) => (b' ', tail),

@@ -39,10 +39,7 @@ pub(crate) fn answer(asked: Asked) -> Result<Answer, Error> {
     let handler = with(|double| double.handler.take());
     let (answer, handler) = match handler {
         Some(mut handler) => (handler(&asked), Some(handler)),
-        None => (
-            Answer::denied(format_args!("{asked}: the test answers no requests")),
-            None,
-        ),
+        None => (Answer::denied(format_args!("{asked}: the test answers no requests")), None),
     };
     with(|double| {
         double.handler = handler;
@@ -70,10 +67,7 @@ impl Operation {
     /// The operations of a batch.
     pub(crate) fn of(batch: &Batch) -> Vec<Self> {
         let rows = String::from_utf8_lossy(&batch.rows);
-        let rows = rows
-            .lines()
-            .filter(|line| !line.is_empty())
-            .map(str::to_owned);
+        let rows = rows.lines().filter(|line| !line.is_empty()).map(str::to_owned);
         let table = || batch.table.clone();
         match batch.kind {
             Kind::Upsert => rows.map(|row| Self::Upsert(table(), row)).collect(),

@@ -30,14 +30,7 @@ impl<C: Connector> Test<C> {
     /// No configuration, no state, every table, no source.
     pub fn new() -> Self {
         let connector = PhantomData;
-        Self {
-            configuration: Vec::new(),
-            state: None,
-            selection: Selection::All,
-            now: None,
-            handler: None,
-            connector,
-        }
+        Self { configuration: Vec::new(), state: None, selection: Selection::All, now: None, handler: None, connector }
     }
 
     /// Sets a configuration field.
@@ -82,60 +75,27 @@ impl<C: Connector> Test<C> {
 
     /// Runs `check`.
     pub fn check(self) -> Result<()> {
-        let configuration = self
-            .configuration
-            .clone()
-            .into_iter()
-            .collect::<Configuration>();
+        let configuration = self.configuration.clone().into_iter().collect::<Configuration>();
         self.run(|_, _| export::check::<C>(configuration)).0
     }
 
     /// Runs `schema`.
     pub fn schema(self) -> Result<Vec<Table>> {
-        let configuration = self
-            .configuration
-            .clone()
-            .into_iter()
-            .collect::<Configuration>();
+        let configuration = self.configuration.clone().into_iter().collect::<Configuration>();
         self.run(|_, _| export::schema::<C>(configuration)).0
     }
 
     /// Runs `update`.
     pub fn update(self) -> Sync {
-        let configuration = self
-            .configuration
-            .clone()
-            .into_iter()
-            .collect::<Configuration>();
-        let (result, double) = self.run(|state, selection| {
-            export::update::<C>(configuration, state.as_deref(), selection)
-        });
-        let Double {
-            operations,
-            asked,
-            logs,
-            writes,
-            flushes,
-            ..
-        } = double;
-        Sync {
-            result,
-            operations,
-            asked,
-            logs,
-            writes,
-            flushes,
-        }
+        let configuration = self.configuration.clone().into_iter().collect::<Configuration>();
+        let (result, double) =
+            self.run(|state, selection| export::update::<C>(configuration, state.as_deref(), selection));
+        let Double { operations, asked, logs, writes, flushes, .. } = double;
+        Sync { result, asked, logs, writes, flushes, operations }
     }
 
     fn run<T>(self, work: impl FnOnce(Option<String>, Selection) -> T) -> (T, Double) {
-        double::with(|double| {
-            *double = Double {
-                handler: self.handler,
-                now: self.now,
-                ..Double::default()
-            }
-        });
+        double::with(|double| *double = Double { handler: self.handler, now: self.now, ..Double::default() });
         let result = work(self.state, self.selection);
         (result, double::with(std::mem::take))
     }
@@ -176,20 +136,20 @@ impl Sync {
 
     /// The records upserted into a table, in order.
     pub fn upserts(&self, table: &str) -> Vec<&str> {
-        let upsert = |operation| match operation {
-            &Operation::Upsert(ref of, ref record) if of == table => Some(record.as_str()),
+        let upserts = self.operations.iter().filter_map(|operation| match operation {
+            Operation::Upsert(of, record) if of == table => Some(record.as_str()),
             _ => None,
-        };
-        self.operations.iter().filter_map(upsert).collect()
+        });
+        upserts.collect()
     }
 
     /// The states of the checkpoints, in order.
     pub fn checkpoints(&self) -> Vec<&str> {
-        let checkpoint = |operation| match operation {
-            &Operation::Checkpoint(ref state) => Some(state.as_str()),
+        let states = self.operations.iter().filter_map(|operation| match operation {
+            Operation::Checkpoint(state) => Some(state.as_str()),
             _ => None,
-        };
-        self.operations.iter().filter_map(checkpoint).collect()
+        });
+        states.collect()
     }
 
     /// The state of the last checkpoint, which the next sync is given.

@@ -15,16 +15,11 @@ impl Civil {
     pub(super) fn from_days(days: i64) -> Self {
         let days = days + 719_468;
         let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-        let year_of_era =
-            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 {
-            shifted_month + 3
-        } else {
-            shifted_month - 9
-        };
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         Self { year, month, day }
     }
@@ -55,30 +50,19 @@ pub(super) fn parse_rfc3339(text: &str) -> Option<(i64, u32)> {
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
     let day = Civil { year, month, day };
     let seconds = seconds_of_day(time)?;
-    let local = day
-        .exists()
-        .then(|| day.to_days() * SECONDS_A_DAY + seconds)?;
+    let local = day.exists().then(|| day.to_days() * SECONDS_A_DAY + seconds)?;
     Some((local - offset(rest)?, nanoseconds))
 }
 
 /// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(super) fn parse_http_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (_, rest) = text.split_once(", ")?;
     let rest = rest.strip_suffix(" GMT")?;
     let [day, month, year, time] = rest.split(' ').collect::<Vec<_>>().try_into().ok()?;
-    let month = (1..=12)
-        .zip(MONTHS)
-        .find_map(|(number, name)| (name == month).then_some(number))?;
-    let day = Civil {
-        year: number(year, 4)?,
-        month,
-        day: number(day, 2)?,
-    };
-    day.exists()
-        .then_some(day.to_days() * SECONDS_A_DAY + seconds_of_day(time)?)
+    let month = (1..=12).zip(MONTHS).find_map(|(number, name)| (name == month).then_some(number))?;
+    let day = Civil { year: number(year, 4)?, month, day: number(day, 2)? };
+    day.exists().then_some(day.to_days() * SECONDS_A_DAY + seconds_of_day(time)?)
 }
 
 /// `+01:00` or `Z` in seconds.
@@ -101,11 +85,7 @@ fn seconds_of_day(text: &str) -> Option<i64> {
 fn fraction(text: &str) -> Option<(u32, &str)> {
     let (digits, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let nine = &format!("{digits:0<9}")[..9];
-    if digits.is_empty() {
-        None
-    } else {
-        Some((nine.parse().ok()?, rest))
-    }
+    if digits.is_empty() { None } else { Some((nine.parse().ok()?, rest)) }
 }
 
 /// Numbers of exactly so many digits, with a separator between them.
