@@ -15,7 +15,8 @@ mod record;
 mod report;
 mod tables;
 
-pub use event::{Event, LogLevel, Observer, Progress, TableProgress};
+pub use crate::model::LogLevel;
+pub use event::{Event, Observer, Progress, TableProgress};
 pub use report::{Outcome, Report, Sample, TableReport};
 
 use std::sync::Arc;
