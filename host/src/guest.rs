@@ -3,6 +3,8 @@
 //! The only user of wasmtime in this crate: no type of it leaves this module.
 
 #[cfg_attr(not(test), expect(dead_code, reason = "used by the sandbox"))]
+mod client;
+#[cfg_attr(not(test), expect(dead_code, reason = "used by the sandbox"))]
 mod egress;
 mod limits;
 
