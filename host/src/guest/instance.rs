@@ -20,6 +20,8 @@ pub trait Listener: Send + Sync {
     fn log(&self, level: LogLevel, message: &str);
     /// The guest's memory has grown to so many bytes.
     fn memory(&self, bytes: u64);
+    /// A request will be tried again after a wait; `reason` says why.
+    fn retrying(&self, reason: &str, wait: std::time::Duration);
 }
 
 /// What a call of a guest is connected to.
