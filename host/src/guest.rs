@@ -158,6 +158,11 @@ impl Component {
         self.loaded
     }
 
+    /// `name version` of the connector, once it was described.
+    pub fn name(&self) -> String {
+        self.description.get().map_or_else(String::new, |found| format!("{} {}", found.name, found.version))
+    }
+
     /// The component's SHA-256, in hex.
     pub fn digest(&self) -> &str {
         &self.digest

@@ -51,12 +51,19 @@ pub(super) fn of_trap(error: wasmtime::Error, guest: &Guest) -> Error {
     };
     tracing::debug!("the guest trapped: {error:?}");
     if guest.memory.refused {
-        let message = format!("go on: the connector wanted more than {} bytes of memory (limit memory)", guest.limits.memory_bytes_max);
-        return Error::new(Code::LimitMemory, message)
-            .hint("A connector should hold one page at a time; raise the limit with --limit memory=… if it needs more.");
+        let message = format!(
+            "go on: the connector wanted more than {} bytes of memory (limit memory)",
+            guest.limits.memory_bytes_max
+        );
+        return Error::new(Code::LimitMemory, message).hint(
+            "A connector should hold one page at a time; raise the limit with --limit memory=… if it needs more.",
+        );
     }
     let words = error.root_cause().to_string();
-    if words.contains("fuel") || error.downcast_ref::<wasmtime::component::ResourceTableError>().is_some() || words.contains("handle") {
+    if words.contains("fuel")
+        || error.downcast_ref::<wasmtime::component::ResourceTableError>().is_some()
+        || words.contains("handle")
+    {
         let message = format!("take a call of the connector: {words} (limits call-bytes, handles)");
         return Error::new(Code::LimitHandles, message)
             .hint("Write smaller batches and drop responses that are read; or raise the limits with --limit.");
@@ -82,5 +89,6 @@ pub(super) fn check_description(description: Description) -> Result<Description>
         return Ok(description);
     }
     let message = format!("use the connector's description: \"{}\" is no name", cut(&description.name));
-    Err(Error::new(Code::SchemaInvalid, message).hint("A connector's name is lower case: [a-z][a-z0-9_-]*, up to 100 letters."))
+    Err(Error::new(Code::SchemaInvalid, message)
+        .hint("A connector's name is lower case: [a-z][a-z0-9_-]*, up to 100 letters."))
 }

@@ -7,7 +7,7 @@ mod http;
 mod log;
 mod operations;
 
-pub(super) use http::{OpenResponse, PendingResponse};
+pub use http::{OpenResponse, PendingResponse};
 pub(super) use log::Gate;
 
 use super::bindings::elt::connector::types;

@@ -12,7 +12,8 @@ impl checkpoint::Host for Guest {
     async fn save(&mut self, state: String) -> wasmtime::Result<()> {
         let sender = self.wires.operations.clone().ok_or_else(|| not_here("checkpoint.save"))?;
         if state.len() as u64 > self.limits.state_bytes_max {
-            let message = format!("save a state of {} bytes (limit state-bytes: {})", state.len(), self.limits.state_bytes_max);
+            let message =
+                format!("save a state of {} bytes (limit state-bytes: {})", state.len(), self.limits.state_bytes_max);
             let hint = "A state holds cursors, not records; raise the limit with --limit state-bytes=… if it must.";
             return Err(end(Error::new(Code::LimitState, message).hint(hint)));
         }

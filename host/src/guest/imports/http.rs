@@ -20,7 +20,9 @@ impl http::Host for Guest {
     async fn send(&mut self, request: http::Request) -> wasmtime::Result<Answer<Resource<PendingResponse>>> {
         let Some(client) = &self.wires.client else {
             let message = "send a request in `describe`";
-            return Err(end(Error::new(Code::OperationInvalid, message).hint("`describe` runs before there is a configuration.")));
+            return Err(end(
+                Error::new(Code::OperationInvalid, message).hint("`describe` runs before there is a configuration.")
+            ));
         };
         match answer(client.send(request.into()))? {
             Ok(pending) => Ok(Ok(self.resources.push(PendingResponse(Some(pending)))?)),
@@ -67,7 +69,7 @@ impl http::HostResponse for Guest {
     }
 
     async fn headers(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<Vec<(String, String)>> {
-        Ok(self.resources.get(&response)?.0.headers())
+        Ok(self.resources.get(&response)?.0.headers().to_vec())
     }
 
     async fn url(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<String> {
@@ -75,8 +77,7 @@ impl http::HostResponse for Guest {
     }
 
     async fn read(&mut self, response: Resource<OpenResponse>, max_bytes: u32) -> wasmtime::Result<Answer<Vec<u8>>> {
-        let max_bytes = usize::try_from(max_bytes.max(1)).unwrap_or(usize::MAX);
-        answer(self.resources.get_mut(&response)?.0.read(max_bytes).await)
+        answer(self.resources.get_mut(&response)?.0.read(max_bytes.max(1)).await)
     }
 
     async fn read_all(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<Answer<Vec<u8>>> {

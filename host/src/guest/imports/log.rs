@@ -60,7 +60,8 @@ impl Listener for Gate {
     fn log(&self, level: LogLevel, message: &str) {
         let (admitted, dropped) = self.admit();
         if dropped > 0 {
-            self.inner.log(LogLevel::Warning, &format!("{dropped} lines of log were dropped (limit log-lines-per-second)"));
+            self.inner
+                .log(LogLevel::Warning, &format!("{dropped} lines of log were dropped (limit log-lines-per-second)"));
         }
         if !admitted {
             return;
@@ -85,7 +86,8 @@ impl Drop for Gate {
     fn drop(&mut self) {
         let dropped = self.window.get_mut().unwrap_or_else(PoisonError::into_inner).dropped;
         if dropped > 0 {
-            self.inner.log(LogLevel::Warning, &format!("{dropped} lines of log were dropped (limit log-lines-per-second)"));
+            self.inner
+                .log(LogLevel::Warning, &format!("{dropped} lines of log were dropped (limit log-lines-per-second)"));
         }
     }
 }
