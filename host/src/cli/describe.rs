@@ -26,8 +26,8 @@ pub(super) struct Arguments {
 
 /// Describes.
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
-    let component = load::component(&arguments.component, *screen)?;
-    let description = load::block_on(async { component.describe(&Limits::default()).await })??;
+    let component = load::component(&arguments.component, &Limits::default(), *screen)?;
+    let description = load::block_on(async { component.describe(&Limits::default()).await.cloned() })??;
     let page = if arguments.json {
         for_programs(&description, component.digest()) + "\n"
     } else {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -45,6 +45,9 @@ pub(super) struct Arguments {
     /// Stops after about N rows; they are loaded, and the next sync goes on from the last checkpoint
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_rows: Option<u64>,
+    /// What becomes of strings that look like dates and timestamps
+    #[arg(long, value_enum, default_value_t = Timestamps::Infer, value_name = "HOW")]
+    timestamps: Timestamps,
     /// Writes nothing: prints the first records of every table and the types inferred from them
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
@@ -57,6 +60,15 @@ pub(super) struct Arguments {
     /// Appends everything that happens to FILE, fine log lines included
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     log_file: Option<PathBuf>,
+}
+
+/// The choices of `--timestamps`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Timestamps {
+    /// Columns of dates and timestamps, as long as every value has one format
+    Infer,
+    /// They stay text
+    Text,
 }
 
 /// A trial run stops after this many rows unless told otherwise.
@@ -80,7 +92,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
     let destination = if arguments.dry_run { DestinationUrl::Null } else { arguments.destination.in_force()? };
     let state =
         arguments.state.as_deref().map(|path| options::state(path, sandbox.limits.state_bytes_max)).transpose()?;
-    let component = Arc::new(load::component(&arguments.component, screen)?);
+    let component = Arc::new(load::component(&arguments.component, &sandbox.limits, screen)?);
     load::block_on(async {
         let description = component.describe(&sandbox.limits).await?;
         let connection = options::connection(arguments.connection.as_deref(), &description.name)?;
@@ -94,6 +106,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             full_refresh: arguments.full_refresh,
             state,
             limit_rows: arguments.limit_rows.or(arguments.dry_run.then_some(DRY_RUN_ROWS)),
+            timestamps: arguments.timestamps == Timestamps::Infer,
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
             limits: sandbox.limits,
             allow: sandbox.allow,
