@@ -31,7 +31,6 @@ impl Pending {
 }
 
 /// An answer. The body stays in the host until it is read.
-#[must_use = "an answer may be an error"]
 pub struct Response {
     method: Method,
     status: u16,
