@@ -62,11 +62,11 @@ fn digits(number: ColumnType) -> Option<(u8, u8)> {
     }
 }
 
-/// The value as text: the bytes it came as where the type remembers them, otherwise one canonical text, so that a
-/// value's text does not depend on the types its column passed through.
+/// The value as text: the bytes it came as where the type remembers them, otherwise the text that `schema::value` gives
+/// it, so that it does not matter whether a column is widened before its rows are written or after. For floating point
+/// that is the engine's own cast.
 fn text(value: &str, from: ColumnType) -> String {
     match from {
-        ColumnType::Double | ColumnType::Float => float_text(value),
         ColumnType::Decimal { precision, scale } => decimal_text(value, precision, scale),
         ColumnType::NaiveDate => format!("strftime({value}, '%Y-%m-%d')"),
         ColumnType::NaiveDatetime(Some(format)) => timestamp_text(value, format),
@@ -76,13 +76,6 @@ fn text(value: &str, from: ColumnType) -> String {
         ColumnType::Binary => format!("to_base64({value})"),
         _ => cast(value, ColumnType::String),
     }
-}
-
-/// The shortest digits that read back as the same number, as Rust writes them with `{:?}`, without a final `.0`:
-/// `5`, `0.1`, `1e21`, `1e-7`, `-0.0`. DuckDB writes `5.0`, `1e+21`, `1e-07`.
-fn float_text(value: &str) -> String {
-    let plain = format!("replace(replace(CAST({value} AS VARCHAR), 'e+', 'e'), 'e-0', 'e-')");
-    format!("CASE WHEN {plain} LIKE '%.0' AND {plain} <> '-0.0' THEN left({plain}, -2) ELSE {plain} END")
 }
 
 /// The number without zeros at the end of its fraction, and with a digit before the point: `.500` is no JSON.

@@ -10,11 +10,13 @@ use arrow::array::{
     new_empty_array,
 };
 use arrow::datatypes::{DataType, TimeUnit};
+use proptest::prelude::*;
 
 use super::{Column, DuckDb, RowSink, Value, query, stage};
 use crate::destination::{Commit, Committed, Destination, OpenRequest, Opened, Segment, SegmentColumn, SyncRecord};
 use crate::error::{Code, Error, Result};
-use crate::schema::{ColumnSchema, ColumnType, TableSchema};
+use crate::schema::value::{Moment, double_text, moment, moment_text, units_text};
+use crate::schema::{ColumnSchema, ColumnType, Offset, TableSchema, TimeFormat};
 
 const LONG: ColumnType = ColumnType::Long { exact: true };
 const TEXT: ColumnType = ColumnType::String;
@@ -673,4 +675,235 @@ fn the_batch_of_a_segment_may_be_empty() {
     to.stage(vec![], &pairs()).unwrap();
     commit(&mut to, &pairs(), vec![upserts(0, &[])]).unwrap();
     let _: &RecordBatch = &upserts(0, &[]).rows;
+}
+
+/// What values become in STRING: by ALTER of a column that holds them, and by a segment made before the widening.
+fn widened(from: ColumnType, values: ArrayRef) -> (Vec<String>, Vec<String>) {
+    let home = Home::new();
+    let count = i64::try_from(values.len()).unwrap();
+    let keys = longs(&(0..count).collect::<Vec<_>>());
+    let rows = |table| {
+        segment(table, &[(0, LONG, Arc::clone(&keys)), (1, from, Arc::clone(&values))], &vec![false; values.len()])
+    };
+    let narrow = vec![table("altered", &[("id", LONG), ("v", from)]), table("staged", &[("id", LONG), ("v", from)])];
+    let wide = vec![table("altered", &[("id", LONG), ("v", TEXT)]), table("staged", &[("id", LONG), ("v", TEXT)])];
+    let (mut to, _) = home.open("c");
+    commit(&mut to, &narrow, vec![fresh(rows(0))]).unwrap();
+    commit(&mut to, &wide, vec![fresh(rows(1))]).unwrap();
+    drop(to);
+    let read = |name: &str| home.rows(&format!("SELECT v FROM c.{name} ORDER BY id"));
+    (read("altered"), read("staged"))
+}
+
+fn check_widened(from: ColumnType, values: ArrayRef, expected: &[String]) {
+    let (altered, staged) = widened(from, values);
+    assert_eq!((altered.len(), staged.len()), (expected.len(), expected.len()));
+    for (expected, found) in expected.iter().zip(altered.iter().zip(&staged)) {
+        assert_eq!((expected, expected), found, "{from}");
+    }
+}
+
+#[test]
+fn widening_gives_every_timestamp_back_as_it_came() {
+    let offsets = ["", "Z", "+00:00", "-00:00", "+02:00", "-11:30", "+14:00", "+23:59", "-23:59"];
+    let days = ["0001-01-01", "1582-10-10", "1600-02-29", "1969-12-31", "1970-01-01", "2024-02-29", "9999-12-31"];
+    for offset in offsets {
+        for digits in 0..=6 {
+            for separator in ["T", " "] {
+                let clocks = ["00:00:00.000000", "23:59:59.999999", "12:34:56.120001", "00:00:00.000001"];
+                let end = if digits == 0 { 8 } else { 9 + digits };
+                let texts: Vec<String> = days
+                    .iter()
+                    .flat_map(|day| {
+                        clocks.iter().map(move |clock| format!("{day}{separator}{}{offset}", &clock[..end]))
+                    })
+                    .collect();
+                check_moments(&texts);
+            }
+        }
+    }
+}
+
+/// All of one format.
+fn check_moments(texts: &[String]) {
+    let read: Vec<(i64, TimeFormat)> = texts
+        .iter()
+        .map(|text| match moment(text) {
+            Some(Moment::Timestamp(micros, format)) => (micros, format),
+            other => panic!("{text}: {other:?}"),
+        })
+        .collect();
+    let array = TimestampMicrosecondArray::from(read.iter().map(|(micros, _)| *micros).collect::<Vec<_>>());
+    let format = read[0].1;
+    if format.offset.is_some() {
+        check_widened(ColumnType::UtcDatetime(Some(format)), Arc::new(array.with_timezone("UTC")), texts);
+    } else {
+        check_widened(ColumnType::NaiveDatetime(Some(format)), Arc::new(array), texts);
+    }
+}
+
+#[test]
+fn widening_does_not_depend_on_the_zone_of_the_session() {
+    let home = Home::new();
+    let utc =
+        ColumnType::UtcDatetime(Some(TimeFormat { separator: 'T', fraction_digits: 0, offset: Some(Offset::Zulu) }));
+    let (mut to, _) = home.open("c");
+    // Known only to builds with ICU; without it there is but one zone.
+    let _ = to.engine().unwrap().execute_batch("SET TimeZone = 'America/New_York'");
+    let values: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0]).with_timezone("UTC"));
+    let rows = segment(0, &[(0, LONG, longs(&[1])), (1, utc, values)], &[false]);
+    commit(&mut to, &[table("t", &[("id", LONG), ("v", utc)])], vec![rows]).unwrap();
+    commit(&mut to, &pairs(), vec![]).unwrap();
+    drop(to);
+    assert_eq!(home.rows("SELECT v, _synced_at FROM c.t"), ["1970-01-01T00:00:00Z|2023-11-14T22:13:20.000001Z"]);
+}
+
+#[test]
+fn widening_writes_other_values_as_the_schema_does() {
+    let strings = |values: &[&str]| values.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    check_widened(
+        ColumnType::Boolean,
+        Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])),
+        &strings(&["true", "false", "-"]),
+    );
+    check_widened(
+        LONG,
+        longs(&[0, i64::MIN, i64::MAX]),
+        &strings(&["0", "-9223372036854775808", "9223372036854775807"]),
+    );
+    check_widened(ColumnType::Short, Arc::new(Int16Array::from(vec![-1])), &strings(&["-1"]));
+    check_widened(
+        ColumnType::NaiveDate,
+        Arc::new(Date32Array::from(vec![-719_162, -1, 2_932_896])),
+        &strings(&["0001-01-01", "1969-12-31", "9999-12-31"]),
+    );
+    check_widened(
+        ColumnType::Json,
+        texts(&[Some("{\"b\": 1.50, \"a\":[ ]}"), None]),
+        &strings(&["{\"b\": 1.50, \"a\":[ ]}", "-"]),
+    );
+    check_widened(ColumnType::Binary, Arc::new(BinaryArray::from(vec![&b"\xff\x00a"[..]])), &strings(&["/wBh"]));
+    let utc: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_500_000, 0]).with_timezone("UTC"));
+    check_widened(ColumnType::UtcDatetime(None), utc, &strings(&["1970-01-01T00:00:01.5Z", "1970-01-01T00:00:00Z"]));
+    for (precision, scale) in [(38, 38), (38, 0), (38, 37), (25, 15), (1, 1), (4, 2)] {
+        let most = 10i128.pow(u32::from(precision)) - 1;
+        let values: Vec<i128> = [0, 1, -1, most, -most, 5 * 10i128.pow(u32::from(precision) - 1)].into_iter().collect();
+        let expected: Vec<String> = values.iter().map(|units| units_text(*units, scale)).collect();
+        let array = Decimal128Array::from(values).with_precision_and_scale(precision, scale.cast_signed()).unwrap();
+        check_widened(ColumnType::Decimal { precision, scale }, Arc::new(array), &expected);
+    }
+}
+
+#[test]
+fn numbers_widen_to_wider_numbers() {
+    let home = Home::new();
+    let narrow = vec![table(
+        "t",
+        &[("id", LONG), ("a", LONG), ("b", LONG), ("c", ColumnType::Decimal { precision: 4, scale: 2 })],
+    )];
+    let wide_decimal = ColumnType::Decimal { precision: 38, scale: 19 };
+    let wide = vec![table("t", &[("id", LONG), ("a", ColumnType::Double), ("b", wide_decimal), ("c", wide_decimal)])];
+    let rows = segment(
+        0,
+        &[
+            (0, LONG, longs(&[1])),
+            (1, LONG, longs(&[1 << 53])),
+            (2, LONG, longs(&[-7])),
+            (3, ColumnType::Decimal { precision: 4, scale: 2 }, decimal(-9_999, 4, 2)),
+        ],
+        &[false],
+    );
+    let (mut to, _) = home.open("c");
+    commit(&mut to, &narrow, vec![rows]).unwrap();
+    commit(&mut to, &wide, vec![]).unwrap();
+    drop(to);
+    assert_eq!(
+        home.rows("SELECT a::BIGINT, b, c FROM c.t"),
+        ["9007199254740992|-7.0000000000000000000|-99.9900000000000000000"]
+    );
+}
+
+#[test]
+fn a_step_that_loses_is_no_step() {
+    use ColumnType::{Double, Json, String};
+    let decimal = |precision, scale| ColumnType::Decimal { precision, scale };
+    let exact = |exact| ColumnType::Long { exact };
+    for (from, to) in [
+        (exact(false), Double),
+        (decimal(4, 2), decimal(4, 1)),
+        (decimal(4, 2), decimal(4, 3)),
+        (exact(false), decimal(18, 0)),
+        (String, Json),
+        (Double, exact(false)),
+    ] {
+        assert_eq!(super::convert::expression("v", from, to), None, "{from} to {to}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn widening_writes_any_float_as_the_schema_does(bits in proptest::collection::vec(any::<u64>(), 500), shift in 0i32..20) {
+        let scaled = bits.iter().map(|bits| f64::from(u16::try_from(bits & 0xffff).unwrap()) * 10f64.powi(10 - shift));
+        let values: Vec<f64> = bits.iter().map(|bits| f64::from_bits(*bits)).filter(|value| value.is_finite()).chain(scaled).collect();
+        let expected: Vec<String> = values.iter().map(|value| double_text(*value)).collect();
+        check_widened(ColumnType::Double, Arc::new(Float64Array::from(values)), &expected);
+    }
+
+    #[test]
+    fn widening_gives_any_instant_back(
+        micros in proptest::collection::vec(-62_135_500_000_000_000i64..253_402_200_000_000_000, 200),
+        minutes in 0u16..1_440, negative: bool, separator in prop_oneof![Just('T'), Just(' ')],
+    ) {
+        let format = TimeFormat { separator, fraction_digits: 6, offset: Some(Offset::Minutes { negative, minutes }) };
+        let text = |micros: &i64| { let mut text = String::new(); moment_text(Moment::Timestamp(*micros, format), &mut text); text };
+        let expected: Vec<String> = micros.iter().map(text).collect();
+        check_widened(ColumnType::UtcDatetime(Some(format)), Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC")), &expected);
+    }
+
+    #[test]
+    fn staging_in_temporary_tables_and_in_memory_is_the_same(
+        steps in proptest::collection::vec((0u8..4, proptest::collection::btree_map(0i64..12, proptest::option::of("[a-z]{0,20}"), 0..8)), 1..12),
+        limit in prop_oneof![Just(0usize), Just(2_000), Just(usize::MAX)],
+    ) {
+        let run = |limit: usize, staged: bool| {
+            let home = Home::new();
+            let (mut to, _) = DuckDb::open_with(&home.file(), request("c"), limit).unwrap();
+            let mut segments = Vec::new();
+            for (kind, rows) in &steps {
+                let made = segment_of(*kind, rows);
+                if staged { to.stage(vec![made], &pairs()).unwrap() } else { segments.push(made) }
+            }
+            let ignored = commit(&mut to, &pairs(), segments).unwrap().ignored;
+            drop(to);
+            (ignored, home.rows(PAIRS))
+        };
+        let one_by_one = {
+            let home = Home::new();
+            let (mut to, _) = home.open("c");
+            let mut ignored = 0;
+            for (kind, rows) in &steps {
+                ignored += commit(&mut to, &pairs(), vec![segment_of(*kind, rows)]).unwrap().ignored[0];
+            }
+            drop(to);
+            (vec![ignored], home.rows(PAIRS))
+        };
+        prop_assert_eq!(&run(limit, true), &one_by_one);
+        prop_assert_eq!(&run(limit, false), &one_by_one);
+    }
+}
+
+fn segment_of(kind: u8, rows: &std::collections::BTreeMap<i64, Option<String>>) -> Segment {
+    match kind {
+        0 | 1 => upserts(0, &rows.iter().map(|(key, value)| (*key, value.as_deref())).collect::<Vec<_>>()),
+        2 => patches(
+            0,
+            &rows
+                .iter()
+                .map(|(key, value)| (*key, value.as_ref().map(|text| Some(text.as_str())), *key % 3 == 0))
+                .collect::<Vec<_>>(),
+        ),
+        _ => Segment { truncates: true, ..segment_of(0, rows) },
+    }
 }
