@@ -1,1 +1,3 @@
-//! t
+//! What the tests stand on: a source server that behaves, or misbehaves, exactly as told.
+
+pub mod source;

@@ -1,0 +1,588 @@
+//! The tables of a running sync: what is declared, what is inferred so far, and the operations since the last checkpoint.
+//!
+//! Pure: takes batches of JSON lines, fills columns, widens types, refuses what breaks a rule, naming table and record.
+
+use std::borrow::Cow;
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+
+use super::buffer::Log;
+use super::column::Mark;
+use super::declared::accept;
+use super::fold::{Fold, Seen};
+use super::record::{depth, for_each_field, row_id};
+use crate::destination::Segment;
+use crate::error::{Code, Error, Result};
+use crate::guest::Limits;
+use crate::model::{Batch, DataType, OperationKind, Selection, Table};
+use crate::schema::value::Value;
+use crate::schema::{ColumnSchema, ColumnType, DELETED, ROW_ID, SYNCED_AT, TableSchema, unique_name};
+
+/// Operations of one table by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) upserted: u64,
+    pub(crate) updated: u64,
+    pub(crate) deleted: u64,
+    pub(crate) truncated: u64,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.upserted += more.upserted;
+        self.updated += more.updated;
+        self.deleted += more.deleted;
+        self.truncated += more.truncated;
+    }
+
+    pub(crate) fn rows(self) -> u64 {
+        self.upserted + self.updated + self.deleted
+    }
+
+    fn count(&mut self, kind: OperationKind) {
+        match kind {
+            OperationKind::Upsert => self.upserted += 1,
+            OperationKind::Update => self.updated += 1,
+            OperationKind::Delete => self.deleted += 1,
+            OperationKind::Truncate => self.truncated += 1,
+        }
+    }
+}
+
+/// One table while a sync runs.
+struct Live {
+    declared: Table,
+    /// Source names of columns to their index.
+    by_name: HashMap<String, usize>,
+    /// The types of the key's columns, which cannot change.
+    key_types: Vec<DataType>,
+    /// The index of the column at each position of the last record: sources keep their order.
+    order: Vec<usize>,
+    log: Log,
+    fold: Fold,
+    seen: Seen,
+    /// Operations since the last checkpoint, and those before it that are not committed.
+    counted: Counts,
+    folded: Counts,
+    /// Operations ever, for the position in messages.
+    position: u64,
+    repeated: u64,
+    samples: Vec<String>,
+}
+
+/// All tables of a sync.
+pub(crate) struct Tables {
+    /// What the connector declared.
+    declared: Vec<Table>,
+    selection: Selection,
+    limits: Limits,
+    /// Strings may become dates and timestamps.
+    time: bool,
+    sample_records: usize,
+    hasher: DefaultHashBuilder,
+    /// The schema as of now: a continuation of what the destination has.
+    schemas: Vec<TableSchema>,
+    live: Vec<Live>,
+    /// The schema as of the last checkpoint, if it differs.
+    checkpointed: Option<Vec<TableSchema>>,
+    changed: bool,
+}
+
+/// The settings of `Tables` that a sync chooses.
+pub(crate) struct Settings {
+    pub(crate) selection: Selection,
+    pub(crate) limits: Limits,
+    pub(crate) time: bool,
+    pub(crate) sample_records: usize,
+}
+
+impl Tables {
+    /// `declared`: the connector's schema. `known`: the destination's tables, `empty`: which of them have no rows.
+    pub(crate) fn new(
+        declared: Vec<Table>,
+        known: Vec<TableSchema>,
+        empty: &[bool],
+        settings: Settings,
+    ) -> Result<Self> {
+        check_declared(&declared, &settings.limits)?;
+        let mut live = Vec::with_capacity(known.len());
+        for (index, schema) in known.iter().enumerate() {
+            let table = declared.iter().find(|table| table.name == schema.source_name);
+            let table = table.cloned().unwrap_or_else(|| undeclared(schema));
+            check_key(schema, &table)?;
+            live.push(Live::new(table, schema, empty.get(index).copied().unwrap_or(false)));
+        }
+        let Settings { selection, limits, time, sample_records } = settings;
+        let checkpointed = Some(known.clone());
+        let hasher = DefaultHashBuilder::default();
+        Ok(Self {
+            declared,
+            selection,
+            limits,
+            time,
+            sample_records,
+            hasher,
+            schemas: known,
+            live,
+            checkpointed,
+            changed: false,
+        })
+    }
+
+    /// Decodes a batch into the table's log. Returns the warehouse's name of the table and the number of rows taken;
+    /// stops before row `rows_max` of the batch.
+    pub(crate) fn take(&mut self, batch: &Batch, rows_max: u64) -> Result<(String, u64)> {
+        if !self.selection.contains(&batch.table) {
+            return Err(Error::new(
+                Code::OperationInvalid,
+                format!("take a batch: table \"{}\" was not selected", batch.table),
+            )
+            .hint("The connector must look at the selection it is given by `update`."));
+        }
+        let index = self.index_of(&batch.table)?;
+        let name = self.schemas[index].name.clone();
+        if batch.kind == OperationKind::Truncate {
+            let live = &mut self.live[index];
+            live.log.truncates.push(live.log.kinds.len());
+            live.counted.count(OperationKind::Truncate);
+            return Ok((name, 0));
+        }
+        let text = std::str::from_utf8(&batch.rows).map_err(|error| {
+            Error::new(Code::RecordInvalid, format!("read a batch for table \"{}\": it is not UTF-8", batch.table))
+                .because(error)
+        })?;
+        let mut rows = 0;
+        for line in text.split('\n') {
+            if line.bytes().all(|byte| byte.is_ascii_whitespace()) {
+                continue;
+            }
+            if rows >= self.limits.batch_rows_max {
+                let message =
+                    format!("take a batch for table \"{name}\": it has more than {rows} rows (limit batch-rows)");
+                return Err(Error::new(Code::LimitBatch, message));
+            }
+            if rows >= rows_max {
+                break;
+            }
+            self.take_row(index, batch.kind, line)?;
+            rows += 1;
+        }
+        Ok((name, rows))
+    }
+
+    fn take_row(&mut self, index: usize, kind: OperationKind, line: &str) -> Result<()> {
+        let live = &mut self.live[index];
+        live.position += 1;
+        let mut row = Row {
+            live,
+            schema: &mut self.schemas[index],
+            limits: &self.limits,
+            time: self.time,
+            place: 0,
+            changed: false,
+        };
+        row.check(kind, line)?;
+        row.fill(kind, line)?;
+        row.finish(line)?;
+        self.changed |= row.changed;
+        let live = &mut self.live[index];
+        live.log.buffer.end_row();
+        live.log.kinds.push(kind);
+        live.counted.count(kind);
+        if live.samples.len() < self.sample_records {
+            live.samples.push(line.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The table's index, made at its first operation.
+    fn index_of(&mut self, source_name: &str) -> Result<usize> {
+        if let Some(index) = self.schemas.iter().position(|schema| schema.source_name == source_name) {
+            return Ok(index);
+        }
+        if self.schemas.len() as u64 >= self.limits.tables_max {
+            let message =
+                format!("add table \"{source_name}\": the connection has {} tables (limit tables)", self.schemas.len());
+            return Err(Error::new(Code::LimitColumns, message));
+        }
+        let declared = self.declared.iter().find(|table| table.name == source_name).cloned();
+        let declared = declared.unwrap_or_else(|| keyless(source_name));
+        let taken = self.schemas.iter().map(|schema| schema.name.as_str()).chain([SYNCS]);
+        let name = unique_name(source_name, taken).map_err(|error| {
+            Error::new(Code::SchemaInvalid, format!("name the table {}", shorten(source_name))).because(error)
+        })?;
+        let mut schema =
+            TableSchema { source_name: source_name.to_owned(), name, key: Vec::new(), columns: Vec::new() };
+        if declared.primary_key.is_empty() {
+            let name = ROW_ID.to_owned();
+            schema.columns.push(ColumnSchema {
+                source_name: name.clone(),
+                name,
+                column_type: ColumnType::String,
+                declared: true,
+            });
+            schema.key = vec![0];
+        }
+        for column in &declared.columns {
+            add_column(&mut schema, &column.name, ColumnType::declared(column.data_type), true)?;
+        }
+        self.live.push(Live::new(declared, &schema, true));
+        self.schemas.push(schema);
+        self.changed = true;
+        Ok(self.schemas.len() - 1)
+    }
+
+    /// Ends what a checkpoint covers: folds the logs into what will be committed.
+    pub(crate) fn checkpoint(&mut self) {
+        self.fold();
+        if std::mem::take(&mut self.changed) || self.checkpointed.is_none() {
+            self.checkpointed = Some(self.schemas.clone());
+        }
+    }
+
+    fn fold(&mut self) {
+        for (live, schema) in self.live.iter_mut().zip(&self.schemas) {
+            if !live.log.is_empty() {
+                let mut log = std::mem::take(&mut live.log);
+                live.fold.apply(&mut log, &schema.key, &self.hasher);
+                live.folded.add(std::mem::take(&mut live.counted));
+            }
+        }
+    }
+
+    /// Forgets what came after the last checkpoint.
+    pub(crate) fn drop_uncheckpointed(&mut self) {
+        for live in &mut self.live {
+            live.log = Log::default();
+            live.counted = Counts::default();
+        }
+    }
+
+    /// Takes the folded operations of every table out, as segments for the destination.
+    pub(crate) fn segments(&mut self) -> Result<Vec<Segment>> {
+        let mut segments = Vec::new();
+        for (index, live) in self.live.iter_mut().enumerate() {
+            if !live.fold.is_empty() {
+                segments.push(live.fold.finish(index, &mut live.seen)?);
+                live.repeated += std::mem::take(&mut live.fold.repeated);
+            }
+        }
+        Ok(segments)
+    }
+
+    /// The operations folded since the last call, by table.
+    pub(crate) fn take_folded(&mut self) -> Vec<Counts> {
+        self.live.iter_mut().map(|live| std::mem::take(&mut live.folded)).collect()
+    }
+
+    /// Takes out what no checkpoint covers yet, to be staged.
+    pub(crate) fn spill(&mut self) -> Result<Vec<Segment>> {
+        self.fold();
+        self.segments()
+    }
+
+    /// The schema to commit with the last checkpoint.
+    pub(crate) fn checkpointed(&self) -> &[TableSchema] {
+        self.checkpointed.as_deref().unwrap_or(&self.schemas)
+    }
+
+    /// The schema as of now.
+    pub(crate) fn schemas(&self) -> &[TableSchema] {
+        &self.schemas
+    }
+
+    /// Upserts of keys that were upserted before in this sync.
+    pub(crate) fn repeated(&self, table: usize) -> u64 {
+        self.live.get(table).map_or(0, |live| live.repeated)
+    }
+
+    /// The first records of a table.
+    pub(crate) fn samples(&self, table: usize) -> &[String] {
+        self.live.get(table).map_or(&[], |live| &live.samples)
+    }
+}
+
+/// The table in which the destination keeps the history of syncs.
+const SYNCS: &str = "_syncs";
+
+fn keyless(name: &str) -> Table {
+    Table { name: name.to_owned(), primary_key: Vec::new(), columns: Vec::new() }
+}
+
+/// A table that the warehouse has and the connector no longer declares keeps its key.
+fn undeclared(schema: &TableSchema) -> Table {
+    let key = if schema.is_keyless() { &[][..] } else { &schema.key[..] };
+    let primary_key = key.iter().map(|index| schema.columns[*index].source_name.clone()).collect();
+    Table { name: schema.source_name.clone(), primary_key, columns: Vec::new() }
+}
+
+fn shorten(text: &str) -> String {
+    let short: String = text.chars().take(200).collect();
+    if short.len() < text.len() { format!("{short}…") } else { short }
+}
+
+/// Two tables of one name, a key named twice and the like.
+fn check_declared(declared: &[Table], limits: &Limits) -> Result<()> {
+    let invalid =
+        |message: String| Err(Error::new(Code::SchemaInvalid, format!("use the connector's schema: {message}")));
+    if declared.len() as u64 > limits.tables_max {
+        let message =
+            format!("use the connector's schema: {} tables (limit tables: {})", declared.len(), limits.tables_max);
+        return Err(Error::new(Code::LimitColumns, message));
+    }
+    let mut names = std::collections::HashSet::new();
+    for table in declared {
+        let name = shorten(&table.name);
+        if !names.insert(&table.name) {
+            return invalid(format!("two tables are named \"{name}\""));
+        }
+        let mut seen = std::collections::HashSet::new();
+        if let Some(twice) = table.primary_key.iter().find(|column| !seen.insert(*column)) {
+            return invalid(format!("the primary key of \"{name}\" names \"{}\" twice", shorten(twice)));
+        }
+        let mut seen = std::collections::HashSet::new();
+        if let Some(twice) = table.columns.iter().find(|column| !seen.insert(&column.name)) {
+            return invalid(format!("table \"{name}\" declares column \"{}\" twice", shorten(&twice.name)));
+        }
+        for column in &table.columns {
+            if let DataType::Decimal(precision, scale) = column.data_type
+                && (precision == 0 || precision > 38 || scale > precision)
+            {
+                return invalid(format!(
+                    "column \"{}\" of \"{name}\" is DECIMAL({precision},{scale})",
+                    shorten(&column.name)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A key cannot change once there are rows.
+fn check_key(schema: &TableSchema, declared: &Table) -> Result<()> {
+    let known: Vec<&str> = schema.key.iter().map(|index| schema.columns[*index].source_name.as_str()).collect();
+    let wanted: Vec<&str> = match declared.primary_key.as_slice() {
+        [] => vec![ROW_ID],
+        key => key.iter().map(String::as_str).collect(),
+    };
+    if known == wanted {
+        return Ok(());
+    }
+    let message = format!(
+        "continue table \"{}\": its primary key was ({}) and is now ({})",
+        schema.name,
+        known.join(", "),
+        wanted.join(", ")
+    );
+    Err(Error::new(Code::SchemaInvalid, message)
+        .hint("Remove the connection's tables with `host reset` and sync again."))
+}
+
+fn add_column(schema: &mut TableSchema, source_name: &str, column_type: ColumnType, declared: bool) -> Result<usize> {
+    let taken = schema.columns.iter().map(|column| column.name.as_str()).chain([SYNCED_AT, DELETED, ROW_ID]);
+    let name = unique_name(source_name, taken).map_err(|error| {
+        Error::new(Code::SchemaInvalid, format!("name column {} of table \"{}\"", shorten(source_name), schema.name))
+            .because(error)
+    })?;
+    schema.columns.push(ColumnSchema { source_name: source_name.to_owned(), name, column_type, declared });
+    Ok(schema.columns.len() - 1)
+}
+
+impl Live {
+    fn new(declared: Table, schema: &TableSchema, empty: bool) -> Self {
+        let row_id = schema.is_keyless().then(|| schema.key[0]);
+        let own = schema.columns.iter().enumerate().filter(|(index, _)| Some(*index) != row_id);
+        let by_name = own.map(|(index, column)| (column.source_name.clone(), index)).collect();
+        let key_types = schema.key.iter().map(|index| schema.columns[*index].column_type.data_type()).collect();
+        Self {
+            declared,
+            by_name,
+            key_types,
+            order: Vec::new(),
+            log: Log::default(),
+            fold: Fold::default(),
+            seen: Seen::new(empty),
+            counted: Counts::default(),
+            folded: Counts::default(),
+            position: 0,
+            repeated: 0,
+            samples: Vec::new(),
+        }
+    }
+}
+
+/// One record on its way into the log.
+struct Row<'t> {
+    live: &'t mut Live,
+    schema: &'t mut TableSchema,
+    limits: &'t Limits,
+    time: bool,
+    /// How many fields were read.
+    place: usize,
+    /// The schema changed.
+    changed: bool,
+}
+
+impl Row<'_> {
+    fn error(&self, code: Code, what: &str, line: &str) -> Error {
+        let message = format!("take record {} of table \"{}\": {what}", self.live.position, self.schema.name);
+        Error::new(code, message).hint(format!("The record: {}", shorten(line)))
+    }
+
+    fn check(&self, kind: OperationKind, line: &str) -> Result<()> {
+        if line.len() as u64 > self.limits.row_bytes_max {
+            let what = format!("it has {} bytes (limit row-bytes: {})", line.len(), self.limits.row_bytes_max);
+            return Err(self.error(Code::LimitRowBytes, &what, line));
+        }
+        if kind == OperationKind::Update && self.live.declared.primary_key.is_empty() {
+            return Err(self.error(Code::OperationInvalid, "an update needs a table with a primary key", line));
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, kind: OperationKind, line: &str) -> Result<()> {
+        let key_only = kind == OperationKind::Delete && !self.live.declared.primary_key.is_empty();
+        for_each_field(line, |name, raw| self.field(name, raw, key_only)).map_err(|error| match error {
+            Ok(Refused(code, what)) => self.error(code, &what, line),
+            Err(error) => self.error(Code::RecordInvalid, "it is not a JSON object", line).because(error),
+        })
+    }
+
+    fn field(&mut self, name: Cow<'_, str>, raw: &str, key_only: bool) -> Result<(), Refused> {
+        let is_key = self.live.declared.primary_key.iter().any(|column| *column == name);
+        if key_only && !is_key {
+            return Ok(());
+        }
+        // A value of n levels has at least 2n bytes, so short ones need no look.
+        if raw.len() as u64 > 2 * self.limits.json_depth_max && depth(raw) > self.limits.json_depth_max {
+            return Err(Refused(
+                Code::LimitDepth,
+                format!("\"{name}\" is nested too deeply (limit json-depth: {})", self.limits.json_depth_max),
+            ));
+        }
+        let value = Value::read(raw).map_err(|error| Refused(Code::RecordInvalid, error.to_string()))?;
+        let time = self.time && !is_key;
+        let known = self.find(&name);
+        let index = match (known, value.column_type(time && known.is_none())) {
+            (Some(index), _) => index,
+            (None, None) => return Ok(()),
+            (None, Some(own)) => self.add(&name, own)?,
+        };
+        self.store(index, &value, raw, time)
+    }
+
+    /// The column of a field: the one at this place in the last record, or looked up.
+    fn find(&mut self, name: &str) -> Option<usize> {
+        let place = self.place;
+        if let Some(index) = self.live.order.get(place)
+            && self.schema.columns[*index].source_name == name
+        {
+            self.place += 1;
+            return Some(*index);
+        }
+        let index = *self.live.by_name.get(name)?;
+        self.live.order.truncate(place);
+        self.live.order.push(index);
+        self.place += 1;
+        Some(index)
+    }
+
+    fn add(&mut self, name: &str, column_type: ColumnType) -> Result<usize, Refused> {
+        if self.schema.columns.len() as u64 >= self.limits.columns_max {
+            return Err(Refused(
+                Code::LimitColumns,
+                format!("column \"{}\" is one too many (limit columns: {})", shorten(name), self.limits.columns_max),
+            ));
+        }
+        let index =
+            add_column(self.schema, name, column_type, false).map_err(|error| Refused(error.code(), error.chain()))?;
+        self.live.by_name.insert(name.to_owned(), index);
+        self.changed = true;
+        Ok(index)
+    }
+
+    fn store(&mut self, index: usize, value: &Value<'_>, raw: &str, time: bool) -> Result<(), Refused> {
+        let known = &mut self.schema.columns[index];
+        let row = self.live.log.buffer.rows();
+        let column = self.live.log.buffer.column(index, known.column_type);
+        if column.len() > row {
+            column.pop(); // the same name twice in one object: the last one counts
+        }
+        if !known.declared {
+            column.push(value, time);
+            let now = column.column_type().unwrap_or(known.column_type);
+            if now != known.column_type {
+                known.column_type = now;
+                self.changed = true;
+            }
+            return Ok(());
+        }
+        if *value == Value::Null {
+            column.push_empty(Mark::Null);
+            return Ok(());
+        }
+        let Some(accepted) = accept(known.column_type, value, raw) else {
+            let what = format!(
+                "\"{}\" is declared {} and cannot hold {}",
+                known.name,
+                known.column_type.data_type(),
+                shorten(raw)
+            );
+            return Err(Refused(Code::ValueMismatch, what));
+        };
+        column.push_declared(accepted.cell());
+        Ok(())
+    }
+
+    /// Checks the key, or makes it.
+    fn finish(&mut self, line: &str) -> Result<()> {
+        if self.live.declared.primary_key.is_empty() {
+            return self.identify(line);
+        }
+        if self.schema.key.is_empty() {
+            self.schema.key = self.resolve_key(line)?;
+            let types = self.schema.key.iter().map(|index| self.schema.columns[*index].column_type.data_type());
+            self.live.key_types = types.collect();
+            self.changed = true;
+        }
+        let row = self.live.log.buffer.rows();
+        for (index, first) in self.schema.key.iter().zip(&self.live.key_types) {
+            let column = &self.schema.columns[*index];
+            let mark = self.live.log.buffer.mark(row, *index);
+            if mark != Mark::Value {
+                let how = if mark == Mark::Null { "null" } else { "missing" };
+                let what = format!("its primary key \"{}\" is {how}", column.source_name);
+                return Err(self.error(Code::RecordKeyMissing, &what, line));
+            }
+            // A key that changes its type would make equal keys differ.
+            let now = column.column_type.data_type();
+            if now != *first {
+                let what = format!("its primary key \"{}\" was {first} so far and is {now} now", column.source_name);
+                return Err(self.error(Code::RecordKeyType, &what, line));
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve_key(&self, line: &str) -> Result<Vec<usize>> {
+        let found = self.live.declared.primary_key.iter().map(|name| {
+            self.live.by_name.get(name).copied().ok_or_else(|| {
+                self.error(Code::RecordKeyMissing, &format!("its primary key \"{name}\" is missing or null"), line)
+            })
+        });
+        found.collect()
+    }
+
+    /// Adds the hash that identifies a record without a key.
+    fn identify(&mut self, line: &str) -> Result<()> {
+        let id = row_id(line)
+            .map_err(|error| self.error(Code::RecordInvalid, "it is not a JSON object", line).because(error))?;
+        let index = self.schema.key[0];
+        let column = self.live.log.buffer.column(index, ColumnType::String);
+        column.push_declared(super::column::Cell::Text(id.as_bytes()));
+        Ok(())
+    }
+}
+
+/// Why a field was refused.
+struct Refused(Code, String);
