@@ -9,15 +9,20 @@
 mod buffer;
 mod column;
 mod declared;
+mod decoder;
 mod event;
 mod fold;
+mod policy;
 mod record;
 mod report;
+mod run;
 mod tables;
+mod writer;
 
 pub use crate::model::LogLevel;
 pub use event::{Event, Observer, Progress, TableProgress};
 pub use report::{Outcome, Report, Sample, TableReport};
+pub use run::run;
 
 use std::sync::Arc;
 
@@ -44,6 +49,8 @@ pub struct Request {
     pub state: Option<String>,
     /// Stop after this many rows; they are committed with the last checkpoint, so the next sync fetches them again.
     pub limit_rows: Option<u64>,
+    /// Strings that look like dates and timestamps become such (`--timestamps text` switches it off).
+    pub timestamps: bool,
     /// Keep the first records of every table for the report (`--dry-run`).
     pub sample_records: usize,
     /// Bounds of the sandbox.
@@ -59,17 +66,4 @@ pub enum Stop {
     Interrupt,
     /// SIGTERM.
     Terminate,
-}
-
-/// Runs one sync to its end. `stop` ends it early: what is complete is committed.
-///
-/// # Errors
-/// Never fails itself: whatever happens is in the report's outcome.
-pub async fn run(
-    _request: Request,
-    _observer: Arc<dyn Observer>,
-    _progress: Arc<Progress>,
-    _stop: tokio::sync::watch::Receiver<Option<Stop>>,
-) -> Report {
-    todo!()
 }

@@ -167,7 +167,7 @@ pub mod component {
 
     /// A panic ends in a trap, which says nothing: its message and place go to the log before.
     fn report_panics() {
-        std::panic::set_hook(Box::new(|panic| severe!("{panic}")));
+        std::panic::set_hook(Box::new(|panic| severe!("{}", panic.to_string().replace('\n', " "))));
     }
 }
 

@@ -49,6 +49,18 @@ pub fn operations(room_bytes: usize) -> (OperationSender, OperationReceiver) {
 }
 
 impl OperationSender {
+    /// Ends when operations are no longer taken. Does not keep the channel open.
+    pub fn watch(&self) -> impl Future<Output = ()> + use<> {
+        let sender = self.sender.downgrade();
+        async move {
+            // Held only while the guest still holds its own: the update ends first, and then this future is dropped.
+            match sender.upgrade() {
+                Some(sender) => sender.closed().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Sends an operation; waits while the channel has no room.
     pub(super) async fn send(&self, operation: Operation) -> Result<(), Ended> {
         let bytes = match &operation {

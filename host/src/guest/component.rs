@@ -39,8 +39,11 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
             .hint("A connector is a `.wasm` file, made by `cargo build --release --target wasm32-wasip2`."));
     }
     if bytes.starts_with(CORE_MODULE) {
-        return Err(Error::new(Code::ComponentCoreModule, format!("load {shown}: it is a core module, not a component"))
-            .hint("Build with `--target wasm32-wasip2` or with `cargo component build`; both make components."));
+        return Err(Error::new(
+            Code::ComponentCoreModule,
+            format!("load {shown}: it is a core module, not a component"),
+        )
+        .hint("Build with `--target wasm32-wasip2` or with `cargo component build`; both make components."));
     }
     Ok(bytes)
 }
@@ -128,23 +131,31 @@ pub(super) fn check_world(engine: &Engine, component: &Component) -> Result<()> 
     for (name, _) in found.imports(engine) {
         let version = name.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')).map(|(_, version)| version);
         if let Some(version) = version.filter(|version| *version != VERSION) {
-            let message = format!("load the component: this connector needs {PACKAGE}*@{version}, this host offers {VERSION}");
+            let message =
+                format!("load the component: this connector needs {PACKAGE}*@{version}, this host offers {VERSION}");
             return Err(Error::new(Code::ComponentVersion, message)
                 .hint("Build the connector with the SDK of this host's version, or use the host it was made for."));
         }
         if !name.starts_with(PACKAGE) && !name.starts_with("wasi:") {
-            return Err(Error::new(Code::ComponentWrongWorld, format!("load the component: it imports \"{name}\", which no connector is given"))
-                .hint("A connector imports only the interfaces of the world `elt:connector/connector`."));
+            return Err(Error::new(
+                Code::ComponentWrongWorld,
+                format!("load the component: it imports \"{name}\", which no connector is given"),
+            )
+            .hint("A connector imports only the interfaces of the world `elt:connector/connector`."));
         }
     }
     let is_function = |name: &str| {
-        component.component_type().get_export(engine, name).is_some_and(|item| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+        component
+            .component_type()
+            .get_export(engine, name)
+            .is_some_and(|item| matches!(item.ty, ComponentItem::ComponentFunc(_)))
     };
     let missing: Vec<&str> = EXPORTS.into_iter().filter(|name| !is_function(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let message = format!("load the component: it does not export {}, so it is no connector", missing.join(", "));
-    Err(Error::new(Code::ComponentWrongWorld, message)
-        .hint("Export a connector with the SDK's macro `elt_sdk::export!`, or implement the world `elt:connector/connector`."))
+    Err(Error::new(Code::ComponentWrongWorld, message).hint(
+        "Export a connector with the SDK's macro `elt_sdk::export!`, or implement the world `elt:connector/connector`.",
+    ))
 }

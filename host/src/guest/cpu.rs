@@ -17,7 +17,12 @@ pub(super) struct CpuClock {
 
 impl CpuClock {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { entered: None, spent: Duration::ZERO, max: limits.cpu_max, without_call_max: limits.cpu_without_call_max }
+        Self {
+            entered: None,
+            spent: Duration::ZERO,
+            max: limits.cpu_max,
+            without_call_max: limits.cpu_without_call_max,
+        }
     }
 
     pub(super) fn enter_guest(&mut self) {
@@ -38,7 +43,11 @@ impl CpuClock {
             Err(Error::new(Code::LimitCpu, message).hint(hint))
         };
         if since_call > self.without_call_max {
-            return over("cpu-without-call", self.without_call_max, "Look for an endless loop in the connector; raise the limit with --limit cpu-without-call=… if it really needs the time.");
+            return over(
+                "cpu-without-call",
+                self.without_call_max,
+                "Look for an endless loop in the connector; raise the limit with --limit cpu-without-call=… if it really needs the time.",
+            );
         }
         if self.spent + since_call > self.max {
             return over("cpu", self.max, "Raise the limit with --limit cpu=… if the connector really needs the time.");

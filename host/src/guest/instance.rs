@@ -10,7 +10,7 @@ use super::Limits;
 use super::channel::OperationSender;
 use super::client::Client;
 use super::cpu::CpuClock;
-use super::imports::LogGate;
+use super::imports::Gate;
 use super::memory::MemoryLimiter;
 use crate::model::LogLevel;
 
@@ -20,6 +20,8 @@ pub trait Listener: Send + Sync {
     fn log(&self, level: LogLevel, message: &str);
     /// The guest's memory has grown to so many bytes.
     fn memory(&self, bytes: u64);
+    /// A request will be tried again after a wait; `reason` says why.
+    fn retrying(&self, reason: &str, wait: std::time::Duration);
 }
 
 /// What a call of a guest is connected to.
@@ -36,7 +38,6 @@ pub(super) struct Wires {
 pub(super) struct Guest {
     pub(super) wires: Wires,
     pub(super) limits: Limits,
-    pub(super) log: LogGate,
     pub(super) resources: ResourceTable,
     pub(super) memory: MemoryLimiter,
     pub(super) cpu: CpuClock,
@@ -51,10 +52,10 @@ impl WasiView for Guest {
 }
 
 /// A store in which one instance runs once: limits set, WASI with nothing granted, output sent to the log.
-pub(super) fn store(engine: &Engine, limits: &Limits, wires: Wires) -> Store<Guest> {
+pub(super) fn store(engine: &Engine, limits: &Limits, mut wires: Wires) -> Store<Guest> {
+    wires.listener = Arc::new(Gate::new(wires.listener, limits));
     let handles = usize::try_from(limits.handles_max).unwrap_or(usize::MAX);
     let guest = Guest {
-        log: LogGate::new(limits),
         memory: MemoryLimiter::new(limits.memory_bytes_max),
         cpu: CpuClock::new(limits),
         resources: bounded_table(handles),
@@ -99,4 +100,3 @@ fn wasi(wires: &Wires) -> WasiCtx {
     builder.stderr(super::output::LogStream::new(Arc::clone(&wires.listener), LogLevel::Warning));
     builder.build()
 }
-

@@ -28,7 +28,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, more: Self) {
+    pub(crate) fn add(&mut self, more: Self) {
         self.upserted += more.upserted;
         self.updated += more.updated;
         self.deleted += more.deleted;
