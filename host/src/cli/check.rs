@@ -43,9 +43,9 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<u8> {
 
 fn check(arguments: &Arguments, screen: Screen) -> Result<()> {
     let sandbox = arguments.connector.in_force()?;
-    let component = load::component(&arguments.component, screen)?;
+    let component = load::component(&arguments.component, &sandbox.limits, screen)?;
     load::block_on(async {
-        let configuration = load::configuration(&component, sandbox.configuration, &sandbox.limits, screen).await?;
-        component.check(&configuration, &sandbox.limits, &sandbox.allow).await
+        let grants = load::grants(&component, sandbox, screen).await?;
+        component.check(&grants).await
     })?
 }

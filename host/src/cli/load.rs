@@ -1,41 +1,58 @@
 //! Brings a connector to life for a command: loads its component and starts what runs it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::screen::Screen;
-use super::text;
+use super::{progress, text};
 use crate::error::{Code, Error, Result};
-use crate::guest::{Component, Limits, Runtime};
-use crate::model::Configuration;
-use crate::options;
+use crate::guest::{Component, Grants, Limits, Listener, Meter, Runtime};
+use crate::model::LogLevel;
+use crate::options::{self, Sandbox};
 
 /// Compiling a large component takes seconds the first time; whoever waits longer than this is told why.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Loads a component, from the cache where it was compiled before.
-pub(super) fn component(path: &Path, screen: Screen) -> Result<Component> {
+pub(super) fn component(path: &Path, limits: &Limits, screen: Screen) -> Result<Component> {
     let cache = options::cache_folder();
     let runtime = Runtime::new(cache.as_deref())?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let message = format!("compiling {}, the first time only …", text::printable(&name));
-    tell_if_slow(screen, &message, || runtime.load(path))
+    tell_if_slow(screen, &message, || runtime.load(path, limits))
 }
 
-/// The configuration with the connector's defaults; fields that it does not know are warned of.
-pub(super) async fn configuration(
-    component: &Component,
-    typed: Configuration,
-    limits: &Limits,
-    screen: Screen,
-) -> Result<Configuration> {
-    let description = component.describe(limits).await?;
-    let (configuration, unknown) = typed.prepare(&description.fields)?;
+/// What a connector is given for a look at its source: the configuration with its defaults, and an ear for its warnings.
+pub(super) async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Result<Grants> {
+    let description = component.describe(&sandbox.limits).await?;
+    let (configuration, unknown) = sandbox.configuration.prepare(&description.fields)?;
     for field in &unknown {
         screen.people(&screen.paint.yellow(&unknown_field(field)));
     }
-    Ok(configuration)
+    let (limits, allow) = (sandbox.limits, sandbox.allow);
+    Ok(Grants { configuration, limits, allow, listener: Arc::new(Ear { screen }), meter: Meter::default() })
+}
+
+/// Hears warnings outside of a sync.
+struct Ear {
+    screen: Screen,
+}
+
+impl Listener for Ear {
+    fn log(&self, level: LogLevel, message: &str) {
+        if level >= LogLevel::Warning {
+            self.screen.people(&progress::said(level, None, message, self.screen.paint));
+        }
+    }
+
+    fn memory(&self, _bytes: u64) {}
+
+    fn retrying(&self, reason: &str, wait: Duration) {
+        let message = format!("{reason}; trying again in {}", text::duration(wait));
+        self.screen.people(&progress::said(LogLevel::Warning, Some("host"), &message, self.screen.paint));
+    }
 }
 
 /// The warning about a field that the connector does not know.

@@ -1,7 +1,7 @@
 //! What people see while a sync runs: live lines on a terminal, plain lines elsewhere, the log in between.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -112,7 +112,7 @@ impl Display {
 }
 
 /// A line of log: level, who says it unless it is the connector, what.
-fn said(level: LogLevel, who: Option<&str>, message: &str, paint: Paint) -> String {
+pub(super) fn said(level: LogLevel, who: Option<&str>, message: &str, paint: Paint) -> String {
     let who = who.map(|name| format!("{name}: ")).unwrap_or_default();
     let line = format!("{:>7}  {who}{}", level_text(level), text::printable(message));
     match level {
@@ -249,12 +249,30 @@ impl Speed {
     }
 }
 
-/// Tells several observers of each event, in order.
-pub(super) struct Everyone(pub(super) Vec<Arc<dyn Observer>>);
+/// Tells several observers of each event, in order, and remembers whether the sync has begun.
+pub(super) struct Everyone {
+    observers: Vec<Arc<dyn Observer>>,
+    began: AtomicBool,
+}
+
+impl Everyone {
+    /// Tells these.
+    pub(super) fn new(observers: Vec<Arc<dyn Observer>>) -> Self {
+        Self { observers, began: AtomicBool::new(false) }
+    }
+
+    /// Whether the sync has begun: the destination is open and nothing spoke against it.
+    pub(super) fn began(&self) -> bool {
+        self.began.load(Ordering::Relaxed)
+    }
+}
 
 impl Observer for Everyone {
     fn event(&self, event: &Event) {
-        for observer in &self.0 {
+        if matches!(event, Event::Started { .. }) {
+            self.began.store(true, Ordering::Relaxed);
+        }
+        for observer in &self.observers {
             observer.event(event);
         }
     }

@@ -97,25 +97,26 @@ fn schema_changes(table: &TableReport) -> String {
     let mut lines = String::new();
     let added: Vec<String> =
         table.new_columns.iter().map(|(column, kind)| format!("{} {kind}", text::printable(column))).collect();
-    if table.is_new {
-        let _infallible = writeln!(lines, " {name} is new: {}", list(&added, "no columns"));
-    } else if !added.is_empty() {
-        let _infallible = writeln!(lines, " {name} has new columns: {}", list(&added, ""));
-    }
+    let news = match (table.is_new, added.is_empty()) {
+        (true, true) => format!(" {name} is new\n"),
+        (true, false) => format!(" {name} is new: {}\n", list(&added)),
+        (false, true) => String::new(),
+        (false, false) => format!(" {name} has new columns: {}\n", list(&added)),
+    };
+    lines.push_str(&news);
     let widened: Vec<String> = table
         .widened_columns
         .iter()
         .map(|(column, before, now)| format!("{} {before} to {now}", text::printable(column)))
         .collect();
     if !widened.is_empty() {
-        let _infallible = writeln!(lines, " {name} has widened columns: {}", list(&widened, ""));
+        let _infallible = writeln!(lines, " {name} has widened columns: {}", list(&widened));
     }
     lines
 }
 
-fn list(items: &[String], none: &str) -> String {
+fn list(items: &[String]) -> String {
     match items.len().checked_sub(COLUMNS_SHOWN) {
-        _ if items.is_empty() => none.to_owned(),
         None | Some(0) => items.join(", "),
         Some(more) => format!("{} and {} more", items[..COLUMNS_SHOWN].join(", "), text::number(more as u64)),
     }

@@ -28,10 +28,10 @@ pub(super) struct Arguments {
 /// Lists the tables.
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
     let sandbox = arguments.connector.in_force()?;
-    let component = load::component(&arguments.component, *screen)?;
+    let component = load::component(&arguments.component, &sandbox.limits, *screen)?;
     let tables = load::block_on(async {
-        let configuration = load::configuration(&component, sandbox.configuration, &sandbox.limits, *screen).await?;
-        component.schema(&configuration, &sandbox.limits, &sandbox.allow).await
+        let grants = load::grants(&component, sandbox, *screen).await?;
+        component.schema(&grants).await
     })??;
     let page = if arguments.json { for_programs(&tables) + "\n" } else { for_people(&tables, screen.room_for_data) };
     screen.data(&page).map(|_closed| ())
