@@ -54,7 +54,7 @@ pub(super) struct Arguments {
     /// Prints events on stdout, one JSON object a line (docs/formats/events.md), instead of words for people
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Shows the connector's fine log lines and what the host does about them
+    /// Shows every line of the connector's log, the fine ones too, and changes of the schema as they come
     #[arg(short, long, help_heading = "Output")]
     verbose: bool,
     /// Appends everything that happens to FILE, fine log lines included
@@ -140,6 +140,7 @@ async fn sync(
     let drawing = if arguments.json { None } else { display.draw() };
     let report = sync::run(request, Arc::<Everyone>::clone(&observer), progress, stop).await;
     drop(drawing);
+    display.conclude();
     Ok((report, observer.began()))
 }
 
