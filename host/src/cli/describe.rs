@@ -26,12 +26,14 @@ pub(super) struct Arguments {
 
 /// Describes.
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
-    let component = load::component(&arguments.component, &Limits::default(), *screen)?;
-    let description = load::block_on(async { component.describe(&Limits::default()).await.cloned() })??;
+    let limits = Limits::default();
+    let component = load::component(&arguments.component, &limits, *screen)?;
+    let described = load::block_on(component.describe(&limits))?;
+    let description = described?;
     let page = if arguments.json {
-        for_programs(&description, component.digest()) + "\n"
+        for_programs(description, component.digest()) + "\n"
     } else {
-        for_people(&description, screen.room_for_data)
+        for_people(description, screen.room_for_data)
     };
     screen.data(&page).map(|_closed| ())
 }

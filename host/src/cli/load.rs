@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::screen::Screen;
-use super::text;
+use super::{progress, text};
 use crate::error::{Code, Error, Result};
 use crate::guest::{Component, Grants, Limits, Listener, Meter, Runtime};
 use crate::model::LogLevel;
@@ -24,8 +24,7 @@ pub(super) fn component(path: &Path, limits: &Limits, screen: Screen) -> Result<
     tell_if_slow(screen, &message, || runtime.load(path, limits))
 }
 
-/// What the connector is given: the configuration with its defaults (fields that it does not know are warned of) and
-/// the sandbox in force.
+/// What a connector is given for a look at its source: the configuration with its defaults, and an ear for its warnings.
 pub(super) async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Result<Grants> {
     let description = component.describe(&sandbox.limits).await?;
     let (configuration, unknown) = sandbox.configuration.prepare(&description.fields)?;
@@ -33,23 +32,26 @@ pub(super) async fn grants(component: &Component, sandbox: Sandbox, screen: Scre
         screen.people(&screen.paint.yellow(&unknown_field(field)));
     }
     let (limits, allow) = (sandbox.limits, sandbox.allow);
-    Ok(Grants { configuration, limits, allow, listener: Arc::new(Speaker(screen)), meter: Meter::default() })
+    Ok(Grants { configuration, limits, allow, listener: Arc::new(Ear { screen }), meter: Meter::default() })
 }
 
-/// Shows people what a connector says outside of a sync: warnings and worse.
-struct Speaker(Screen);
+/// Hears warnings outside of a sync.
+struct Ear {
+    screen: Screen,
+}
 
-impl Listener for Speaker {
+impl Listener for Ear {
     fn log(&self, level: LogLevel, message: &str) {
         if level >= LogLevel::Warning {
-            self.0.people(&self.0.paint.yellow(&text::printable(message)));
+            self.screen.people(&progress::said(level, None, message, self.screen.paint));
         }
     }
 
     fn memory(&self, _bytes: u64) {}
 
     fn retrying(&self, reason: &str, wait: Duration) {
-        self.0.people(&format!("{}; trying again in {}", text::printable(reason), text::duration(wait)));
+        let message = format!("{reason}; trying again in {}", text::duration(wait));
+        self.screen.people(&progress::said(LogLevel::Warning, Some("host"), &message, self.screen.paint));
     }
 }
 

@@ -1,8 +1,8 @@
 //! What people see while a sync runs: live lines on a terminal, plain lines elsewhere, the log in between.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -30,13 +30,49 @@ pub(super) struct Display {
     began: Instant,
     /// Milliseconds after `began` of the last plain line about a commit.
     told_ms: AtomicU64,
+    chatter: Mutex<Chatter>,
+}
+
+/// Decides which of the connector's info lines are shown: a few at once, then one a second. A connector may write one a
+/// page; a person wants to see that it goes on, not a thousand lines.
+#[derive(Debug, Default)]
+struct Chatter {
+    /// Lines shown, as if at least one had been in every second.
+    shown: u64,
+    hidden: u64,
+}
+
+impl Chatter {
+    /// Lines shown at once.
+    const BURST: u64 = 5;
+
+    /// Whether a line that comes so long after the start is shown.
+    fn admits(&mut self, elapsed: Duration) -> bool {
+        // Time that passed in silence saves up no more than a burst.
+        self.shown = self.shown.max(elapsed.as_secs());
+        let admitted = self.shown < elapsed.as_secs() + Self::BURST;
+        if admitted {
+            self.shown += 1;
+        } else {
+            self.hidden += 1;
+        }
+        admitted
+    }
 }
 
 impl Display {
     /// A display, live where a person watches a terminal. `verbose` shows fine lines too.
     pub(super) fn new(screen: Screen, verbose: bool, counters: Arc<Progress>) -> Self {
         let live = screen.is_live.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Self { screen, verbose, live, progress: counters, began: Instant::now(), told_ms: AtomicU64::new(0) }
+        Self {
+            screen,
+            verbose,
+            live,
+            progress: counters,
+            began: Instant::now(),
+            told_ms: AtomicU64::new(0),
+            chatter: Mutex::default(),
+        }
     }
 
     /// Tells people something, above the live lines.
@@ -44,6 +80,15 @@ impl Display {
         match &self.live {
             Some(live) => live.suspend(|| self.screen.people(line)),
             None => self.screen.people(line),
+        }
+    }
+
+    /// Says at the end what was not shown.
+    pub(super) fn conclude(&self) {
+        let hidden = self.chatter.lock().map_or(0, |chatter| chatter.hidden);
+        if hidden > 0 {
+            let lines = counted(hidden, "info line was", "info lines were");
+            self.tell(&self.screen.paint.dim(&format!("         {lines} not shown; -v shows all")));
         }
     }
 
@@ -57,6 +102,7 @@ impl Display {
             while ended.recv_timeout(DRAW_EVERY) == Err(RecvTimeoutError::Timeout) {
                 lines.draw(&live, &progress, began.elapsed());
             }
+            drop(lines);
             let _closed = live.clear();
         });
         Some(Drawing { end: Some(end), thread: Some(thread) })
@@ -106,13 +152,19 @@ impl Observer for Display {
 }
 
 impl Display {
+    /// Whether a line of log is shown: with -v all, otherwise warnings and worse, and info as long as it does not flood.
     fn shows(&self, level: LogLevel) -> bool {
-        self.verbose || level > LogLevel::Fine
+        match level {
+            _ if self.verbose => true,
+            LogLevel::Fine => false,
+            LogLevel::Info => self.chatter.lock().is_ok_and(|mut chatter| chatter.admits(self.began.elapsed())),
+            LogLevel::Warning | LogLevel::Severe => true,
+        }
     }
 }
 
 /// A line of log: level, who says it unless it is the connector, what.
-fn said(level: LogLevel, who: Option<&str>, message: &str, paint: Paint) -> String {
+pub(super) fn said(level: LogLevel, who: Option<&str>, message: &str, paint: Paint) -> String {
     let who = who.map(|name| format!("{name}: ")).unwrap_or_default();
     let line = format!("{:>7}  {who}{}", level_text(level), text::printable(message));
     match level {
@@ -208,18 +260,25 @@ impl LiveLines {
     }
 }
 
+/// `⠹ 1.6 s · 59,329 rows/s · 100 requests · 40.8 MiB · 50,000 rows durable, commit 2`: fits 80 columns.
 fn whole_line(progress: &Progress, elapsed: Duration, paint: Paint) -> String {
     const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
     let frame = FRAMES[usize::try_from(elapsed.as_millis() / DRAW_EVERY.as_millis()).unwrap_or(0) % FRAMES.len()];
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    format!(
-        "{} {}, {} in {}, {} durable",
-        paint.green(frame),
-        counters(progress, elapsed),
-        counted(read(&progress.checkpoints), "checkpoint", "checkpoints"),
-        counted(read(&progress.commits), "commit", "commits"),
-        counted(read(&progress.rows_committed), "row", "rows")
-    )
+    let mut parts = vec![text::duration(elapsed)];
+    parts.extend(text::rate(read(&progress.rows), elapsed));
+    parts.push(counted(read(&progress.requests), "request", "requests"));
+    if read(&progress.retries) > 0 {
+        parts.push(counted(read(&progress.retries), "retry", "retries"));
+    }
+    parts.push(text::bytes(read(&progress.response_bytes)));
+    let rows = counted(read(&progress.rows_committed), "row", "rows");
+    parts.push(match (read(&progress.commits), read(&progress.checkpoints)) {
+        (0, 0) => "no checkpoint yet".to_owned(),
+        (0, checkpoints) => counted(checkpoints, "checkpoint", "checkpoints"),
+        (commits, _) => format!("{rows} durable, commit {}", text::number(commits)),
+    });
+    format!("{} {}", paint.green(frame), parts.join(" · "))
 }
 
 /// Rows a second, smoothed over the last second or so.
@@ -249,12 +308,30 @@ impl Speed {
     }
 }
 
-/// Tells several observers of each event, in order.
-pub(super) struct Everyone(pub(super) Vec<Arc<dyn Observer>>);
+/// Tells several observers of each event, in order, and remembers whether the sync has begun.
+pub(super) struct Everyone {
+    observers: Vec<Arc<dyn Observer>>,
+    began: AtomicBool,
+}
+
+impl Everyone {
+    /// Tells these.
+    pub(super) fn new(observers: Vec<Arc<dyn Observer>>) -> Self {
+        Self { observers, began: AtomicBool::new(false) }
+    }
+
+    /// Whether the sync has begun: the destination is open and nothing spoke against it.
+    pub(super) fn began(&self) -> bool {
+        self.began.load(Ordering::Relaxed)
+    }
+}
 
 impl Observer for Everyone {
     fn event(&self, event: &Event) {
-        for observer in &self.0 {
+        if matches!(event, Event::Started { .. }) {
+            self.began.store(true, Ordering::Relaxed);
+        }
+        for observer in &self.observers {
             observer.event(event);
         }
     }
@@ -273,12 +350,32 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_of_info_lines_becomes_one_a_second() {
+        let mut chatter = Chatter::default();
+        let mut shown_at = |ms: u64| (0..100).filter(|_| chatter.admits(Duration::from_millis(ms))).count();
+        assert_eq!([0, 900, 1_000, 3_000, 60_000].map(&mut shown_at), [5, 0, 1, 2, 5]);
+        assert_eq!(chatter.hidden, 487);
+    }
+
+    #[test]
     fn the_counters_are_a_sentence() {
         let progress = Progress::default();
         progress.requests.store(1, Ordering::Relaxed);
         progress.rows.store(5_000, Ordering::Relaxed);
         progress.response_bytes.store(2_048, Ordering::Relaxed);
         assert_eq!(counters(&progress, Duration::from_secs(2)), "1 request, 2.0 KiB received, 2,500 rows/s, 2.0 s");
+    }
+
+    #[test]
+    fn the_live_line_tells_what_is_durable() {
+        let (progress, plain) = (Progress::default(), Paint { colours: false });
+        let line = || whole_line(&progress, Duration::from_secs(2), plain);
+        assert_eq!(line(), "⠸ 2.0 s · 0 rows/s · 0 requests · 0 bytes · no checkpoint yet");
+        progress.checkpoints.store(3, Ordering::Relaxed);
+        assert!(line().ends_with(" · 3 checkpoints"));
+        progress.commits.store(2, Ordering::Relaxed);
+        progress.rows_committed.store(50_000, Ordering::Relaxed);
+        assert!(line().ends_with(" · 50,000 rows durable, commit 2"));
     }
 
     #[test]

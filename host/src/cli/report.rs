@@ -28,7 +28,22 @@ const COLUMNS_SHOWN: usize = 6;
 
 /// The summary of a sync that had begun, whatever its outcome.
 pub(super) fn summary(report: &Report, setting: &Setting<'_>) -> String {
-    let mut page = format!("\n{}\n\n", headline(report, setting));
+    let mut page = format!("\n{}\n", headline(report, setting));
+    if report.requests > 0 || !report.tables.is_empty() || matches!(report.outcome, Outcome::Succeeded) {
+        page.push_str(&details(report, setting));
+    }
+    match &report.outcome {
+        Outcome::Failed(error) => {
+            let _infallible = write!(page, "\n{}{}", failure(error, setting.paint), what_stands(report, setting));
+        }
+        Outcome::Succeeded | Outcome::LimitRows => page.push_str(&what_next(report, setting)),
+    }
+    page
+}
+
+/// The numbers.
+fn details(report: &Report, setting: &Setting<'_>) -> String {
+    let mut page = "\n".to_owned();
     if !report.tables.is_empty() {
         page.push_str(&tables(&report.tables, setting.room));
         for table in &report.tables {
@@ -38,12 +53,6 @@ pub(super) fn summary(report: &Report, setting: &Setting<'_>) -> String {
     }
     for (name, value) in facts(report, setting) {
         let _infallible = writeln!(page, " {} {value}", setting.paint.dim(&format!("{name:<14}")));
-    }
-    match &report.outcome {
-        Outcome::Failed(error) => {
-            let _infallible = write!(page, "\n{}{}", failure(error, setting.paint), what_stands(report, setting));
-        }
-        Outcome::Succeeded | Outcome::LimitRows => page.push_str(&what_next(report, setting)),
     }
     page
 }
@@ -97,25 +106,26 @@ fn schema_changes(table: &TableReport) -> String {
     let mut lines = String::new();
     let added: Vec<String> =
         table.new_columns.iter().map(|(column, kind)| format!("{} {kind}", text::printable(column))).collect();
-    if table.is_new {
-        let _infallible = writeln!(lines, " {name} is new: {}", list(&added, "no columns"));
-    } else if !added.is_empty() {
-        let _infallible = writeln!(lines, " {name} has new columns: {}", list(&added, ""));
-    }
+    let news = match (table.is_new, added.is_empty()) {
+        (true, true) => format!(" {name} is new\n"),
+        (true, false) => format!(" {name} is new: {}\n", list(&added)),
+        (false, true) => String::new(),
+        (false, false) => format!(" {name} has new columns: {}\n", list(&added)),
+    };
+    lines.push_str(&news);
     let widened: Vec<String> = table
         .widened_columns
         .iter()
         .map(|(column, before, now)| format!("{} {before} to {now}", text::printable(column)))
         .collect();
     if !widened.is_empty() {
-        let _infallible = writeln!(lines, " {name} has widened columns: {}", list(&widened, ""));
+        let _infallible = writeln!(lines, " {name} has widened columns: {}", list(&widened));
     }
     lines
 }
 
-fn list(items: &[String], none: &str) -> String {
+fn list(items: &[String]) -> String {
     match items.len().checked_sub(COLUMNS_SHOWN) {
-        _ if items.is_empty() => none.to_owned(),
         None | Some(0) => items.join(", "),
         Some(more) => format!("{} and {} more", items[..COLUMNS_SHOWN].join(", "), text::number(more as u64)),
     }
@@ -205,7 +215,8 @@ pub(super) fn failure(error: &Error, paint: Paint) -> String {
 
 /// Foreign text of several lines, harmless, each line after the first indented.
 fn indented(text: &str) -> String {
-    text::printable_lines(text).replace('\n', "\n    ")
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.map(text::printable).collect::<Vec<_>>().join("\n    ")
 }
 
 /// The first records of each table and the types inferred from them: what a trial run puts out.

@@ -45,8 +45,8 @@ pub(super) struct Arguments {
     /// Stops after about N rows; they are loaded, and the next sync goes on from the last checkpoint
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_rows: Option<u64>,
-    /// What becomes of strings that look like dates and timestamps
-    #[arg(long, value_enum, default_value_t = Timestamps::Infer, value_name = "HOW")]
+    /// Whether texts that all look like one format of date or timestamp become such, or stay as they are
+    #[arg(long, value_enum, default_value_t = Timestamps::Infer)]
     timestamps: Timestamps,
     /// Writes nothing: prints the first records of every table and the types inferred from them
     #[arg(long, help_heading = "Output")]
@@ -54,7 +54,7 @@ pub(super) struct Arguments {
     /// Prints events on stdout, one JSON object a line (docs/formats/events.md), instead of words for people
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Shows the connector's fine log lines and what the host does about them
+    /// Shows every line of the connector's log, the fine ones too, and changes of the schema as they come
     #[arg(short, long, help_heading = "Output")]
     verbose: bool,
     /// Appends everything that happens to FILE, fine log lines included
@@ -62,12 +62,11 @@ pub(super) struct Arguments {
     log_file: Option<PathBuf>,
 }
 
-/// The choices of `--timestamps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Timestamps {
-    /// Columns of dates and timestamps, as long as every value has one format
+    /// UTC_DATETIME, NAIVE_DATETIME and NAIVE_DATE columns are inferred
     Infer,
-    /// They stay text
+    /// Texts stay STRING
     Text,
 }
 
@@ -80,25 +79,26 @@ const DRY_RUN_RECORDS: usize = 5;
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> u8 {
     let log = match arguments.log_file.as_deref().map(LogFile::open).transpose() {
         Ok(log) => log.map(Arc::new),
-        Err(error) => return arguments.end(&report::not_begun(error), None, *screen),
+        Err(error) => return arguments.end(&report::not_begun(error), false, None, *screen),
     };
-    let report = begin(arguments, log.clone(), *screen).unwrap_or_else(report::not_begun);
-    arguments.end(&report, log.as_deref(), *screen)
+    let (report, began) =
+        begin(arguments, log.clone(), *screen).unwrap_or_else(|error| (report::not_begun(error), false));
+    arguments.end(&report, began, log.as_deref(), *screen)
 }
 
-/// Loads the connector and syncs. An error means that the sync did not begin.
-fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Result<Report> {
+/// Loads the connector and syncs; also says whether the sync got as far as to begin.
+fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Result<(Report, bool)> {
     let sandbox = arguments.connector.in_force()?;
     let destination = if arguments.dry_run { DestinationUrl::Null } else { arguments.destination.in_force()? };
     let state =
         arguments.state.as_deref().map(|path| options::state(path, sandbox.limits.state_bytes_max)).transpose()?;
     let component = Arc::new(load::component(&arguments.component, &sandbox.limits, screen)?);
     load::block_on(async {
-        let description = component.describe(&sandbox.limits).await?;
-        let connection = options::connection(arguments.connection.as_deref(), &description.name)?;
-        let (configuration, unknown) = sandbox.configuration.prepare(&description.fields)?;
+        let described = component.describe(&sandbox.limits).await?;
+        let connection = options::connection(arguments.connection.as_deref(), &described.name)?;
+        let (configuration, unknown) = sandbox.configuration.prepare(&described.fields)?;
         let request = Request {
-            component,
+            component: Arc::clone(&component),
             configuration,
             connection,
             destination,
@@ -122,7 +122,7 @@ async fn sync(
     arguments: &Arguments,
     log: Option<Arc<LogFile>>,
     screen: Screen,
-) -> Result<Report> {
+) -> Result<(Report, bool)> {
     let progress = Arc::new(Progress::default());
     let display = Arc::new(Display::new(screen, arguments.verbose, Arc::clone(&progress)));
     let mut observers: Vec<Arc<dyn Observer>> = vec![];
@@ -132,15 +132,16 @@ async fn sync(
         observers.push(Arc::<Display>::clone(&display));
     }
     observers.extend(log.map(|log| -> Arc<dyn Observer> { log }));
-    let observer = Arc::new(Everyone(observers));
+    let observer = Arc::new(Everyone::new(observers));
     for field in unknown {
         observer.event(&Event::Notice { level: LogLevel::Warning, message: load::unknown_field(field) });
     }
     let stop = stop_on_signals(Arc::clone(&display))?;
     let drawing = if arguments.json { None } else { display.draw() };
-    let report = sync::run(request, observer, progress, stop).await;
+    let report = sync::run(request, Arc::<Everyone>::clone(&observer), progress, stop).await;
     drop(drawing);
-    Ok(report)
+    display.conclude();
+    Ok((report, observer.began()))
 }
 
 /// The first SIGINT or SIGTERM asks the sync to end, the second ends the process at once.
@@ -170,7 +171,7 @@ impl Arguments {
     }
 
     /// Prints the report, for people or for programs, and returns the exit status.
-    fn end(&self, report: &Report, log: Option<&LogFile>, screen: Screen) -> u8 {
+    fn end(&self, report: &Report, began: bool, log: Option<&LogFile>, screen: Screen) -> u8 {
         let destination = if self.dry_run { "null:" } else { self.destination.text() };
         let setting = Setting {
             destination,
@@ -179,9 +180,8 @@ impl Arguments {
             paint: screen.paint,
             room: screen.room_for_people,
         };
-        let has_begun = !report.id.is_empty();
         let page = |setting: &Setting<'_>| match &report.outcome {
-            Outcome::Failed(error) if !has_begun => report::failure(error, setting.paint),
+            Outcome::Failed(error) if !began => report::failure(error, setting.paint),
             _ => report::summary(report, setting),
         };
         if let Some(log) = log {

@@ -61,7 +61,7 @@ fn for_people(tables: &[TableInfo], room: Room) -> String {
 }
 
 fn columns_for_people(tables: &[TableInfo], room: Room) -> String {
-    let titles = [words("table"), words("column"), words("type"), words("")];
+    let titles = [words("table"), words("column"), words("type"), words("note")];
     let note = |column: &TableColumn| match (column.is_key, column.declared) {
         (true, true) => "primary key, declared",
         (true, false) => "primary key",

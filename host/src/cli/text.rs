@@ -169,18 +169,23 @@ pub(super) enum Room {
 
 /// A table with one line a row, indented by a space, each line ended.
 pub(super) fn table(columns: &[Column<'_>], rows: &[Vec<String>], room: Room) -> String {
-    let cells_max = match room {
-        Room::Endless => usize::MAX,
+    let fit = match room {
+        Room::Endless => Fit { columns: columns.len(), characters: usize::MAX },
         Room::Columns(width) => fitting(columns, rows, width),
     };
-    let mut table = Table::new();
+    let left_out = columns.len() - fit.columns;
+    let cell = |text: &str| cut(&printable(text), fit.characters);
+    let mut titles: Vec<String> = columns.iter().take(fit.columns).map(|column| cell(column.title)).collect();
+    titles.extend((left_out > 0).then(|| format!("{left_out} more …")));
     let line = LineStyle::none().fill('─').junction('─');
+    let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(line)).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(columns.iter().map(|column| cut(&printable(column.title), cells_max)).collect::<Vec<_>>());
+    table.set_header(titles);
     for row in rows {
-        table.add_row(row.iter().map(|cell| cut(&printable(cell), cells_max)).collect::<Vec<_>>());
+        let cells = row.iter().take(fit.columns).map(|text| cell(text));
+        table.add_row(cells.chain((left_out > 0).then(|| "…".to_owned())).collect::<Vec<_>>());
     }
-    for (position, column) in columns.iter().enumerate() {
+    for (position, column) in columns.iter().take(fit.columns).enumerate() {
         if let (true, Some(layout)) = (column.is_number, table.column_mut(position)) {
             layout.set_cell_alignment(CellAlignment::Right);
         }
@@ -193,20 +198,37 @@ pub(super) fn table(columns: &[Column<'_>], rows: &[Vec<String>], room: Room) ->
     text
 }
 
-/// The most characters a cell can have so that the table fits the width, but at least 8.
-fn fitting(columns: &[Column<'_>], rows: &[Vec<String>], width: usize) -> usize {
-    const MIN: usize = 8;
+/// What of a table fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fit {
+    /// Columns from the left.
+    columns: usize,
+    /// Characters of each cell.
+    characters: usize,
+}
+
+/// Cuts long cells so that the table fits the width; where cells would become too short to tell anything, leaves out
+/// columns at the right.
+fn fitting(columns: &[Column<'_>], rows: &[Vec<String>], width: usize) -> Fit {
+    const CHARACTERS_MIN: usize = 12;
     const PADDING: usize = 3;
-    let longest: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(position, column)| {
-            let cells = rows.iter().filter_map(|row| row.get(position)).map(|cell| cell.chars().count());
-            cells.max().unwrap_or(0).max(column.title.chars().count())
-        })
-        .collect();
-    let fits = |limit: usize| longest.iter().map(|length| length.min(&limit) + PADDING).sum::<usize>() <= width;
-    (MIN..=width.max(MIN)).rev().find(|limit| fits(*limit)).unwrap_or(MIN)
+    const NOTE: usize = 14;
+    let length = |position: usize, column: &Column<'_>| {
+        let cells = rows.iter().filter_map(|row| row.get(position)).map(|cell| cell.chars().count());
+        cells.max().unwrap_or(0).max(column.title.chars().count())
+    };
+    let lengths: Vec<usize> = columns.iter().enumerate().map(|(position, column)| length(position, column)).collect();
+    let needed = |columns: usize, limit: usize| -> usize {
+        lengths.iter().take(columns).map(|length| length.min(&limit) + PADDING).sum()
+    };
+    let all = lengths.len();
+    if let Some(characters) =
+        (CHARACTERS_MIN..=width.max(CHARACTERS_MIN)).rev().find(|limit| needed(all, *limit) <= width)
+    {
+        return Fit { columns: all, characters };
+    }
+    let some = (1..all).rev().find(|columns| needed(*columns, CHARACTERS_MIN) + NOTE <= width);
+    Fit { columns: some.unwrap_or(all.min(1)), characters: CHARACTERS_MIN }
 }
 
 #[cfg(test)]
@@ -261,6 +283,15 @@ mod tests {
         assert_eq!(format!("\n{}", table(&columns, &rows, Room::Endless)), expected);
         let narrow = table(&columns, &rows, Room::Columns(24));
         assert!(narrow.lines().all(|line| line.chars().count() <= 24), "{narrow}");
-        assert!(narrow.contains("a much longe…"), "{narrow}");
+        assert!(narrow.contains("a much lo"), "{narrow}");
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_counted() {
+        let titles: Vec<String> = (0..20).map(|number| format!("column number {number}")).collect();
+        let columns: Vec<Column<'_>> = titles.iter().map(|title| words(title)).collect();
+        let page = table(&columns, &[titles.clone()], Room::Columns(80));
+        assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
+        assert!(page.starts_with(" column numb…   column numb…   column numb…   column numb…   16 more …\n"), "{page}");
     }
 }
