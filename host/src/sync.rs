@@ -16,6 +16,8 @@ mod policy;
 mod record;
 mod report;
 mod run;
+#[cfg(test)]
+mod stream_tests;
 mod tables;
 mod writer;
 
