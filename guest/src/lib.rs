@@ -12,6 +12,7 @@ impl Connector for Cds {
         Field::optional("page_size", "Records in one answer.").default("100"),
     ];
     const HOSTS: &[&str] = &["{base_url}"];
+    const NAME: Option<&str> = Some("cds");
 
     fn schema(_: &Configuration) -> Result<Vec<Table>> {
         Ok(vec![Table::new("cds_records", ["record_id"])])

@@ -1,3 +1,4 @@
-//! What the tests stand on: a source server that behaves, or misbehaves, exactly as told.
+//! What the tests stand on: a source that behaves, or misbehaves, exactly as told, and the host as a program.
 
+pub mod host;
 pub mod source;

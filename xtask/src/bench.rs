@@ -28,7 +28,17 @@ struct Options {
 /// A case of the benchmark with its runs.
 struct Case {
     name: &'static str,
-    runs: Vec<Usage>,
+    runs: Vec<Run>,
+}
+
+/// One run: what the system counted and what the host reported.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    used: Usage,
+    /// From the start of the sync to its last commit, in microseconds.
+    committed_us: Option<u64>,
+    /// Memory the destination's engine held at the end.
+    engine_memory_bytes: Option<u64>,
 }
 
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -76,7 +86,8 @@ fn measure_all(workspace: &Workspace, options: &Options, python: Option<&Path>, 
     for round in 1..=options.rounds {
         println!("    round {round} of {}", options.rounds);
         if let (Some(python), Some(script)) = (python, &options.floor) {
-            floor.runs.push(measure(workspace, script_run(python, script, &source.url))?);
+            let (used, _) = measure(workspace, script_run(python, script, &source.url))?;
+            floor.runs.push(Run { used, committed_us: None, engine_memory_bytes: None });
         }
         first.runs.push(runner.first_load()?);
         again.runs.push(runner.sync(&["--full-refresh"])?);
@@ -97,10 +108,11 @@ fn one_record(workspace: &Workspace, work: &Path) -> Result<()> {
         case.runs.push(runner.first_load()?);
     }
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+    let wall = milliseconds(case.median(|run| run.used.wall));
+    let cpu = milliseconds(case.median(|run| run.used.cpu));
+    let committed = milliseconds(Duration::from_micros(case.median(|run| run.committed_us.unwrap_or_default())));
     println!(
-        "    whole process, median: {:.0} ms, of which {:.0} ms processor time",
-        milliseconds(case.median(|run| run.wall)),
-        milliseconds(case.median(|run| run.cpu))
+        "    median: committed after {committed:.0} ms, whole process {wall:.0} ms, {cpu:.0} ms of processor time"
     );
     Ok(())
 }
@@ -122,7 +134,7 @@ impl<'a> Runner<'a> {
         Ok(Self { workspace, address: source.address(), configuration, warehouse: work.join("warehouse.db") })
     }
 
-    fn first_load(&self) -> Result<Usage> {
+    fn first_load(&self) -> Result<Run> {
         for file in ["db", "db.wal"] {
             // The first time there is nothing to remove.
             let _ = fs::remove_file(self.warehouse.with_extension(file));
@@ -130,16 +142,22 @@ impl<'a> Runner<'a> {
         self.sync(&[])
     }
 
-    fn sync(&self, options: &[&str]) -> Result<Usage> {
+    fn sync(&self, options: &[&str]) -> Result<Run> {
         let mut command = self.workspace.command(self.workspace.program("host"), &["run", "guest.wasm", "--config"]);
         command.arg(&self.configuration).args(["--allow-private", self.address]);
-        command.args(["--destination", &self.destination()]).args(options);
-        measure(self.workspace, command)
+        command.args(["--destination", &self.destination(), "--connection", "bench", "--json"]).args(options);
+        let (used, output) = measure(self.workspace, command)?;
+        let report = output.lines().rfind(|line| line.contains("\"duration_ms\":")).unwrap_or_default();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration is small and positive")]
+        let committed_us = field(report, "duration_ms").map(|milliseconds| (milliseconds * 1000.0) as u64);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes are whole and positive")]
+        let engine_memory_bytes = field(report, "destination_memory_bytes").map(|bytes| bytes as u64);
+        Ok(Run { used, committed_us, engine_memory_bytes })
     }
 
     /// A benchmark that loses rows measures nothing.
     fn expect_rows(&self, expected: u32) -> Result<()> {
-        let query = "SELECT count(*) FROM cds.cds_records WHERE NOT _deleted";
+        let query = "SELECT count(*) FROM bench.cds_records WHERE NOT _deleted";
         let arguments = ["query", query, "--format", "csv", "--destination", &self.destination()];
         let answer = output(&mut self.workspace.command(self.workspace.program("host"), &arguments))?;
         match answer.lines().last().map(str::trim) {
@@ -151,6 +169,12 @@ impl<'a> Runner<'a> {
     fn destination(&self) -> String {
         format!("duckdb:{}", self.warehouse.display())
     }
+}
+
+/// A number in the host's report; its names occur once, so this needs no JSON parser.
+fn field(report: &str, name: &str) -> Option<f64> {
+    let (_, rest) = report.split_once(&format!("\"{name}\":"))?;
+    rest.split([',', '}']).next()?.parse().ok()
 }
 
 fn script_run(python: &Path, script: &Path, url: &str) -> Command {
@@ -178,28 +202,46 @@ impl Case {
         Self { name, runs: Vec::new() }
     }
 
-    fn median<T: Ord + Copy + Default>(&self, figure: impl Fn(&Usage) -> T) -> T {
+    fn median<T: Ord + Copy + Default>(&self, figure: impl Fn(&Run) -> T) -> T {
         let mut figures: Vec<_> = self.runs.iter().map(figure).collect();
         figures.sort_unstable();
         figures.get(figures.len() / 2).copied().unwrap_or_default()
     }
 
     fn rows_per_cpu_second(&self, rows: u32) -> f64 {
-        f64::from(rows) / self.median(|run| run.cpu).as_secs_f64()
+        f64::from(rows) / self.median(|run| run.used.cpu).as_secs_f64()
     }
 }
 
 fn print_table(rows: u32, cases: &[Case; 3]) {
-    println!("\n{:<28}{:>12}{:>16}{:>12}{:>10}", "median", "rows/s", "rows/CPU s", "peak MB", "ratio");
+    let titles = ["rows/s", "rows/CPU s", "peak MB", "less DuckDB", "ratio"].map(|title| format!("{title:>13}"));
+    println!("\n{:<28}{}", "median", titles.concat());
     let floor = cases[0].rows_per_cpu_second(rows);
     for case in cases.iter().filter(|case| !case.runs.is_empty()) {
+        let megabytes = |bytes: u64| format!("{}", bytes / 1_000_000);
+        let engine = |run: &Run| run.used.peak_memory_bytes.saturating_sub(run.engine_memory_bytes.unwrap_or_default());
+        let reported = case.runs.iter().any(|run| run.engine_memory_bytes.is_some());
         let per_cpu_second = case.rows_per_cpu_second(rows);
-        let ratio = if cases[0].runs.is_empty() { "-".into() } else { format!("{:.2}", per_cpu_second / floor) };
-        println!(
-            "{:<28}{:>12.0}{per_cpu_second:>16.0}{:>12}{ratio:>10}",
-            case.name,
-            f64::from(rows) / case.median(|run| run.wall).as_secs_f64(),
-            case.median(|run| run.peak_memory_bytes) / 1_000_000,
-        );
+        let figures = [
+            format!("{:.0}", f64::from(rows) / case.median(|run| run.used.wall).as_secs_f64()),
+            format!("{per_cpu_second:.0}"),
+            megabytes(case.median(|run| run.used.peak_memory_bytes)),
+            if reported { megabytes(case.median(engine)) } else { "-".into() },
+            if cases[0].runs.is_empty() { "-".into() } else { format!("{:.2}", per_cpu_second / floor) },
+        ];
+        println!("{:<28}{}", case.name, figures.map(|figure| format!("{figure:>13}")).concat());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_found_in_a_report() {
+        let report = r#"{"type":"report","duration_ms":41.250,"destination_memory_bytes":null,"requests":3}"#;
+        assert_eq!(field(report, "duration_ms"), Some(41.25));
+        assert_eq!(field(report, "requests"), Some(3.0));
+        assert_eq!((field(report, "destination_memory_bytes"), field(report, "none")), (None, None));
     }
 }

@@ -16,8 +16,8 @@ pub(crate) struct Usage {
     pub(crate) peak_memory_bytes: u64,
 }
 
-/// Runs a program to its end. What it writes is kept in a file and only shown if it fails.
-pub(crate) fn measure(workspace: &Workspace, mut command: Command) -> Result<Usage> {
+/// Runs a program to its end and returns what it used and what it wrote.
+pub(crate) fn measure(workspace: &Workspace, mut command: Command) -> Result<(Usage, String)> {
     let log = workspace.target.join("bench.log");
     let file = File::create(&log).map_err(|error| format!("failed to create {}: {error}", log.display()))?;
     let errors = file.try_clone().map_err(|error| format!("failed to share {}: {error}", log.display()))?;
@@ -29,7 +29,7 @@ pub(crate) fn measure(workspace: &Workspace, mut command: Command) -> Result<Usa
     if status != 0 {
         return Err(format!("failed to measure {}: wait status {status}\n{}", plain(&command), read(&log)?));
     }
-    Ok(Usage { wall, ..used })
+    Ok((Usage { wall, ..used }, read(&log)?))
 }
 
 /// The one system call that tells what a child used; the standard library waits for children without asking.

@@ -89,8 +89,6 @@ impl fmt::Debug for Configuration {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
     use super::*;
 
     #[test]

@@ -16,15 +16,13 @@
 
 mod ahead;
 mod client;
-mod failure;
+pub(crate) mod failure;
 mod request;
 mod response;
 pub(crate) mod url;
 
 pub use ahead::{Ahead, ahead};
 pub use client::Client;
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use failure::method_name;
 pub use request::Request;
 pub(crate) use response::not_json;
 pub use response::{Pending, Response};

@@ -186,8 +186,6 @@ impl<'search, 'path, 'de> Visitor<'de> for Step<'search, 'path, '_, 'de> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
     use super::*;
 
     fn check(text: &str, array: &str, value: &str, expect: (Option<&[&str]>, Option<&str>)) {

@@ -29,7 +29,6 @@
 //! }
 //!
 //! elt_sdk::export!(Tickets);
-//! # fn main() {}
 //! ```
 //!
 //! The modules in the order an author meets them:

@@ -148,8 +148,6 @@ pub(crate) fn parse_http_date(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
     use super::*;
 
     fn check(text: &str, expect: &str) {

@@ -27,7 +27,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use dial::{Resolver, Resolving, SystemResolver};
+pub(crate) use dial::{Resolver, SystemResolver};
 pub(crate) use error::{ErrorKind, Failure, HttpError};
 pub(crate) use request::{Authentication, Body, Method, Request};
 pub(crate) use response::Response;
@@ -159,6 +159,7 @@ impl Drop for Pending {
 }
 
 /// What follows an attempt.
+#[expect(clippy::large_enum_variant, reason = "lives from one line to the next")]
 enum Step {
     Done(Result<Response, Failure>),
     Again { reason: String, wait: Duration },

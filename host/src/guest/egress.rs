@@ -16,8 +16,8 @@ mod hosts;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use allow::{Allow, HostPort};
-pub(crate) use denied::{Denied, DeniedBy};
+pub(crate) use allow::Allow;
+pub(crate) use denied::Denied;
 pub(crate) use hosts::Hosts;
 
 use std::fmt;

@@ -32,6 +32,9 @@ pub struct Options {
     /// The key that requests must carry in the header api_key
     #[arg(long, default_value = "123")]
     pub api_key: String,
+    /// Ask for no key at all
+    #[arg(long)]
+    pub open: bool,
     /// Render all records at the start and serve them from memory
     #[arg(long)]
     pub cache: bool,

@@ -26,7 +26,8 @@ use super::stats::{Counters, Stats};
 /// Everything that answers requests.
 #[derive(Debug)]
 pub(super) struct Service {
-    api_key: String,
+    /// None: the source is open to all.
+    api_key: Option<String>,
     gzip: bool,
     plan: Plan,
     counters: Counters,
@@ -44,7 +45,7 @@ impl Service {
             records: CursorApi::new(&options),
             orders: Orders::new(&options),
             customers: Customers::new(&options),
-            api_key: options.api_key,
+            api_key: (!options.open).then_some(options.api_key),
         }
     }
 
@@ -70,11 +71,12 @@ impl Service {
 
     /// Whoever has no key is unknown (401); whoever has the key "forbidden" is known and may not (403).
     fn refusal(&self, headers: &HeaderMap) -> Option<Answer> {
+        let expected = self.api_key.as_deref()?;
         match text(headers, "api_key") {
             "forbidden" => {
                 Some(Answer::error(StatusCode::FORBIDDEN, "forbidden", "this key may not read these records"))
             }
-            key if key == self.api_key => None,
+            key if key == expected => None,
             "" => Some(Answer::error(StatusCode::UNAUTHORIZED, "unauthorized", "the header api_key is missing")),
             _ => Some(Answer::error(StatusCode::UNAUTHORIZED, "unauthorized", "the API key is wrong")),
         }

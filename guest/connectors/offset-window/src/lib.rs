@@ -6,6 +6,7 @@ struct Orders;
 
 impl Connector for Orders {
     const FIELDS: &[Field] = &[
+        Field::required("api_key", "The key the API asks for.").secret(),
         Field::required("base_url", "Where the API lives, https://api.example.com for instance."),
         Field::optional("page_size", "Orders in one answer.").default("100"),
         Field::optional("overlap_minutes", "How far back from the last change to read again.").default("60"),
@@ -21,7 +22,8 @@ impl Connector for Orders {
         let seen: Option<Timestamp> = state.parse("updated_at")?;
         let mut newest = seen;
 
-        let http = Client::new(configuration.required("base_url")?);
+        let http =
+            Client::new(configuration.required("base_url")?).header("api_key", configuration.required("api_key")?);
         let request = http.get("offset/orders").query_if("updated_since", seen.map(|seen| seen - overlap));
         let offset = Offset::new("offset", "limit", configuration.parse("page_size")?).total("total");
 

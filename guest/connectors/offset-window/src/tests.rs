@@ -5,7 +5,8 @@ use elt_sdk::testing::{Answer, Asked, Test};
 use super::*;
 
 fn orders() -> Test<Orders> {
-    Test::new().configuration("base_url", "https://api.test").configuration("page_size", "2").serve(answer)
+    let orders = Test::new().configuration("api_key", "123").configuration("base_url", "https://api.test");
+    orders.configuration("page_size", "2").serve(answer)
 }
 
 fn answer(asked: &Asked) -> Answer {

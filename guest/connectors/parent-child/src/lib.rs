@@ -10,6 +10,7 @@ struct Billing;
 
 impl Connector for Billing {
     const FIELDS: &[Field] = &[
+        Field::required("api_key", "The key the API asks for.").secret(),
         Field::required("base_url", "Where the API lives, https://api.example.com for instance."),
         Field::optional("page_size", "Customers in one answer.").default("100"),
     ];
@@ -20,7 +21,8 @@ impl Connector for Billing {
     }
 
     fn update(configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {
-        let http = Client::new(configuration.required("base_url")?);
+        let http =
+            Client::new(configuration.required("base_url")?).header("api_key", configuration.required("api_key")?);
         let request = http.get("customers").query("limit", configuration.parse::<u32>("page_size")?);
 
         for page in request.pages("data", NextUrl::new("next").start(state.get("next"))) {

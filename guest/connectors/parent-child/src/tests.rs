@@ -4,10 +4,9 @@ use elt_sdk::testing::{Answer, Asked, Test};
 
 use super::*;
 
-const URL: &str = "https://api.test";
-
 fn billing() -> Test<Billing> {
-    Test::new().configuration("base_url", URL).configuration("page_size", "2").serve(answer)
+    let billing = Test::new().configuration("api_key", "123").configuration("base_url", "https://api.test");
+    billing.configuration("page_size", "2").serve(answer)
 }
 
 fn answer(asked: &Asked) -> Answer {

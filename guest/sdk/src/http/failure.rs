@@ -33,7 +33,7 @@ pub(super) fn from_status(status: u16, message: String, retry_after: impl FnOnce
 }
 
 /// `GET https://api.example.com/people: status 404`; the query may hold secrets and stays out.
-pub(super) fn name(method: Method, url: &str, status: u16) -> String {
+pub(crate) fn name(method: Method, url: &str, status: u16) -> String {
     format!("{} {}: status {status}", method_name(method), url::without_query(url))
 }
 

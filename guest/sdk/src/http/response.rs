@@ -31,7 +31,6 @@ impl Pending {
 }
 
 /// An answer. The body stays in the host until it is read.
-#[must_use = "an answer may be an error"]
 pub struct Response {
     method: Method,
     status: u16,
@@ -96,8 +95,9 @@ impl Response {
 
     /// The whole body as UTF-8.
     pub fn text(self) -> Result<String> {
-        let name = self.name();
-        String::from_utf8(self.bytes()?).map_err(|error| Error::source(format_args!("{name}: {error}")))
+        let (method, status, url) = (self.method, self.status, self.url());
+        let complain = |error| Error::source(format_args!("{}: {error}", failure::name(method, &url, status)));
+        String::from_utf8(self.bytes()?).map_err(complain)
     }
 
     /// The whole body as JSON, in a type of one's own. An error status is an error as in
@@ -117,8 +117,13 @@ impl Response {
         Ok((!piece.is_empty()).then_some(piece))
     }
 
+    /// The method.
+    pub(crate) fn method(&self) -> Method {
+        self.method
+    }
+
     /// Method, URL and status, for messages.
-    pub(crate) fn name(&self) -> String {
+    fn name(&self) -> String {
         failure::name(self.method, &self.inner.url(), self.status)
     }
 }

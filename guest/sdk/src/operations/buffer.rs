@@ -73,8 +73,10 @@ fn append_line(rows: &mut Vec<u8>, row: impl Row) -> Result<()> {
     let start = rows.len();
     row.write_to(rows).map_err(|error| Error::internal(format_args!("a row has no JSON form: {error}")))?;
     let line = &mut rows[start..];
-    for byte in line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
-        *byte = b' ';
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'\n', b'\r', &line[at..]) {
+        at += found;
+        line[at] = b' ';
     }
     if line.trim_ascii_start().first() != Some(&b'{') {
         let line = String::from_utf8_lossy(line);

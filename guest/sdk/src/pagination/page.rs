@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::http::{Response, not_json, url};
+use crate::http::{Response, failure, not_json, url};
 use crate::json::{self, Path};
 use crate::record::{Record, start_of};
 
@@ -23,13 +23,15 @@ impl Page {
     /// Reads an answer, its body in one pass.
     pub(super) fn read(answer: Response, records: &Path, mark: Option<&Path>) -> Result<Self> {
         let answer = answer.error_for_status()?;
-        let (place, url, headers) = (answer.name(), answer.url(), answer.headers());
+        let (method, status, url, headers) = (answer.method(), answer.status(), answer.url(), answer.headers());
+        let place = failure::name(method, &url, status);
         let header = |name| headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.clone());
         let links = header("link").collect();
-        if answer.status() == 204 {
+        if status == 204 {
             return Ok(Self { url, links, ..Self::default() });
         }
-        let body = answer.text()?;
+        let body = String::from_utf8(answer.bytes()?);
+        let body = body.map_err(|error| Error::source(format_args!("{place}: {error}")))?;
         let found = json::search(&body, Some(records), mark)
             .map_err(|error| not_json(&place, header("content-type").next(), &body, &error))?;
         let no_records = || {

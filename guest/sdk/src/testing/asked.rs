@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::bindings::elt::connector::http::{Authentication, Body, Request};
-use crate::http::{encode, method_name};
+use crate::http::encode;
+use crate::http::failure::method_name;
 
 /// A request as the connector sent it.
 #[derive(Clone)]

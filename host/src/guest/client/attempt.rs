@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header;
+use reqwest::Method;
+use reqwest::header::{self, HeaderName, HeaderValue};
 use url::Host;
 
 use super::audit::Audit;
@@ -28,7 +29,7 @@ pub(super) async fn exchange(shared: &Shared, prepared: &Prepared) -> Result<Ans
     loop {
         let answer = ask(shared, hop, prepared.timeout).await?;
         let refuse = |what: String| Failure::new(ErrorKind::Redirect, &answer.hop.label(), what);
-        let location = answer.response.headers().get(header::LOCATION).map(header::HeaderValue::as_bytes);
+        let location = answer.response.headers().get(header::LOCATION).map(HeaderValue::as_bytes);
         let Some(next) = redirect::follow(&answer.hop, answer.status(), location).map_err(refuse)? else {
             return Ok(answer);
         };
@@ -82,6 +83,10 @@ async fn send(shared: &Shared, target: &Target, hop: &Hop, label: &str) -> Resul
     let mut request = reqwest::Request::new(hop.method.clone(), hop.url.clone());
     *request.headers_mut() = hop.headers.clone();
     *request.body_mut() = hop.body.clone().map(Into::into);
+    if hop.body.is_none() && [Method::POST, Method::PUT, Method::PATCH].contains(&hop.method) {
+        // Some servers answer 411 to a missing length; the library leaves it out when there is no body.
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     pool.execute(request).await.map_err(|error| Failure::from_library(label, &error))
 }
 
@@ -128,7 +133,7 @@ impl Answer {
             _ => Coding::Identity,
         };
         // They describe the compressed body, which the guest never sees.
-        let compressed = |name: &header::HeaderName| {
+        let compressed = |name: &HeaderName| {
             coding != Coding::Identity && [header::CONTENT_ENCODING, header::CONTENT_LENGTH].contains(name)
         };
         let headers = headers

@@ -47,7 +47,7 @@ impl Schedule {
             let parts = limit.requests.div_ceil(STARTS_MAX).max(1);
             let starts_max = (limit.requests / parts).max(1);
             // A day is longer than any sync; it keeps the arithmetic from overflowing.
-            let length = Duration::from_millis(limit.window_ms).min(Duration::from_secs(24 * 3600)) / parts;
+            let length = Duration::from_millis(limit.window_ms).min(Duration::from_hours(24)) / parts;
             Window { length, starts_max: starts_max as usize, starts: VecDeque::new() }
         });
         Self { windows: windows.collect(), last: None }

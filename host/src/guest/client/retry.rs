@@ -23,7 +23,7 @@ impl Default for Options {
             attempts_max: 5,
             base: Duration::from_millis(500),
             cap: Duration::from_secs(30),
-            retry_after_max: Duration::from_secs(300),
+            retry_after_max: Duration::from_mins(5),
         }
     }
 }
@@ -117,7 +117,7 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    const YEAR: Duration = Duration::from_hours(365 * 24);
 
     fn moment(attempt: u32) -> Moment {
         // Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110.

@@ -38,6 +38,7 @@ impl Settings {
 /// Bounds on number and size. Passing one ends the sync, but for `in_flight_max` (more wait) and `redirects_max` (an
 /// error that the guest is told).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "each is a bound and says so, as everywhere in this crate")]
 pub(crate) struct Limits {
     /// Requests of a sync, retries and redirects included.
     pub(crate) requests_max: u64,
@@ -99,12 +100,12 @@ pub(crate) struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            answer: Duration::from_secs(60),
+            answer: Duration::from_mins(1),
             connect: Duration::from_secs(15),
-            silence: Duration::from_secs(60),
-            trickle_window: Duration::from_secs(60),
+            silence: Duration::from_mins(1),
+            trickle_window: Duration::from_mins(1),
             trickle_bytes_min: 1024,
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The ranges are those of the IANA special-purpose registries, the forms that carry an IPv4 address inside an IPv6
 //! one, and the addresses at which clouds hand out credentials. What is in no range is public for IPv4; for IPv6 only
-//! 2000::/3 is public, because nothing else has been given out.
+//! `2000::/3` is public, because nothing else has been given out.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

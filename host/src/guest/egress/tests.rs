@@ -1,5 +1,7 @@
 //! Tables of addresses, URLs and patterns, each in every spelling we know.
 
+use super::allow::HostPort;
+use super::denied::DeniedBy;
 use super::*;
 use crate::error::Code;
 use crate::model::{Field, Secrecy};

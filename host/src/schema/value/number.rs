@@ -76,7 +76,7 @@ fn is_exact(raw: &str, value: f64) -> bool {
     if written.digits.len() <= SAFE_DIGITS && value.abs() >= f64::MIN_POSITIVE {
         return true;
     }
-    Digits::read(&format!("{value:e}")).is_some_and(|kept| kept.digits == written.digits && kept.point == written.point)
+    shortest(value).is_some_and(|kept| kept.digits == written.digits && kept.point == written.point)
 }
 
 fn decimal(raw: &str) -> Option<Number<'static>> {
@@ -137,19 +137,35 @@ impl Digits {
     }
 }
 
+/// The shortest digits that give the float back; of two that are equally near the even one, as warehouses do (Rust's own
+/// formatting takes the upper one).
+fn shortest(value: f64) -> Option<Digits> {
+    Digits::read(&serde_json::Number::from_f64(value)?.to_string())
+}
+
 /// A 64-bit float as JSON, shortest text that gives it back: `1.0`, `0.1`, `1e+16`, `1e-05`. The same text that a
 /// warehouse's own cast gives (DuckDB 1.5: positional from 1e-4 to below 1e16), so it does not matter where a column
 /// is widened.
 pub fn double_text(value: f64) -> String {
-    let scientific = format!("{value:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..16).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{mantissa}e{sign}{:02}", exponent.abs());
+    let Some(Digits { negative, digits, point }) = shortest(value) else { return format!("{value}") };
+    let sign = if negative { "-" } else { "" };
+    let digits = String::from_utf8_lossy(&digits);
+    let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
+    let whole_digits = usize::try_from(point).unwrap_or(0);
+    match point - 1 {
+        _ if digits.is_empty() => format!("{sign}0.0"),
+        -4..=-1 => format!("{sign}0.{}{digits}", zeros(-point)),
+        0..=15 => match digits.split_at_checked(whole_digits) {
+            Some((whole, fraction)) if !fraction.is_empty() => format!("{sign}{whole}.{fraction}"),
+            _ => format!("{sign}{digits}{}.0", "0".repeat(whole_digits - digits.len())),
+        },
+        exponent => {
+            let (first, rest) = digits.split_at(1);
+            let dot = if rest.is_empty() { "" } else { "." };
+            let direction = if exponent < 0 { '-' } else { '+' };
+            format!("{sign}{first}{dot}{rest}e{direction}{:02}", exponent.abs())
+        }
     }
-    let plain = format!("{value}");
-    if plain.contains('.') { plain } else { format!("{plain}.0") }
 }
 
 /// A decimal as JSON: `units` / 10^`scale`, without zeros at the end of the fraction.
