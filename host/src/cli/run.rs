@@ -64,9 +64,9 @@ pub(super) struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Timestamps {
-    /// UTC_DATETIME, NAIVE_DATETIME and NAIVE_DATE columns are inferred
+    /// Columns of instants, timestamps and dates, as long as every value has one and the same format
     Infer,
-    /// Texts stay STRING
+    /// They stay text
     Text,
 }
 
