@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::source::Source;
 
 /// Longer than any command of the tests takes on a busy machine; what has not ended by then never will.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(2);
 
 /// The host program in a folder of its own, which is the current folder of every command and is removed at the end.

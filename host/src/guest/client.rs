@@ -236,6 +236,12 @@ fn too_long(answer: &Answer, wait: Duration, options: &RetryOptions) -> Failure 
     })
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stats.summarise();
+    }
+}
+
 impl Shared {
     fn note_denial(&self, failure: &Failure) {
         if let Failure::Exchange(HttpError { kind: ErrorKind::Denied, message, .. }) = failure {

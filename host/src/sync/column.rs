@@ -175,13 +175,22 @@ impl Column {
         self.data.pop();
     }
 
-    /// Adds a value whose type the column can have; widens the column where it must. `time`: strings may become time.
+    /// Adds a value; widens the column where it must. `time`: strings may become time.
     pub(crate) fn push(&mut self, value: &Value<'_>, time: bool) {
-        let Some(own) = value.column_type(time && self.may_become_time()) else { return self.push_empty(Mark::Null) };
+        let moment = match value {
+            Value::Text(text) if time && self.may_become_time() => moment(text),
+            _ => None,
+        };
+        let own = moment.map_or_else(|| value.column_type(false), |moment| Some(moment.column_type()));
+        let Some(own) = own else { return self.push_empty(Mark::Null) };
         let joined = self.column_type.map_or(own, |column_type| column_type.join(own));
         self.widen(joined);
         self.marks.push(Mark::Value);
-        push_value(&mut self.data, joined, value);
+        match (&mut self.data, moment) {
+            (Data::Integer(values), Some(Moment::Date(days))) => values.push(days.into()),
+            (Data::Integer(values), Some(Moment::Timestamp(micros, _))) => values.push(micros),
+            (data, _) => push_value(data, joined, value),
+        }
     }
 
     /// A column that is text already need not look whether a string is time.
@@ -243,19 +252,6 @@ impl Column {
             }
             (own, _) => (0..other.len()).for_each(|_| own.push_empty()),
         }
-    }
-
-    /// Bytes the values take.
-    pub(crate) fn bytes(&self) -> usize {
-        self.marks.len()
-            + match &self.data {
-                Data::None => 0,
-                Data::Boolean(values) => values.len(),
-                Data::Integer(values) => values.len() * 8,
-                Data::Decimal(values) => values.len() * 16,
-                Data::Double(values) => values.len() * 8,
-                Data::Text { ends, bytes } => ends.len() * 4 + bytes.len(),
-            }
     }
 
     /// Whether each row names this column.
@@ -342,11 +338,6 @@ fn push_value(data: &mut Data, column_type: ColumnType, value: &Value<'_>) {
     match (data, value) {
         (Data::Boolean(values), Value::Boolean(value)) => values.push(*value),
         (Data::Integer(values), Value::Number(Number::Long(value))) => values.push(*value),
-        (Data::Integer(values), Value::Text(text)) => values.push(match moment(text) {
-            Some(Moment::Date(days)) => i64::from(days),
-            Some(Moment::Timestamp(micros, _)) => micros,
-            None => 0,
-        }),
         (Data::Double(values), Value::Number(Number::Double(value))) => values.push(*value),
         #[expect(clippy::cast_precision_loss, reason = "a DOUBLE column takes integers up to 2^53 only (`join`)")]
         (Data::Double(values), Value::Number(Number::Long(value))) => values.push(*value as f64),

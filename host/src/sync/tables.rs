@@ -2,7 +2,6 @@
 //!
 //! Pure: takes batches of JSON lines, fills columns, widens types, refuses what breaks a rule, naming table and record.
 
-use std::borrow::Cow;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
@@ -10,7 +9,7 @@ use super::buffer::Log;
 use super::column::Mark;
 use super::declared::accept;
 use super::fold::{Fold, Seen};
-use super::record::{depth, for_each_field, row_id};
+use super::record::{BadRecord, for_each_field, row_id};
 use crate::destination::Segment;
 use crate::error::{Code, Error, Result};
 use crate::guest::Limits;
@@ -442,31 +441,26 @@ impl Row<'_> {
 
     fn fill(&mut self, kind: OperationKind, line: &str) -> Result<()> {
         let key_only = kind == OperationKind::Delete && !self.live.declared.primary_key.is_empty();
-        for_each_field(line, |name, raw| self.field(name, raw, key_only)).map_err(|error| match error {
+        let depth_max = self.limits.json_depth_max;
+        for_each_field(line, depth_max, |name, raw| self.field(&name, raw, key_only)).map_err(|error| match error {
             Ok(Refused(code, what)) => self.error(code, &what, line),
-            Err(error) => self.error(Code::RecordInvalid, "it is not a JSON object", line).because(error),
+            Err(deep @ BadRecord::TooDeep(_)) => self.error(Code::LimitDepth, &deep.to_string(), line),
+            Err(bad) => self.error(Code::RecordInvalid, "it is not a JSON object", line).because(bad),
         })
     }
 
-    fn field(&mut self, name: Cow<'_, str>, raw: &str, key_only: bool) -> Result<(), Refused> {
-        let is_key = self.live.declared.primary_key.iter().any(|column| *column == name);
+    fn field(&mut self, name: &str, raw: &str, key_only: bool) -> Result<(), Refused> {
+        let is_key = self.live.declared.primary_key.iter().any(|column| column == name);
         if key_only && !is_key {
             return Ok(());
         }
-        // A value of n levels has at least 2n bytes, so short ones need no look.
-        if raw.len() as u64 > 2 * self.limits.json_depth_max && depth(raw) > self.limits.json_depth_max {
-            return Err(Refused(
-                Code::LimitDepth,
-                format!("\"{name}\" is nested too deeply (limit json-depth: {})", self.limits.json_depth_max),
-            ));
-        }
         let value = Value::read(raw).map_err(|error| Refused(Code::RecordInvalid, error.to_string()))?;
         let time = self.time && !is_key;
-        let known = self.find(&name);
+        let known = self.find(name);
         let index = match (known, value.column_type(time && known.is_none())) {
             (Some(index), _) => index,
             (None, None) => return Ok(()),
-            (None, Some(own)) => self.add(&name, own)?,
+            (None, Some(own)) => self.add(name, own)?,
         };
         self.store(index, &value, raw, time)
     }

@@ -13,7 +13,7 @@ use crate::{records, source_and_host};
 fn stuck_at_page_ten() -> Result<(Source, Host, Running)> {
     let (source, host) = source_and_host(records(20_000).failing_from(10, Kind::Hang))?;
     let running = host.start_sync("guest", &source, &[])?;
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while source.stats().requests < 10 {
         ensure!(Instant::now() < deadline, "the sync did not get to page 10: {:?}", source.stats());
         std::thread::sleep(Duration::from_millis(10));

@@ -47,6 +47,7 @@ impl Stats {
     }
 
     /// Requests under way, waits before a retry included.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for whoever shows progress"))]
     pub(crate) fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
     }
@@ -74,6 +75,25 @@ impl Stats {
     /// The last refusal: `host:port` and the reason.
     pub(crate) fn last_denial(&self) -> Option<String> {
         self.last_denial.lock().ok()?.clone()
+    }
+
+    /// Writes the counters to the log, if anything was asked for.
+    pub(super) fn summarise(&self) {
+        if self.requests() + self.denials() == 0 {
+            return;
+        }
+        tracing::debug!(
+            requests = self.requests(),
+            retries = self.retries(),
+            redirects = self.redirects(),
+            denials = self.denials(),
+            bytes = self.bytes(),
+            wire_bytes = self.wire_bytes(),
+            waited_ms = milliseconds(self.waited()),
+            backed_off_ms = milliseconds(self.backed_off()),
+            last_status = self.last_status(),
+            "http total"
+        );
     }
 
     pub(super) fn count_request(&self) {

@@ -61,12 +61,6 @@ pub(crate) struct Allow {
 }
 
 impl Allow {
-    /// Reads what was typed: each value is `HOST` or `HOST:PORT`.
-    pub(crate) fn parse(private: &[String], http: &[String]) -> Result<Self> {
-        let read = |texts: &[String]| texts.iter().map(|text| text.parse()).collect::<Result<Vec<_>>>();
-        Ok(Self { private: read(private)?, http: read(http)? })
-    }
-
     pub(super) fn private(&self, host: &Host<String>, port: u16) -> bool {
         self.private.iter().any(|entry| entry.covers(host, port))
     }

@@ -31,8 +31,8 @@ fn configuration(entries: &[(&str, &str)]) -> Configuration {
 }
 
 fn allow(private: &[&str], http: &[&str]) -> Allow {
-    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    Allow::parse(&owned(private), &owned(http)).unwrap()
+    let read = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    Allow { private: read(private), http: read(http) }
 }
 
 fn policy(hosts: &[&str], entries: &[(&str, &str)], allow: &Allow) -> Policy {

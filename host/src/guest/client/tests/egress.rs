@@ -120,7 +120,7 @@ async fn https_to_a_server_without_tls_is_a_failed_connection() {
     let hosts = [format!("127.0.0.1:{}", server.port())];
     let client = Client::new(policy(&hosts, &hosts), settings(), Arc::default(), Arc::new(()));
     // The server reads on for the end of a head that never comes; the handshake runs into the timeout, or fails.
-    let request = Request { timeout_ms: Some(50), ..post(format!("https://{}/", hosts[0])) };
+    let request = Request { timeout_ms: Some(500), ..post(format!("https://{}/", hosts[0])) };
     assert!(matches!(kind(fetch(&client, request).await), ErrorKind::Connect | ErrorKind::Timeout));
     assert_eq!(server.connections(), 1);
 }

@@ -153,13 +153,14 @@ async fn a_head_that_drips_is_a_timeout() {
 #[tokio::test]
 async fn a_body_that_falls_silent_is_a_timeout() {
     let mut settings = settings();
-    settings.timing.silence = Duration::from_millis(50);
+    settings.timing.silence = Duration::from_millis(250);
+    settings.retry.attempts_max = 2;
     let silent = || vec![Act::Send(answer(200, &[], "x".repeat(1000))[..600].to_vec()), Act::Hang];
     let server = always(silent).await;
     let client = client_for(&[&server], settings.clone());
     let error = told(fetch(&client, buffered(server.url("/"))).await);
-    assert_eq!((error.kind, server.seen().len()), (ErrorKind::Timeout, 5));
-    assert!(error.message.ends_with("the body stopped: no byte came for 50ms"), "{error}");
+    assert_eq!((error.kind, server.seen().len()), (ErrorKind::Timeout, 2));
+    assert!(error.message.ends_with("the body stopped: no byte came for 250ms"), "{error}");
     let mut response = fetch(&client, get(server.url("/"))).await.unwrap();
     assert_eq!(kind(response.read_all().await), ErrorKind::Timeout);
 
@@ -188,14 +189,14 @@ async fn a_body_that_trickles_for_ever_is_a_timeout() {
 #[tokio::test]
 async fn a_guest_that_takes_its_time_is_no_silent_source() {
     let mut settings = settings();
-    settings.timing.silence = Duration::from_millis(40);
-    settings.timing.trickle_window = Duration::from_millis(40);
+    settings.timing.silence = Duration::from_millis(250);
+    settings.timing.trickle_window = Duration::from_millis(250);
     let server = always(|| vec![Act::Send(ok(vec![b'x'; 3_000_000]))]).await;
     let client = client_for(&[&server], settings);
     let mut response = fetch(&client, get(server.url("/"))).await.unwrap();
     let mut bytes = 0;
-    for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(60)).await;
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
         bytes += response.read(1000).await.unwrap().len();
     }
     assert_eq!(response.read_all().await.unwrap().len() + bytes, 3_000_000);
