@@ -21,12 +21,13 @@ use crate::model::Configuration;
 /// Where rows go unless said otherwise.
 pub const DESTINATION_DEFAULT: &str = "duckdb:files/warehouse.db";
 
+const CONFIG_HELP: &str = "The connector's configuration: a flat JSON object of strings. A value \"env:NAME\" is taken \
+                           from the environment, \"file:PATH\" from a file";
+
 /// What running a connector needs, as typed.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConnectorOptions {
-    /// The connector's configuration: a flat JSON object of strings. A value "env:NAME" is taken from the environment,
-    /// "file:PATH" from a file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = CONFIG_HELP)]
     config: Option<PathBuf>,
     /// Lets the connector reach this private or loopback address, also by plain http (repeatable)
     #[arg(long, value_name = "HOST[:PORT]", help_heading = "Sandbox")]

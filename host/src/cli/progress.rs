@@ -62,13 +62,13 @@ impl Chatter {
 
 impl Display {
     /// A display, live where a person watches a terminal. `verbose` shows fine lines too.
-    pub(super) fn new(screen: Screen, verbose: bool, counters: Arc<Progress>) -> Self {
+    pub(super) fn new(screen: Screen, verbose: bool, progress: Arc<Progress>) -> Self {
         let live = screen.is_live.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
         Self {
             screen,
             verbose,
             live,
-            progress: counters,
+            progress,
             began: Instant::now(),
             told_ms: AtomicU64::new(0),
             chatter: Mutex::default(),
@@ -76,10 +76,10 @@ impl Display {
     }
 
     /// Tells people something, above the live lines.
-    pub(super) fn tell(&self, line: &str) {
+    pub(super) fn tell(&self, text: &str) {
         match &self.live {
-            Some(live) => live.suspend(|| self.screen.people(line)),
-            None => self.screen.people(line),
+            Some(live) => live.suspend(|| self.screen.people(text)),
+            None => self.screen.people(text),
         }
     }
 

@@ -45,8 +45,8 @@ pub(super) struct Arguments {
     /// Stops after about N rows; they are loaded, and the next sync goes on from the last checkpoint
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_rows: Option<u64>,
-    /// Whether texts that all look like one format of date or timestamp become such, or stay as they are
-    #[arg(long, value_enum, default_value_t = Timestamps::Infer)]
+    /// What becomes of texts that look like dates and timestamps
+    #[arg(long, value_enum, default_value_t = Timestamps::Infer, value_name = "HOW")]
     timestamps: Timestamps,
     /// Writes nothing: prints the first records of every table and the types inferred from them
     #[arg(long, help_heading = "Output")]
@@ -64,9 +64,9 @@ pub(super) struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Timestamps {
-    /// UTC_DATETIME, NAIVE_DATETIME and NAIVE_DATE columns are inferred
+    /// Columns of instants, timestamps and dates, as long as every value has one and the same format
     Infer,
-    /// Texts stay STRING
+    /// They stay text
     Text,
 }
 
