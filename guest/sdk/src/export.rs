@@ -50,7 +50,7 @@ macro_rules! export {
                     state: ::core::option::Option<::std::string::String>,
                     selection: $crate::bindings::Selection,
                 ) -> ::core::result::Result<(), $crate::bindings::Error> {
-                    $crate::export::component::update::<$connector>(configuration, state, selection)
+                    $crate::export::component::update::<$connector>(configuration, state.as_deref(), selection)
                 }
             }
 
@@ -157,12 +157,12 @@ pub mod component {
     /// See [`super::update`].
     pub fn update<C: Connector>(
         configuration: types::Configuration,
-        state: Option<String>,
+        state: Option<&str>,
         selection: types::Selection,
     ) -> Result<(), types::Error> {
         report_panics();
         let configuration = configuration.into_iter().collect();
-        super::update::<C>(configuration, state.as_deref(), selection).map_err(types::Error::from)
+        super::update::<C>(configuration, state, selection).map_err(types::Error::from)
     }
 
     /// A panic ends in a trap, which says nothing: its message and place go to the log before.

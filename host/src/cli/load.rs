@@ -9,7 +9,7 @@ use super::screen::Screen;
 use super::text;
 use crate::error::{Code, Error, Result};
 use crate::guest::{Component, Grants, Limits, Listener, Meter, Runtime};
-use crate::model::{Configuration, LogLevel};
+use crate::model::LogLevel;
 use crate::options::{self, Sandbox};
 
 /// Compiling a large component takes seconds the first time; whoever waits longer than this is told why.

@@ -347,7 +347,12 @@ fn table_reports(done: &Done) -> Vec<TableReport> {
         .collect();
     for change in changes(&done.known, tables) {
         match change {
-            SchemaChange::NewTable { table } => reports[table].is_new = true,
+            SchemaChange::NewTable { table } => {
+                reports[table].is_new = true;
+                let columns = tables[table].columns.iter();
+                let columns = columns.map(|column| (column.name.clone(), column.column_type.data_type().to_string()));
+                reports[table].new_columns.extend(columns);
+            }
             SchemaChange::NewColumn { table, column } => {
                 let column = &tables[table].columns[column];
                 let data_type = column.column_type.data_type().to_string();
