@@ -52,11 +52,11 @@ pub(super) fn of_trap(error: wasmtime::Error, guest: &Guest) -> Error {
     tracing::debug!("the guest trapped: {error:?}");
     if guest.memory.refused {
         let message = format!(
-            "go on: the connector wanted more than {} bytes of memory (limit memory)",
+            "go on: the connector wanted more than {} bytes of memory (limit memory-bytes)",
             guest.limits.memory_bytes_max
         );
         return Error::new(Code::LimitMemory, message).hint(
-            "A connector should hold one page at a time; raise the limit with --limit memory=… if it needs more.",
+            "A connector should hold one page at a time; raise the limit with --limit memory-bytes=… if it needs more.",
         );
     }
     let words = error.root_cause().to_string();

@@ -1,5 +1,6 @@
 //! The whole platform through its front door: connectors as components, the host as a program, a source over HTTP.
 
+mod architecture;
 mod bad_input;
 mod connectors;
 mod demo;
