@@ -14,9 +14,7 @@ const WORDS_MAX: usize = 2_000;
 /// An error the guest returned.
 pub(super) fn of_guest(error: GuestError, guest: &Guest) -> Error {
     // A connector that was denied an address usually fails with a message about the request: the denial says more.
-    if let Some(denial) = guest.wires.client.as_ref().and_then(|client| client.stats().last_denial())
-        && !matches!(error, GuestError::Configuration(_))
-    {
+    if let Some(denial) = guest.wires.client.as_ref().and_then(|client| client.stats().last_denial()) {
         return Error::new(Code::EgressDenied, format!("reach the source: {denial}"));
     }
     let failed = |code, what: &str, words: &str| Error::new(code, format!("{what}: {}", cut(words)));
