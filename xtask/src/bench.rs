@@ -107,11 +107,11 @@ fn measure_all(
 /// What the parts of the path cost alone: benchmarks inside the host's own tests, since its parts are not public.
 fn stages(workspace: &Workspace, setup: &build::Setup, source: &Source) -> Result<()> {
     println!("\n==> Measure the stages alone, 200,000 rows each (1,000,000 into the destination)");
-    for stage in ["sync::bench::", "duckdb::bench::stage"] {
+    for stage in ["sync::bench::", "duckdb::bench::the_whole_destination"] {
         let mut cargo = setup.cargo(workspace, &["test"], &["--quiet", "--lib", stage, "--"]);
         cargo.args(["--ignored", "--nocapture", "--test-threads", "1"]);
         cargo.env("BENCH_COMPONENT", workspace.components().join("guest.wasm")).env("BENCH_URL", &source.url);
-        for line in output(&mut cargo)?.lines().filter_map(|line| line.split_once("stage ").map(|(_, figures)| figures)) {
+        for line in output(&mut cargo)?.lines().filter(|line| line.contains("rows/s")) {
             println!("    {line}");
         }
     }

@@ -26,7 +26,7 @@ fn print(stage: &str, rows: u64, begun: Instant, cpu_before: Duration) {
     let rows = rows as f64;
     #[expect(clippy::print_stdout, reason = "the figures are for whoever runs the benchmark")]
     {
-        println!("stage {stage}: {:.0} rows/s, {:.0} rows/CPU s", rows / wall, rows / used);
+        println!("{stage}: {:.0} rows/s, {:.0} rows/CPU s", rows / wall, rows / used);
     }
 }
 

@@ -6,6 +6,7 @@ mod connectors;
 mod demo;
 mod faults;
 mod interrupts;
+mod readme;
 
 use anyhow::Result;
 use tests::host::Host;
