@@ -6,6 +6,8 @@
 //!
 //! The three overlap; each channel is bounded, so the slowest sets the pace and memory stays bounded.
 
+#[cfg(test)]
+mod bench;
 mod buffer;
 mod column;
 mod declared;
@@ -16,6 +18,8 @@ mod policy;
 mod record;
 mod report;
 mod run;
+#[cfg(test)]
+mod stream_tests;
 mod tables;
 mod writer;
 

@@ -12,7 +12,7 @@ const RECORDS: &str = "100000";
 const CONFIGURATION: &str = "configuration.json";
 const QUERY: &str = "\
 SELECT active, count(*) AS records, round(avg(amount), 2) AS mean_amount, min(birth_date) AS oldest, \
-max(updated_at) AS last_update FROM guest.cds_records GROUP BY active ORDER BY active";
+max(updated_at) AS last_update FROM cds.cds_records GROUP BY active ORDER BY active";
 
 pub(crate) fn demo(workspace: &Workspace) -> Result<()> {
     let started = Instant::now();

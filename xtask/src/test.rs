@@ -10,6 +10,8 @@ pub(crate) fn test(workspace: &Workspace, filter: &[String]) -> Result<()> {
     let prepare = |command: &[&str], arguments: &[&str]| {
         let mut cargo = setup.cargo(workspace, command, arguments);
         cargo.env("HOST_BIN", workspace.program("host")).env("COMPONENTS", workspace.components());
+        // A failed test says what went wrong; the path through the test runner adds nothing.
+        cargo.env("RUST_LIB_BACKTRACE", "0");
         cargo.args(filter);
         cargo
     };

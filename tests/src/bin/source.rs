@@ -1,7 +1,8 @@
 //! The demo source: serves generated records on the loopback address until it is told to stop.
-#![expect(clippy::print_stdout, reason = "the address goes to standard output, for people and for scripts")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the address is for people and for scripts")]
 
 use std::io::{Read, Write, stdin, stdout};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -9,8 +10,17 @@ use tests::source::{Options, Source};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-fn main() -> Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match serve(Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("source: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(options: Options) -> Result<()> {
     let until_stdin_closes = options.until_stdin_closes;
     let source = Source::start(options)?;
     println!("listening on {}", source.url());

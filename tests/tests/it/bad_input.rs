@@ -103,10 +103,10 @@ fn a_field_the_connector_does_not_know_is_a_warning() -> Result<()> {
 #[test]
 fn keys_that_the_source_refuses() -> Result<()> {
     let (source, host) = source_and_host(records(10))?;
-    for key in ["wrong", "forbidden"] {
+    for key in ["not-the-key-5f2c", "forbidden"] {
         host.configure_with(&source, &[("api_key", key)])?;
         let output = host.sync("guest", &source, &[])?.failed(2, "authentication-failed")?;
-        assert!(!output.stderr.contains(key) || key == "forbidden", "the key was told: {}", output.stderr);
+        assert!(!output.stderr.contains("5f2c"), "the key was told: {}", output.stderr);
     }
     Ok(())
 }
@@ -183,10 +183,10 @@ fn a_warehouse_that_cannot_be_written() -> Result<()> {
 fn a_query_that_is_none() -> Result<()> {
     let (source, host) = source_and_host(records(10))?;
     host.sync("guest", &source, &[])?.succeeded()?;
-    for sql in ["SELEKT 1", "SELECT * FROM nowhere", "DELETE FROM guest.cds_records"] {
+    for sql in ["SELEKT 1", "SELECT * FROM nowhere", "DELETE FROM cds.cds_records"] {
         host.run(&["query", sql])?.failed(2, "query-failed")?;
     }
-    assert_eq!(host.query("SELECT count(*) FROM guest.cds_records")?, "10");
+    assert_eq!(host.query("SELECT count(*) FROM cds.cds_records")?, "10");
     Ok(())
 }
 

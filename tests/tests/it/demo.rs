@@ -25,10 +25,10 @@ fn the_demo_loads_every_record_with_its_types() -> Result<()> {
     let (source, host) = source_and_host(records(100_000))?;
     host.sync("guest", &source, &[])?.succeeded()?;
 
-    let counts = "SELECT count(*), count(DISTINCT record_id), sum(record_id)::BIGINT FROM guest.cds_records";
+    let counts = "SELECT count(*), count(DISTINCT record_id), sum(record_id)::BIGINT FROM cds.cds_records";
     assert_eq!(host.query(counts)?, "100000,100000,5000050000");
     let columns = "SELECT column_name, data_type FROM information_schema.columns \
-                   WHERE table_schema = 'guest' AND table_name = 'cds_records' AND column_name NOT LIKE '\\_%' ESCAPE '\\' \
+                   WHERE table_schema = 'cds' AND table_name = 'cds_records' AND column_name NOT LIKE '\\_%' ESCAPE '\\' \
                    ORDER BY ordinal_position";
     assert_eq!(host.query(columns)?, COLUMNS);
     let stats = source.stats();
@@ -41,9 +41,9 @@ fn values_arrive_as_they_were_sent() -> Result<()> {
     let (source, host) = source_and_host(records(10))?;
     host.sync("guest", &source, &[])?.succeeded()?;
     let first = "SELECT name, amount, score, active, address->>'$.city', len(tags::VARCHAR[]), nickname, birth_date \
-                 FROM guest.cds_records WHERE record_id = 1";
+                 FROM cds.cds_records WHERE record_id = 1";
     assert_eq!(host.query(first)?, "Keanu Lindqvist,6564.13,0.1462348,false,São Paulo,0,João,1990-07-17");
-    let second = "SELECT notes, nickname IS NULL, epoch_ms(updated_at) FROM guest.cds_records WHERE record_id = 2";
+    let second = "SELECT notes, nickname IS NULL, epoch_ms(updated_at) FROM cds.cds_records WHERE record_id = 2";
     assert_eq!(
         host.query(second)?,
         "\"said \"\"please bring it back on Monday\"\"; uses the mobile app\",true,1627059684310"
@@ -59,7 +59,7 @@ fn the_second_sync_goes_on_where_the_first_one_ended() -> Result<()> {
     host.sync("guest", &source, &[])?.succeeded()?;
     // The last page has no cursor, so it is the one that is read again.
     assert_eq!(source.stats().requests, 6);
-    assert_eq!(host.query("SELECT count(*) FROM guest.cds_records")?, "5000");
+    assert_eq!(host.query("SELECT count(*) FROM cds.cds_records")?, "5000");
     Ok(())
 }
 
@@ -72,7 +72,7 @@ fn a_full_refresh_replaces_every_row() -> Result<()> {
     host.configure(&later)?;
     host.sync("guest", &later, &["--full-refresh"])?.succeeded()?;
     assert_eq!(later.stats().requests, 2);
-    assert_eq!(host.query("SELECT name FROM guest.cds_records WHERE record_id = 1")?, first_name(&later)?);
+    assert_eq!(host.query("SELECT name FROM cds.cds_records WHERE record_id = 1")?, first_name(&later)?);
     Ok(())
 }
 
@@ -81,5 +81,5 @@ fn first_name(source: &tests::source::Source) -> Result<String> {
     let host = tests::host::Host::new()?;
     host.configure(source)?;
     host.sync("guest", source, &[])?.succeeded()?;
-    host.query("SELECT name FROM guest.cds_records WHERE record_id = 1")
+    host.query("SELECT name FROM cds.cds_records WHERE record_id = 1")
 }

@@ -25,7 +25,7 @@ fn finish(host: &Host, options: Options) -> Result<Source> {
     let source = Source::start(options)?;
     host.configure(&source)?;
     host.sync("guest", &source, &[])?.succeeded()?;
-    assert_eq!(host.query("SELECT count(*) FROM guest.cds_records")?, "20000");
+    assert_eq!(host.query("SELECT count(*) FROM cds.cds_records")?, "20000");
     Ok(source)
 }
 
@@ -35,7 +35,7 @@ fn signals_commit_what_is_complete() -> Result<()> {
         let (_source, host, running) = stuck_at_page_ten()?;
         running.signal(signal)?;
         running.wait()?.failed(status, code)?;
-        assert_eq!(host.query("SELECT count(*) FROM guest.cds_records")?, "9000");
+        assert_eq!(host.query("SELECT count(*) FROM cds.cds_records")?, "9000");
         let source = finish(&host, records(20_000))?;
         // Pages 10 to 20: the state names the cursor behind page 9.
         assert_eq!(source.stats().requests, 11);
@@ -59,6 +59,6 @@ fn a_warehouse_in_use_is_refused_and_left_alone() -> Result<()> {
     host.sync("guest", &other, &["--connection", "other"])?.failed(4, "warehouse-in-use")?;
     running.signal("TERM")?;
     assert_eq!(running.wait()?.status, 143);
-    assert_eq!(host.query("SELECT count(*) FROM guest.cds_records")?, "9000");
+    assert_eq!(host.query("SELECT count(*) FROM cds.cds_records")?, "9000");
     Ok(())
 }
