@@ -17,6 +17,8 @@ pub(super) struct Setting<'a> {
     pub(super) destination_flag: &'a str,
     /// Nothing was written.
     pub(super) dry_run: bool,
+    /// The sync started from another state than the destination's (`--state`, `--full-refresh`).
+    pub(super) state_given: bool,
     /// Colours of stderr.
     pub(super) paint: Paint,
     /// Room for tables.
@@ -166,17 +168,20 @@ fn what_stands(report: &Report, setting: &Setting<'_>) -> String {
     if setting.dry_run {
         return String::new();
     }
-    let text = match (report.commits, &report.state_after) {
-        (0, Some(_)) => {
-            "The last checkpoint of an earlier sync stands (\"state now\" above); this sync changed nothing.".to_owned()
-        }
+    let after = report.state_after.as_deref();
+    let text = match (report.commits, after) {
+        (0, _) if setting.state_given => "The last checkpoint stands: this sync changed nothing.".to_owned(),
+        (0, Some(_)) => format!(
+            "The last checkpoint stands: this sync changed nothing, and the next one starts from {}.",
+            text::state(after)
+        ),
         (0, None) => {
             "Nothing was written; there is no checkpoint yet, so the next sync starts from the beginning.".to_owned()
         }
         (_, after) => format!(
-            "The last checkpoint stands{}: {} of this sync are durable, and the next sync goes on from there.",
-            if after.is_some() { " (\"state now\" above)" } else { "" },
-            counted(rows(report), "row", "rows")
+            "The last checkpoint stands: {} of this sync are durable, and the next sync goes on from {}.",
+            counted(rows(report), "row", "rows"),
+            after.map_or_else(|| "there".to_owned(), |_| text::state(after))
         ),
     };
     format!("  {text}\n")

@@ -177,6 +177,7 @@ impl Arguments {
             destination,
             destination_flag: &self.destination.flag(),
             dry_run: self.dry_run,
+            state_given: self.full_refresh || self.state.is_some(),
             paint: screen.paint,
             room: screen.room_for_people,
         };

@@ -12,6 +12,7 @@ fn setting() -> Setting<'static> {
         destination: "duckdb:files/warehouse.db",
         destination_flag: "",
         dry_run: false,
+        state_given: false,
         paint: PLAIN,
         room: Room::Endless,
     }
@@ -144,7 +145,7 @@ fn a_failure_says_whose_fault_it_is_and_what_stands() {
 error[source-unavailable] (fault: source): failed to fetch page 57: GET http://127.0.0.1:9000/cds_data: 503 after 5 attempts
   what to do: Run again later: the sync goes on from the last checkpoint.
   more: docs/errors/source-unavailable.md
-  The last checkpoint stands (\"state now\" above): 100,000 rows of this sync are durable, and the next sync goes on from there.
+  The last checkpoint stands: 100,000 rows of this sync are durable, and the next sync goes on from {\"cursor\":\"100000\"}.
 ";
     assert!(page.starts_with("\nSync of cds failed after 3.2 s:"), "{page}");
     assert!(page.ends_with(expected), "{page}");
@@ -168,11 +169,11 @@ fn a_failure_before_the_first_commit_says_that_nothing_changed() {
     );
     let later = summary(&nothing(Some("{}")), &setting());
     assert!(
-        later.ends_with(
-            "The last checkpoint of an earlier sync stands (\"state now\" above); this sync changed nothing.\n"
-        ),
+        later.ends_with("The last checkpoint stands: this sync changed nothing, and the next one starts from {}.\n"),
         "{later}"
     );
+    let given = summary(&nothing(None), &Setting { state_given: true, ..setting() });
+    assert!(given.ends_with("  The last checkpoint stands: this sync changed nothing.\n"), "{given}");
 }
 
 #[test]
