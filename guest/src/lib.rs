@@ -24,6 +24,7 @@ impl Connector for Cds {
         let request = http.get("cds_data").query("page_size", configuration.parse::<u32>("page_size")?);
         let cursor = Cursor::new("cursor", "next_cursor").start(state.get("next_cursor"));
 
+        let mut records = 0;
         for page in request.pages("cds_records", cursor) {
             let page = page?;
             operations.upsert_all("cds_records", page.records())?;
@@ -32,8 +33,10 @@ impl Connector for Cds {
                 state.set("next_cursor", cursor)?;
             }
             operations.checkpoint(&state)?;
-            info!("{} records", page.len());
+            fine!("{} records", page.len());
+            records += page.len();
         }
+        info!("{records} records in all");
         Ok(())
     }
 }

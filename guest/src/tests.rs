@@ -1,5 +1,6 @@
 //! The records, their checkpoints, and where the next sync begins.
 
+use elt_sdk::log::Level;
 use elt_sdk::testing::{Answer, Asked, Test};
 
 use super::*;
@@ -27,6 +28,8 @@ fn every_field_arrives_as_it_was_and_each_page_ends_in_a_checkpoint() {
     let sync = cds().update();
 
     assert_eq!(sync.result, Ok(()));
+    let logs = [(Level::Fine, "2 records"), (Level::Fine, "1 records"), (Level::Info, "3 records in all")];
+    assert_eq!(sync.logs, logs.map(|(level, line)| (level, line.to_owned())));
     assert_eq!(
         sync.requests(),
         ["GET https://api.test/cds_data?page_size=2", "GET https://api.test/cds_data?page_size=2&cursor=2"]

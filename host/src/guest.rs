@@ -102,9 +102,9 @@ impl Runtime {
         let engine = engine::engine()?;
         let ticker = Arc::new(Ticker::start(&engine)?);
         let mut linker = Linker::new(&engine);
-        let linked = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
+        let added = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
             .and_then(|()| Connector::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest));
-        linked.map_err(|error| Error::new(Code::HostBug, "link the imports").because(BoxedError(error)))?;
+        added.map_err(|error| Error::new(Code::HostBug, "link the imports").because(BoxedError(error)))?;
         Ok(Self { engine, linker, cache: cache.map(Path::to_path_buf), ticker })
     }
 
@@ -185,14 +185,14 @@ impl Component {
     pub async fn check(&self, grants: &Grants) -> Result<()> {
         let (mut store, connector) = self.connect(grants, None).await?;
         let checked = connector.call_check(&mut store, &fields(&grants.configuration)).await;
-        self.answer(&store, checked)
+        Self::answer(&store, checked)
     }
 
     /// The tables and their keys.
     pub async fn schema(&self, grants: &Grants) -> Result<Vec<Table>> {
         let (mut store, connector) = self.connect(grants, None).await?;
         let tables = connector.call_schema(&mut store, &fields(&grants.configuration)).await;
-        Ok(self.answer(&store, tables)?.into_iter().map(Into::into).collect())
+        Ok(Self::answer(&store, tables)?.into_iter().map(Into::into).collect())
     }
 
     /// One sync from `state` to now; operations go into the channel in the order made.
@@ -207,7 +207,7 @@ impl Component {
         let configuration = fields(&grants.configuration);
         let updated = connector.call_update(&mut store, &configuration, state, &selection.into()).await;
         grants.listener.memory(store.data().memory.peak_bytes as u64);
-        self.answer(&store, updated)
+        Self::answer(&store, updated)
     }
 
     async fn connect(&self, grants: &Grants, operations: Option<OperationSender>) -> Result<(Store<Guest>, Connector)> {
@@ -228,7 +228,7 @@ impl Component {
         }
     }
 
-    fn answer<T>(&self, store: &Store<Guest>, result: wasmtime::Result<Result<T, bindings::GuestError>>) -> Result<T> {
+    fn answer<T>(store: &Store<Guest>, result: wasmtime::Result<Result<T, bindings::GuestError>>) -> Result<T> {
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(failure::of_guest(error, store.data())),

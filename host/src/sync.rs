@@ -6,6 +6,8 @@
 //!
 //! The three overlap; each channel is bounded, so the slowest sets the pace and memory stays bounded.
 
+#[cfg(test)]
+mod bench;
 mod buffer;
 mod column;
 mod declared;

@@ -43,10 +43,10 @@ struct Run {
 
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let options = Options::parse(workspace, arguments)?;
-    build::everything(workspace)?;
+    let setup = build::everything(workspace)?;
     let python = if options.floor.is_some() { Some(python(workspace)?) } else { None };
     let work = workspace.target.join("bench");
-    let result = measure_all(workspace, &options, python.as_deref(), &work);
+    let result = measure_all(workspace, &setup, &options, (python.as_deref(), &work));
     // The warehouses are large and of no further use.
     let _ = fs::remove_dir_all(&work);
     result
@@ -75,7 +75,12 @@ fn number<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T>
     text.parse().ok().filter(|number| *number >= T::from(1)).ok_or_else(|| format!("{text:?} is no number from 1 on"))
 }
 
-fn measure_all(workspace: &Workspace, options: &Options, python: Option<&Path>, work: &Path) -> Result<()> {
+fn measure_all(
+    workspace: &Workspace,
+    setup: &build::Setup,
+    options: &Options,
+    (python, work): (Option<&Path>, &Path),
+) -> Result<()> {
     println!("\n==> Measure {} rows, {} rounds (about 15 seconds a round)", options.rows, options.rounds);
     let source = Source::start(workspace, &["--cache", "--records", &options.rows.to_string()])?;
     let runner = Runner::new(workspace, &source, work)?;
@@ -93,9 +98,24 @@ fn measure_all(workspace: &Workspace, options: &Options, python: Option<&Path>, 
         again.runs.push(runner.sync(&["--full-refresh"])?);
         runner.expect_rows(options.rows)?;
     }
-    drop(source);
     print_table(options.rows, &[floor, first, again]);
+    stages(workspace, setup, &source)?;
+    drop(source);
     one_record(workspace, work)
+}
+
+/// What the parts of the path cost alone: benchmarks inside the host's own tests, since its parts are not public.
+fn stages(workspace: &Workspace, setup: &build::Setup, source: &Source) -> Result<()> {
+    println!("\n==> Measure the stages alone, 200,000 rows each (1,000,000 into the destination)");
+    for stage in ["sync::bench::", "duckdb::bench::the_whole_destination"] {
+        let mut cargo = setup.cargo(workspace, &["test"], &["--quiet", "--lib", stage, "--"]);
+        cargo.args(["--ignored", "--nocapture", "--test-threads", "1"]);
+        cargo.env("BENCH_COMPONENT", workspace.components().join("guest.wasm")).env("BENCH_URL", &source.url);
+        for line in output(&mut cargo)?.lines().filter(|line| line.contains("rows/s")) {
+            println!("    {line}");
+        }
+    }
+    Ok(())
 }
 
 /// The fixed cost of a sync: everything warm, one record.

@@ -54,8 +54,8 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<Setup> {
     let setup = set_up(workspace)?;
     guests(workspace)?;
     let time = match setup.library {
-        Library::Prebuilt(_) => "4 to 8 minutes",
-        Library::Bundled => "20 to 50 minutes, DuckDB is compiled",
+        Library::Prebuilt(_) => "10 to 20 minutes",
+        Library::Bundled => "30 to 60 minutes, DuckDB is compiled",
     };
     let title = format!("Build the host and the source ({time} the first time on two cores)");
     step(&title, setup.cargo(workspace, &["build"], &["--bins"]))?;

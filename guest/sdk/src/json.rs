@@ -1,10 +1,16 @@
-//! Finds values in a JSON text in one pass, without building it: what is found stays bytes of the text.
+//! Finds values in a JSON text without building them: what is found stays bytes of the text.
+
+mod block;
+mod search;
+mod split;
 
 use std::fmt;
 use std::ops::Range;
+use std::slice;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub(crate) use search::search;
 
 /// Where a value lies in a JSON text: the name of a field of the root, an RFC 6901 pointer (`/data/items`), or nothing
 /// for the root itself.
@@ -34,28 +40,36 @@ impl fmt::Display for Path {
     }
 }
 
-/// What [`search`] found.
-#[derive(Debug, Default)]
-pub(crate) struct Found<'de> {
-    /// Where the elements of the array lie in the text; `None` where there is no array (null counts as an empty one).
+/// The elements of an array of records, and the one value beside them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Records {
+    /// Where the elements lie in the text; `None` where there is no array (null counts as an empty one).
     pub(crate) elements: Option<Vec<Range<usize>>>,
-    /// The single value.
-    pub(crate) value: Option<&'de RawValue>,
+    /// The value as [`text`].
+    pub(crate) value: Option<String>,
 }
 
-/// Looks for the elements of the array at `array` and for the value at `value`, in one pass over `text`.
-pub(crate) fn search<'de>(
-    text: &'de str,
-    array: Option<&Path>,
-    value: Option<&Path>,
-) -> serde_json::Result<Found<'de>> {
-    let mut found = Found::default();
-    let start = text.as_ptr().addr();
-    let [array, value] = [array, value].map(|path| path.map(|path| path.0.as_slice()));
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    Search { start, array, value, found: &mut found }.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(found)
+/// As [`search`], but objects in the array are told apart without a look at what is in them: that they are valid JSON
+/// is checked where they are read. All around them is checked here.
+pub(crate) fn records(json: &str, array: &Path, value: Option<&Path>) -> serde_json::Result<Records> {
+    let (first, found) = search::first_object(json, array, value);
+    let found = match first.and_then(|first| split(json, first, array, value)) {
+        Some(records) => return Ok(records),
+        // The boundaries were not to be found, and a thorough reader says why.
+        None if first.is_some() => search(json, Some(array), value),
+        None => found,
+    }?;
+    Ok(Records { elements: found.elements, value: found.value.and_then(text) })
+}
+
+/// The records from `first` on, if they can be told apart; the text around them is read with one number in their place.
+fn split(json: &str, first: usize, array: &Path, value: Option<&Path>) -> Option<Records> {
+    let elements = split::objects(json.as_bytes(), first)?;
+    let rest = format!("{}0{}", &json[..first], &json[elements.last()?.end..]);
+    let found = search(&rest, Some(array), value).ok()?;
+    // Where a name is given twice the last one counts, which may be another array than the one that was split.
+    let same = found.elements? == slice::from_ref(&(first..first + 1));
+    same.then(|| Records { elements: Some(elements), value: found.value.and_then(text) })
 }
 
 /// A value as text: a string's content, another value as JSON, nothing for null.
@@ -64,123 +78,6 @@ pub(crate) fn text(value: &RawValue) -> Option<String> {
         Some(b'n') | None => None,
         Some(b'"') => serde_json::from_str(value.get()).ok(),
         Some(_) => Some(value.get().to_owned()),
-    }
-}
-
-/// One value of the text, and what is still to be walked from it to the two goals (`None`: not below this value).
-struct Search<'path, 'found, 'de> {
-    start: usize,
-    array: Option<&'path [String]>,
-    value: Option<&'path [String]>,
-    found: &'found mut Found<'de>,
-}
-
-impl<'path, 'de> Search<'path, '_, 'de> {
-    /// The search from the child called `step` on; `None` where neither goal lies below it.
-    fn child(&mut self, step: &str) -> Option<Search<'path, '_, 'de>> {
-        let below = |path: Option<&'path [String]>| {
-            path.and_then(|path| path.split_first()).and_then(|(head, rest)| (head == step).then_some(rest))
-        };
-        let (array, value) = (below(self.array), below(self.value));
-        let found = &mut *self.found;
-        (array.is_some() || value.is_some()).then_some(Search { start: self.start, array, value, found })
-    }
-
-    fn is_array(&self) -> bool {
-        self.array.is_some_and(<[String]>::is_empty)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Search<'_, '_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.value.is_some_and(<[String]>::is_empty) {
-            self.found.value = Some(serde::Deserialize::deserialize(deserializer)?);
-            return Ok(());
-        }
-        deserializer.deserialize_any(self)
-    }
-}
-
-/// The scalars on the way are of no interest.
-macro_rules! ignore {
-    ($($name:ident($type:ty))*) => {$(
-        fn $name<E>(self, _: $type) -> Result<(), E> {
-            Ok(())
-        }
-    )*};
-}
-
-impl<'de> Visitor<'de> for Search<'_, '_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    ignore! { visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_f64(f64) visit_str(&str) }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        if self.is_array() {
-            self.found.elements = Some(Vec::new());
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(child) = map.next_key_seed(Step(&mut self))? {
-            match child {
-                Some(child) => map.next_value_seed(child)?,
-                None => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        if self.is_array() {
-            let mut elements = Vec::new();
-            while let Some(element) = seq.next_element::<&'de RawValue>()? {
-                let at = element.get().as_ptr().addr() - self.start;
-                elements.push(at..at + element.get().len());
-            }
-            self.found.elements = Some(elements);
-            return Ok(());
-        }
-        for index in 0_usize.. {
-            let more = match self.child(&index.to_string()) {
-                Some(child) => seq.next_element_seed(child)?.is_some(),
-                None => seq.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !more {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A key of an object, turned into the search below it without a copy of the key.
-struct Step<'search, 'path, 'found, 'de>(&'search mut Search<'path, 'found, 'de>);
-
-impl<'search, 'path, 'de> DeserializeSeed<'de> for Step<'search, 'path, '_, 'de> {
-    type Value = Option<Search<'path, 'search, 'de>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'search, 'path, 'de> Visitor<'de> for Step<'search, 'path, '_, 'de> {
-    type Value = Option<Search<'path, 'search, 'de>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.child(key))
     }
 }
 

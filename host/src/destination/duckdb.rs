@@ -15,6 +15,8 @@ mod stage;
 mod value;
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;

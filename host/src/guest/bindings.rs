@@ -19,7 +19,7 @@ wasmtime::component::bindgen!({
 
 use elt::connector::{log, operations, types};
 
-pub use types::Error as GuestError;
+pub(super) use types::Error as GuestError;
 
 impl From<types::Description> for model::Description {
     fn from(from: types::Description) -> Self {

@@ -39,7 +39,7 @@ pub type OperationReceiver = mpsc::Receiver<Taken>;
 /// The receiver is gone: the sync ended.
 #[derive(Debug, thiserror::Error)]
 #[error("the sync has ended")]
-pub struct Ended;
+pub(super) struct Ended;
 
 /// A channel that holds up to `room_bytes` of rows (one batch larger than that passes alone) and 1,024 operations.
 pub fn operations(room_bytes: usize) -> (OperationSender, OperationReceiver) {

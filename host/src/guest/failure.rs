@@ -14,9 +14,7 @@ const WORDS_MAX: usize = 2_000;
 /// An error the guest returned.
 pub(super) fn of_guest(error: GuestError, guest: &Guest) -> Error {
     // A connector that was denied an address usually fails with a message about the request: the denial says more.
-    if let Some(denial) = guest.wires.client.as_ref().and_then(|client| client.stats().last_denial())
-        && !matches!(error, GuestError::Configuration(_))
-    {
+    if let Some(denial) = guest.wires.client.as_ref().and_then(|client| client.stats().last_denial()) {
         return Error::new(Code::EgressDenied, format!("reach the source: {denial}"));
     }
     let failed = |code, what: &str, words: &str| Error::new(code, format!("{what}: {}", cut(words)));
@@ -52,11 +50,11 @@ pub(super) fn of_trap(error: wasmtime::Error, guest: &Guest) -> Error {
     tracing::debug!("the guest trapped: {error:?}");
     if guest.memory.refused {
         let message = format!(
-            "go on: the connector wanted more than {} bytes of memory (limit memory)",
+            "go on: the connector wanted more than {} bytes of memory (limit memory-bytes)",
             guest.limits.memory_bytes_max
         );
         return Error::new(Code::LimitMemory, message).hint(
-            "A connector should hold one page at a time; raise the limit with --limit memory=… if it needs more.",
+            "A connector should hold one page at a time; raise the limit with --limit memory-bytes=… if it needs more.",
         );
     }
     let words = error.root_cause().to_string();

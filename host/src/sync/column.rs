@@ -23,7 +23,7 @@ pub(crate) enum Mark {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Column {
     /// The type of the values; none while there are only nulls.
-    column_type: Option<ColumnType>,
+    kind: Option<ColumnType>,
     marks: Vec<Mark>,
     data: Data,
 }
@@ -137,11 +137,11 @@ impl Column {
     /// An empty column of the type that the table has so far.
     pub(crate) fn new(column_type: Option<ColumnType>) -> Self {
         let data = column_type.map_or(Data::None, |column_type| Data::of(column_type, 0));
-        Self { column_type, marks: Vec::new(), data }
+        Self { kind: column_type, marks: Vec::new(), data }
     }
 
     pub(crate) fn column_type(&self) -> Option<ColumnType> {
-        self.column_type
+        self.kind
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -183,7 +183,7 @@ impl Column {
         };
         let own = moment.map_or_else(|| value.column_type(false), |moment| Some(moment.column_type()));
         let Some(own) = own else { return self.push_empty(Mark::Null) };
-        let joined = self.column_type.map_or(own, |column_type| column_type.join(own));
+        let joined = self.kind.map_or(own, |column_type| column_type.join(own));
         self.widen(joined);
         self.marks.push(Mark::Value);
         match (&mut self.data, moment) {
@@ -195,7 +195,7 @@ impl Column {
 
     /// A column that is text already need not look whether a string is time.
     fn may_become_time(&self) -> bool {
-        self.column_type != Some(ColumnType::String)
+        self.kind != Some(ColumnType::String)
     }
 
     /// Adds a cell of a column of the same type.
@@ -217,10 +217,10 @@ impl Column {
 
     /// Converts every value to a wider type, as the warehouse would.
     pub(crate) fn widen(&mut self, to: ColumnType) {
-        if self.column_type == Some(to) {
+        if self.kind == Some(to) {
             return;
         }
-        let from = self.column_type.replace(to);
+        let from = self.kind.replace(to);
         let Some(from) = from else {
             self.data = Data::of(to, self.marks.len());
             return;
@@ -267,7 +267,7 @@ impl Column {
         use ColumnType as T;
         let nulls = nulls(&self.marks);
         let rows = self.marks.len();
-        match (self.data, self.column_type) {
+        match (self.data, self.kind) {
             (Data::Boolean(values), _) => Arc::new(BooleanArray::new(values.into(), nulls)),
             (Data::Integer(values), Some(T::Short)) => Arc::new(Int16Array::new(narrow(&values), nulls)),
             (Data::Integer(values), Some(T::Int)) => Arc::new(Int32Array::new(narrow(&values), nulls)),

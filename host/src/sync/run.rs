@@ -302,21 +302,19 @@ fn bug(what: &str, error: tokio::task::JoinError) -> Error {
 fn conclude(writer: Writer, mut decoded: Decoded, updated: Result<()>, known: Vec<TableSchema>) -> Result<Done> {
     let mut written = writer.join()?;
     let result = std::mem::replace(&mut decoded.result, Ok(Ending::Aborted));
-    let ending = match (written.failed.take(), result, updated) {
-        (Some(error), _, _) | (None, Err(error), _) => Err(error),
-        (None, Ok(Ending::LimitRows), _) => Ok(Ending::LimitRows),
-        (None, Ok(ending), Ok(())) => Ok(ending),
-        (None, Ok(_), Err(error)) => Err(error),
+    let ending = match (written.failed.take(), result) {
+        (Some(error), _) | (None, Err(error)) => Err(error),
+        (None, Ok(Ending::LimitRows)) => Ok(Ending::LimitRows),
+        (None, Ok(ending)) => updated.map(|()| ending),
     };
     let record = match &ending {
         Ok(_) => decoded.sync.clone(),
         Err(error) if matches!(error.fault(), Fault::Signal(_)) => ended(&decoded.sync, "interrupted", Some(error)),
         Err(error) => ended(&decoded.sync, "failed", Some(error)),
     };
-    let (rows_now, ending) = match (written.destination.finish(&record), ending) {
-        (Ok(rows_now), ending) => (rows_now, ending),
-        (Err(_), Err(first)) => (Vec::new(), Err(first)),
-        (Err(error), Ok(_)) => (Vec::new(), Err(error)),
+    let (rows_now, ending) = match written.destination.finish(&record) {
+        Ok(rows_now) => (rows_now, ending),
+        Err(error) => (Vec::new(), ending.and(Err(error))),
     };
     let destination_memory_bytes = written.destination.memory_bytes();
     // Closing belongs to the sync's time: engines write what they still hold.

@@ -1,10 +1,12 @@
 //! The whole platform through its front door: connectors as components, the host as a program, a source over HTTP.
 
+mod architecture;
 mod bad_input;
 mod connectors;
 mod demo;
 mod faults;
 mod interrupts;
+mod readme;
 
 use anyhow::Result;
 use tests::host::Host;

@@ -72,16 +72,25 @@ impl Buffer {
 fn append_line(rows: &mut Vec<u8>, row: impl Row) -> Result<()> {
     let start = rows.len();
     row.write_to(rows).map_err(|error| Error::internal(format_args!("a row has no JSON form: {error}")))?;
-    let line = &mut rows[start..];
-    let mut at = 0;
-    while let Some(found) = memchr::memchr2(b'\n', b'\r', &line[at..]) {
-        at += found;
-        line[at] = b' ';
-    }
+    let end = rows.len();
+    // Whole vectors: what is left over would go byte by byte, as slow as all the rest.
+    rows.resize(start + (end - start).next_multiple_of(16), b' ');
+    blank_breaks(&mut rows[start..]);
+    rows.truncate(end);
+    let line = &rows[start..];
     if line.trim_ascii_start().first() != Some(&b'{') {
         let line = String::from_utf8_lossy(line);
         return Err(Error::internal(format_args!("a row is no JSON object: {}", start_of(&line))));
     }
     rows.push(b'\n');
     Ok(())
+}
+
+/// Every byte is written, changed or not: that makes it vector instructions, 16 bytes at a time. The attribute spares
+/// the connector's build any flag.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+fn blank_breaks(line: &mut [u8]) {
+    for byte in line {
+        *byte = if matches!(*byte, b'\n' | b'\r') { b' ' } else { *byte };
+    }
 }

@@ -20,7 +20,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Reads an answer, its body in one pass.
+    /// Reads an answer; its records are told apart, not read.
     pub(super) fn read(answer: Response, records: &Path, mark: Option<&Path>) -> Result<Self> {
         let answer = answer.error_for_status()?;
         let (method, status, url, headers) = (answer.method(), answer.status(), answer.url(), answer.headers());
@@ -32,18 +32,17 @@ impl Page {
         }
         let body = String::from_utf8(answer.bytes()?);
         let body = body.map_err(|error| Error::source(format_args!("{place}: {error}")))?;
-        let found = json::search(&body, Some(records), mark)
+        let found = json::records(&body, records, mark)
             .map_err(|error| not_json(&place, header("content-type").next(), &body, &error))?;
         let no_records = || {
             let start = start_of(body.trim_start());
             Error::source(format_args!("{place}: no array of records at `{records}`; the body starts: {start}"))
         };
         let records = found.elements.ok_or_else(no_records)?;
-        let mark = found.value.and_then(json::text);
-        Ok(Self { url, links, body, records, mark, cursor: None })
+        Ok(Self { url, links, body, records, mark: found.value, cursor: None })
     }
 
-    /// The records, in the source's order.
+    /// The records, in the source's order. One that is damaged inside shows where it is read: here, or in the host.
     pub fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
         self.records.iter().map(|range| Record::from(&self.body[range.clone()]))
     }

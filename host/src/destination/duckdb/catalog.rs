@@ -173,38 +173,39 @@ impl Catalog<'_> {
 
     /// The connection's tables in the order in which they were made.
     pub(super) fn tables(&self) -> Result<Vec<TableSchema>> {
-        let sql = format!(
-            "SELECT t.source_name, t.name, c.source_name, c.name, c.column_type, c.declared, c.key_position, t.position FROM {} t \
-             JOIN {} c ON c.connection = t.connection AND c.table_position = t.position WHERE t.connection = ? \
-             ORDER BY t.position, c.position",
-            self.at("tables"),
-            self.at("columns")
-        );
-        let read = || -> Result<Vec<CatalogRow>, duckdb::Error> {
-            self.engine.prepare(&sql)?.query_map(params![self.place.schema], catalog_row)?.collect()
-        };
-        let mut tables = Vec::new();
-        let mut keys: Vec<BTreeMap<i32, usize>> = Vec::new();
-        for row in read().map_err(failed("read the warehouse's catalog"))? {
-            if tables.len() <= row.position {
-                tables.push(TableSchema {
-                    source_name: row.source_name,
-                    name: row.name,
-                    key: Vec::new(),
-                    columns: Vec::new(),
-                });
-                keys.push(BTreeMap::new());
-            }
-            let (Some(table), Some(key)) = (tables.last_mut(), keys.last_mut()) else { continue };
+        let mut tables = self.table_rows().map_err(failed("read the warehouse's catalog"))?;
+        let mut keys: Vec<BTreeMap<i32, usize>> = vec![BTreeMap::new(); tables.len()];
+        for row in self.column_rows().map_err(failed("read the warehouse's catalog"))? {
+            let (Some(table), Some(key)) = (tables.get_mut(row.table), keys.get_mut(row.table)) else {
+                return Err(damaged("a column has no table"));
+            };
             if let Some(position) = row.key_position {
                 key.insert(position, table.columns.len());
             }
-            table.columns.push(row.column.ok_or_else(unknown_type)?);
+            table.columns.push(row.column.ok_or_else(|| damaged("a column's type is none this program knows"))?);
         }
         for (table, key) in tables.iter_mut().zip(keys) {
             table.key = key.into_values().collect();
         }
         Ok(tables)
+    }
+
+    fn table_rows(&self) -> Result<Vec<TableSchema>, duckdb::Error> {
+        let sql = format!("SELECT source_name, name FROM {} WHERE connection = ? ORDER BY position", self.at("tables"));
+        let table = |row: &duckdb::Row<'_>| {
+            Ok(TableSchema { source_name: row.get(0)?, name: row.get(1)?, key: Vec::new(), columns: Vec::new() })
+        };
+        self.engine.prepare(&sql)?.query_map(params![self.place.schema], table)?.collect()
+    }
+
+    /// Not joined with the tables: starting a join costs more than a second statement.
+    fn column_rows(&self) -> Result<Vec<ColumnRow>, duckdb::Error> {
+        let sql = format!(
+            "SELECT table_position, source_name, name, column_type, declared, key_position FROM {} WHERE connection = ? \
+             ORDER BY table_position, position",
+            self.at("columns")
+        );
+        self.engine.prepare(&sql)?.query_map(params![self.place.schema], column_row)?.collect()
     }
 
     /// Writes what differs between the tables `old`, which the catalog holds, and the tables `new`.
@@ -315,30 +316,22 @@ fn key_position(table: &TableSchema, column: usize) -> Option<usize> {
     table.key.iter().position(|index| *index == column)
 }
 
-/// A row of `_elt.tables` joined with one of `_elt.columns`.
-struct CatalogRow {
-    source_name: String,
-    name: String,
+/// A row of `_elt.columns`.
+struct ColumnRow {
+    table: usize,
     column: Option<ColumnSchema>,
     key_position: Option<i32>,
-    position: usize,
 }
 
-fn catalog_row(row: &duckdb::Row<'_>) -> Result<CatalogRow, duckdb::Error> {
-    let column_type: String = row.get(4)?;
+fn column_row(row: &duckdb::Row<'_>) -> Result<ColumnRow, duckdb::Error> {
+    let column_type: String = row.get(3)?;
     let column = match column_type.parse::<ColumnType>() {
         Ok(column_type) => {
-            Some(ColumnSchema { source_name: row.get(2)?, name: row.get(3)?, column_type, declared: row.get(5)? })
+            Some(ColumnSchema { source_name: row.get(1)?, name: row.get(2)?, column_type, declared: row.get(4)? })
         }
         Err(_) => None,
     };
-    Ok(CatalogRow {
-        source_name: row.get(0)?,
-        name: row.get(1)?,
-        column,
-        key_position: row.get(6)?,
-        position: row.get(7)?,
-    })
+    Ok(ColumnRow { table: row.get(0)?, column, key_position: row.get(5)? })
 }
 
 fn connection_row(row: &duckdb::Row<'_>) -> Result<ConnectionRow, duckdb::Error> {
@@ -351,7 +344,7 @@ fn connection_row(row: &duckdb::Row<'_>) -> Result<ConnectionRow, duckdb::Error>
     })
 }
 
-fn unknown_type() -> Error {
-    Error::new(Code::WarehouseCorrupted, "read the warehouse's catalog: a column's type is none this program knows")
+fn damaged(why: &str) -> Error {
+    Error::new(Code::WarehouseCorrupted, format!("read the warehouse's catalog: {why}"))
         .hint("Was the schema _elt changed by hand? Restore the file from a backup, or reset the connection.")
 }

@@ -61,14 +61,32 @@ impl Merge<'_> {
             target.is_some_and(|target| convert::duckdb_type(target) == convert::duckdb_type(column.column_type))
         });
         match &segment.rows {
-            Batch::Memory(rows) if segment.fresh && as_they_are => self.append(rows, &segment.columns),
+            Batch::Memory(rows) if as_they_are => {
+                if !segment.fresh {
+                    self.delete_keys(rows, &segment.columns)?;
+                }
+                self.append(rows, &segment.columns)
+            }
             rows => self.staged(rows, &segment.columns, false, |stage| {
                 if !segment.fresh {
-                    self.delete(stage, segment)?;
+                    self.delete(stage, &segment.columns)?;
                 }
                 self.insert(stage, segment)
             }),
         }
+    }
+
+    /// Deletes the rows that have the keys of a batch. Only the keys go through a temporary table: the rows themselves
+    /// are appended straight into the table, which costs a fifth to a third less than to copy them there by INSERT.
+    fn delete_keys(&self, rows: &RecordBatch, columns: &[SegmentColumn]) -> Result<()> {
+        let is_key = |(_, column): &(usize, &SegmentColumn)| self.table.key.contains(&column.column);
+        let (mut indices, keys): (Vec<usize>, Vec<SegmentColumn>) =
+            columns.iter().enumerate().filter(is_key).map(|(index, column)| (index, *column)).unzip();
+        indices.push(columns.len());
+        let projected = rows
+            .project(&indices)
+            .map_err(|error| Error::new(Code::HostBug, self.what("find the keys of rows for")).because(error))?;
+        self.staged(&Batch::Memory(projected), &keys, false, |stage| self.delete(stage, &keys)).map(drop)
     }
 
     /// Gives `then` the name of a temporary table with the batch, and drops the table afterwards.
@@ -118,8 +136,8 @@ impl Merge<'_> {
         append().map_err(failed(self.what("append to")))
     }
 
-    fn delete(&self, stage: &str, segment: &Staged) -> Result<usize> {
-        let sql = format!("DELETE FROM {} AS t USING {stage} AS s WHERE {}", self.target(), self.matches(segment)?);
+    fn delete(&self, stage: &str, columns: &[SegmentColumn]) -> Result<usize> {
+        let sql = format!("DELETE FROM {} AS t USING {stage} AS s WHERE {}", self.target(), self.matches(columns)?);
         self.run(&sql, "replace rows in")
     }
 
@@ -155,17 +173,17 @@ impl Merge<'_> {
             self.target(),
             quoted(SYNCED_AT),
             self.synced_at(),
-            self.matches(segment)?
+            self.matches(&segment.columns)?
         );
         let changed = self.run(&sql, "update rows in")?;
         Ok((segment.patches.rows() as u64).saturating_sub(changed as u64))
     }
 
     /// The row of the table `t` and the row of the stage `s` have the same key.
-    fn matches(&self, segment: &Staged) -> Result<String> {
+    fn matches(&self, columns: &[SegmentColumn]) -> Result<String> {
         let mut terms = Vec::with_capacity(self.table.key.len());
         for key in &self.table.key {
-            let found = segment.columns.iter().enumerate().find(|(_, column)| column.column == *key);
+            let found = columns.iter().enumerate().find(|(_, column)| column.column == *key);
             let (index, column) =
                 found.ok_or_else(|| Error::new(Code::HostBug, self.what("find the key in a segment of")))?;
             terms.push(format!("t.{} = {}", quoted(&self.column(column)?.name), self.value(index, column)?));

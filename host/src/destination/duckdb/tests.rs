@@ -81,7 +81,7 @@ fn table(name: &str, columns: &[(&str, ColumnType)]) -> TableSchema {
     }
 }
 
-fn arrow_type(column_type: ColumnType) -> DataType {
+pub(super) fn arrow_type(column_type: ColumnType) -> DataType {
     match column_type {
         ColumnType::Boolean => DataType::Boolean,
         ColumnType::Short => DataType::Int16,

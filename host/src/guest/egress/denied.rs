@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::address::Place;
+use super::address::{Place, Reach, place};
 use super::{Hosts, Target};
 
 /// Who refused.
@@ -50,9 +50,17 @@ impl Denied {
     }
 
     pub(super) fn plain(target: &Target) -> Self {
+        // At a private address plain http comes with the address.
+        let ip = match &target.host {
+            Host::Ipv4(ip) => Some(IpAddr::V4(*ip)),
+            Host::Ipv6(ip) => Some(IpAddr::V6(*ip)),
+            Host::Domain(_) => None,
+        };
+        let private = ip.is_some_and(|ip| !matches!(place(ip).reach, Reach::Everyone))
+            || matches!(&target.host, Host::Domain(name) if name == "localhost");
+        let option = if private { "--allow-private" } else { "--allow-http" };
         let message = format!(
-            "plain http to {target} is not allowed by the operator's options; use https, or run with \
-             --allow-http {target}"
+            "plain http to {target} is not allowed by the operator's options; use https, or run with {option} {target}"
         );
         Self { by: DeniedBy::Options, target: target.to_string(), message }
     }
@@ -69,7 +77,7 @@ impl Denied {
         };
         // Some addresses are opened by naming them, never by a name whose owner may point it anywhere.
         let remedy = match place.reach {
-            super::address::Reach::AllowedAddress => format!("{address}:{port}"),
+            Reach::AllowedAddress => format!("{address}:{port}"),
             _ => format!("{host}:{port}"),
         };
         let message = format!(
