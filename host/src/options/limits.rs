@@ -47,7 +47,7 @@ const LIMITS: &[Limit] = limits! {
     Bytes row_bytes_max: "one row";
     Count columns_max: "columns of one table";
     Count tables_max: "tables of one connection";
-    Count json_depth_max: "depth of nesting in a record";
+    Count json_depth_max: "depth of nesting in a record, at most 128";
     Bytes state_bytes_max: "a state";
     Count log_lines_per_second_max: "lines of log a second; the rest are counted and dropped";
     Bytes log_line_bytes_max: "one line of log; the rest is cut";

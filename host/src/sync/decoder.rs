@@ -39,6 +39,7 @@ pub(crate) struct Decoder {
     /// The state of the last checkpoint, at first the one the sync starts from.
     pub(crate) state: Option<String>,
     pub(crate) rows_left: u64,
+    /// Operations handed over for commits, by table.
     pub(crate) totals: Vec<Counts>,
     pub(crate) flow: Flow,
 }
@@ -46,8 +47,6 @@ pub(crate) struct Decoder {
 /// What the decoder leaves.
 pub(crate) struct Decoded {
     pub(crate) tables: Tables,
-    /// Operations committed, by table.
-    pub(crate) totals: Vec<Counts>,
     /// The sync's record as of the last commit.
     pub(crate) sync: SyncRecord,
     pub(crate) first_row: Option<Duration>,
@@ -101,8 +100,8 @@ impl Decoder {
             Ok(end) => self.end(end).map(|()| end),
             Err(error) => self.end(Ending::Aborted).and(Err(error)),
         };
-        let Self { tables, totals, sync, flow, .. } = self;
-        Decoded { tables, totals, sync, first_row: flow.first_row, result }
+        let Self { tables, sync, flow, .. } = self;
+        Decoded { tables, sync, first_row: flow.first_row, result }
     }
 
     fn take_all(
@@ -205,7 +204,6 @@ impl Decoder {
     fn commit(&mut self, last: Option<SyncRecord>) -> Result<()> {
         let segments = self.tables.segments()?;
         let folded = self.tables.take_folded();
-        let rows = folded.iter().map(|counts| counts.rows()).sum();
         self.totals.resize(folded.len(), Counts::default());
         for (total, more) in self.totals.iter_mut().zip(&folded) {
             total.add(*more);
@@ -225,7 +223,7 @@ impl Decoder {
         self.flow.load = self.flow.open;
         self.flow.last_commit = Instant::now();
         self.flow.checkpoint_waits = false;
-        self.writer.send(Work::Commit(Box::new(commit), rows)).map_err(|_| writer_gone())
+        self.writer.send(Work::Commit(Box::new(commit), folded)).map_err(|_| writer_gone())
     }
 
     fn rows_json(&self) -> String {

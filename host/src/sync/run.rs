@@ -317,8 +317,10 @@ fn conclude(writer: Writer, mut decoded: Decoded, updated: Result<()>, known: Ve
     };
     let record = match &ending {
         Ok(_) => decoded.sync.clone(),
-        Err(error) if matches!(error.fault(), Fault::Signal(_)) => ended(&decoded.sync, "interrupted", Some(error)),
-        Err(error) => ended(&decoded.sync, "failed", Some(error)),
+        Err(error) => {
+            let outcome = if matches!(error.fault(), Fault::Signal(_)) { "interrupted" } else { "failed" };
+            SyncRecord { state_after: written.state.clone(), ..ended(&decoded.sync, outcome, Some(error)) }
+        }
     };
     let (rows_now, ending) = match written.destination.finish(&record) {
         Ok(rows_now) => (rows_now, ending),
@@ -336,7 +338,7 @@ fn table_reports(done: &Done) -> Vec<TableReport> {
         .iter()
         .enumerate()
         .map(|(index, table)| {
-            let counts = done.decoded.totals.get(index).copied().unwrap_or_default();
+            let counts = done.written.totals.get(index).copied().unwrap_or_default();
             let Counts { upserted, updated, deleted, truncated } = counts;
             TableReport {
                 table: table.name.clone(),

@@ -138,35 +138,41 @@ impl Tables {
             )
             .hint("The connector must look at the selection it is given by `update`."));
         }
-        let index = self.index_of(&batch.table)?;
-        let name = self.schemas[index].name.clone();
         if batch.kind == OperationKind::Truncate {
-            let live = &mut self.live[index];
-            live.log.truncates.push(live.log.kinds.len());
-            live.counted.count(OperationKind::Truncate);
-            return Ok((name, 0));
+            return Ok((self.truncate(&batch.table), 0));
         }
         let text = std::str::from_utf8(&batch.rows).map_err(|error| {
             Error::new(Code::RecordInvalid, format!("read a batch for table \"{}\": it is not UTF-8", batch.table))
                 .because(error)
         })?;
+        let mut lines = text.split('\n').filter(|line| line.bytes().any(|byte| !byte.is_ascii_whitespace())).peekable();
+        if lines.peek().is_none() {
+            return Ok((batch.table.clone(), 0));
+        }
+        let index = self.index_of(&batch.table)?;
+        let name = self.schemas[index].name.clone();
         let mut rows = 0;
-        for line in text.split('\n') {
-            if line.bytes().all(|byte| byte.is_ascii_whitespace()) {
-                continue;
-            }
+        while let Some(line) = lines.next_if(|_| rows < rows_max) {
             if rows >= self.limits.batch_rows_max {
                 let message =
                     format!("take a batch for table \"{name}\": it has more than {rows} rows (limit batch-rows)");
                 return Err(Error::new(Code::LimitBatch, message));
             }
-            if rows >= rows_max {
-                break;
-            }
             self.take_row(index, batch.kind, line)?;
             rows += 1;
         }
         Ok((name, rows))
+    }
+
+    /// Returns the table's name in the warehouse. A table that never had a row has nothing to mark, and is not made.
+    fn truncate(&mut self, source_name: &str) -> String {
+        let Some(index) = self.schemas.iter().position(|schema| schema.source_name == source_name) else {
+            return source_name.to_owned();
+        };
+        let live = &mut self.live[index];
+        live.log.truncates.push(live.log.kinds.len());
+        live.counted.count(OperationKind::Truncate);
+        self.schemas[index].name.clone()
     }
 
     fn take_row(&mut self, index: usize, kind: OperationKind, line: &str) -> Result<()> {

@@ -9,19 +9,21 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::event::{Event, Observer, Progress};
+use super::tables::Counts;
 use crate::destination::{Commit, Destination, Segment, SyncRecord};
 use crate::error::{Code, Error, Result};
 use crate::schema::{SchemaChange, TableSchema, changes};
 
-/// How many segments' worth of work may wait: one, so that decoding and writing overlap and memory stays bounded.
-const QUEUE: usize = 1;
+/// How much work may wait: none. One transaction is written while the next is decoded, which is all that two threads can
+/// overlap; a third in between would only take memory.
+const QUEUE: usize = 0;
 
 /// Work for the writer.
 pub(crate) enum Work {
     /// Rows that no checkpoint covers yet.
     Stage(Vec<Segment>, Vec<TableSchema>),
-    /// A transaction, and how many operations it has.
-    Commit(Box<Commit>, u64),
+    /// A transaction, and its operations by table.
+    Commit(Box<Commit>, Vec<Counts>),
     /// Say that everything handed over before is durable.
     Tell(oneshot::Sender<()>),
 }
@@ -33,7 +35,8 @@ pub(crate) struct Written {
     pub(crate) tables: Vec<TableSchema>,
     /// Updates and deletes without a row, by table.
     pub(crate) ignored: Vec<u64>,
-    pub(crate) commits: u64,
+    /// Operations committed, by table.
+    pub(crate) totals: Vec<Counts>,
     pub(crate) state: Option<String>,
     /// What went wrong; nothing was done after it.
     pub(crate) failed: Option<Error>,
@@ -71,13 +74,14 @@ impl Writer {
 
 fn write(start: Start, work: &Receiver<Work>) -> Written {
     let Start { destination, tables, mut sequence, state, observer, progress } = start;
-    let mut written = Written { destination, tables, ignored: Vec::new(), commits: 0, state, failed: None };
+    let mut written = Written { destination, tables, ignored: Vec::new(), totals: Vec::new(), state, failed: None };
     while let Ok(next) = work.recv() {
         let done = match next {
             Work::Stage(segments, tables) => written.destination.stage(segments, &tables),
-            Work::Commit(commit, rows) => {
+            Work::Commit(commit, counts) => {
                 sequence += 1;
-                commit_one(&mut written, *commit, &Teller { observer: &*observer, progress: &progress, sequence, rows })
+                let teller = Teller { observer: &*observer, progress: &progress, sequence, counts };
+                commit_one(&mut written, *commit, &teller)
             }
             Work::Tell(durable) => {
                 let _ = durable.send(()); // a guest that no longer waits needs no answer
@@ -100,7 +104,7 @@ struct Teller<'a> {
     observer: &'a dyn Observer,
     progress: &'a Progress,
     sequence: u64,
-    rows: u64,
+    counts: Vec<Counts>,
 }
 
 fn commit_one(written: &mut Written, commit: Commit, teller: &Teller<'_>) -> Result<()> {
@@ -114,12 +118,16 @@ fn commit_one(written: &mut Written, commit: Commit, teller: &Teller<'_>) -> Res
     for (sum, more) in written.ignored.iter_mut().zip(&committed.ignored) {
         *sum += more;
     }
-    written.commits += 1;
+    written.totals.resize(tables.len(), Counts::default());
+    for (total, more) in written.totals.iter_mut().zip(&teller.counts) {
+        total.add(*more);
+    }
+    let rows = teller.counts.iter().map(|counts| counts.rows()).sum();
     written.tables = tables;
     written.state.clone_from(&state);
     teller.progress.commits.fetch_add(1, Ordering::Relaxed);
-    teller.progress.rows_committed.fetch_add(teller.rows, Ordering::Relaxed);
-    let (sequence, rows, duration) = (teller.sequence, teller.rows, begun.elapsed());
+    teller.progress.rows_committed.fetch_add(rows, Ordering::Relaxed);
+    let (sequence, duration) = (teller.sequence, begun.elapsed());
     teller.observer.event(&Event::Committed { sequence, rows, state, duration });
     Ok(())
 }
