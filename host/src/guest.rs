@@ -170,7 +170,7 @@ impl Component {
 
     /// What the connector says about itself; asked once.
     pub async fn describe(&self, limits: &Limits) -> Result<&Description> {
-        self.description.get_or_try_init(|| self.ask_description(limits)).await
+        self.description.get_or_try_init(|| in_time(limits, self.ask_description(limits))).await
     }
 
     async fn ask_description(&self, limits: &Limits) -> Result<Description> {
@@ -183,16 +183,22 @@ impl Component {
 
     /// Whether the source can be reached and accepts the configuration.
     pub async fn check(&self, grants: &Grants) -> Result<()> {
-        let (mut store, connector) = self.connect(grants, None).await?;
-        let checked = connector.call_check(&mut store, &fields(&grants.configuration)).await;
-        Self::answer(&store, checked)
+        in_time(&grants.limits, async {
+            let (mut store, connector) = self.connect(grants, None).await?;
+            let checked = connector.call_check(&mut store, &fields(&grants.configuration)).await;
+            Self::answer(&store, checked)
+        })
+        .await
     }
 
     /// The tables and their keys.
     pub async fn schema(&self, grants: &Grants) -> Result<Vec<Table>> {
-        let (mut store, connector) = self.connect(grants, None).await?;
-        let tables = connector.call_schema(&mut store, &fields(&grants.configuration)).await;
-        Ok(Self::answer(&store, tables)?.into_iter().map(Into::into).collect())
+        in_time(&grants.limits, async {
+            let (mut store, connector) = self.connect(grants, None).await?;
+            let tables = connector.call_schema(&mut store, &fields(&grants.configuration)).await;
+            Ok(Self::answer(&store, tables)?.into_iter().map(Into::into).collect())
+        })
+        .await
     }
 
     /// One sync from `state` to now; operations go into the channel in the order made.
@@ -235,6 +241,16 @@ impl Component {
             Err(error) => Err(failure::of_trap(error, store.data())),
         }
     }
+}
+
+/// Ends a call of the guest that takes too long. `update` is not called through this: a sync has its own clock.
+async fn in_time<T>(limits: &Limits, call: impl Future<Output = Result<T>>) -> Result<T> {
+    let max = limits.wall_max;
+    tokio::time::timeout(max, call).await.unwrap_or_else(|_| {
+        Err(Error::new(Code::LimitTime, format!("hear from the connector within {max:?} (limit wall)")).hint(
+            "The connector waits for something that does not come; raise the limit with --limit wall=… if it will.",
+        ))
+    })
 }
 
 fn fields(configuration: &Configuration) -> Vec<(String, String)> {

@@ -3,7 +3,6 @@
 use wasmtime::Trap;
 
 use super::bindings::GuestError;
-use super::engine::BoxedError;
 use super::instance::Guest;
 use crate::error::{Code, Error, Result};
 use crate::model::Description;
@@ -58,20 +57,28 @@ pub(super) fn of_trap(error: wasmtime::Error, guest: &Guest) -> Error {
         );
     }
     let words = error.root_cause().to_string();
-    if words.contains("fuel")
-        || error.downcast_ref::<wasmtime::component::ResourceTableError>().is_some()
-        || words.contains("handle")
-    {
-        let message = format!("take a call of the connector: {words} (limits call-bytes, handles)");
+    if let Some((limit, advice)) = passed(&words) {
+        let message = format!("take a call of the connector: {words} (limit {limit})");
         return Error::new(Code::LimitHandles, message)
-            .hint("Write smaller batches and drop responses that are read; or raise the limits with --limit.");
+            .hint(format!("{advice}, or raise the limit with --limit {limit}=…"));
     }
+    // The root cause alone: the whole error begins with a backtrace, which the log has.
     let trapped = Error::new(Code::ConnectorTrapped, "run the connector: it broke (trap)")
         .hint("This is a bug in the connector; its last log lines usually say where. -v shows more.");
     match error.downcast_ref::<Trap>() {
         Some(trap) => trapped.because(*trap),
-        None => trapped.because(BoxedError(error)),
+        None => trapped.because(words),
     }
+}
+
+/// The limit on calls that was passed, and what to do, by the engine's words: these errors of its have no type.
+fn passed(words: &str) -> Option<(&'static str, &'static str)> {
+    if words.contains("fuel allocated for hostcalls") {
+        return Some(("call-bytes", "Write smaller batches"));
+    }
+    // Wrong handles are the guest's fault, not a limit: only tables that are full count.
+    let full = words.contains("no free keys") || words.contains("cannot allocate another handle");
+    full.then_some(("handles", "Drop responses that are read"))
 }
 
 fn cut(words: &str) -> &str {

@@ -70,8 +70,8 @@ pub(super) fn store(engine: &Engine, limits: &Limits, mut wires: Wires) -> Store
     store.set_max_component_handles(handles);
     // The deadline is set before instantiation: start functions run then.
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|store| {
-        store.data().cpu.check().map_err(wasmtime::Error::new)?;
+    store.epoch_deadline_callback(|mut store| {
+        store.data_mut().cpu.check().map_err(wasmtime::Error::new)?;
         Ok(UpdateDeadline::Yield(1))
     });
     store.call_hook(|mut store, hook| {

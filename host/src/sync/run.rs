@@ -224,6 +224,8 @@ impl Run {
         (mut stop, ending): (watch::Receiver<Option<Stop>>, &OnceLock<Ending>),
     ) -> Result<()> {
         let not_taken = operations.watch();
+        // Keeps the channel open until the ending is set: the decoder asks for it as soon as the channel is closed.
+        let _open = operations.clone();
         let update = self.request.component.update(grants, state, &self.request.selection, operations);
         let stopped = async {
             match stop.wait_for(Option::is_some).await.map(|stop| *stop) {
@@ -298,6 +300,11 @@ fn bug(what: &str, error: tokio::task::JoinError) -> Error {
     Error::new(Code::HostBug, what).because(error)
 }
 
+/// Rows were discarded as those of a failed sync are, and yet the connector succeeded.
+fn lost() -> Error {
+    Error::new(Code::HostBug, "commit the rows after the last checkpoint")
+}
+
 /// Waits for the writer and puts the results of guest, decoder and writer together: the first cause counts.
 fn conclude(writer: Writer, mut decoded: Decoded, updated: Result<()>, known: Vec<TableSchema>) -> Result<Done> {
     let mut written = writer.join()?;
@@ -305,7 +312,8 @@ fn conclude(writer: Writer, mut decoded: Decoded, updated: Result<()>, known: Ve
     let ending = match (written.failed.take(), result) {
         (Some(error), _) | (None, Err(error)) => Err(error),
         (None, Ok(Ending::LimitRows)) => Ok(Ending::LimitRows),
-        (None, Ok(ending)) => updated.map(|()| ending),
+        (None, Ok(Ending::Aborted)) => updated.and_then(|()| Err(lost())),
+        (None, Ok(Ending::Finished)) => updated.map(|()| Ending::Finished),
     };
     let record = match &ending {
         Ok(_) => decoded.sync.clone(),
