@@ -147,7 +147,7 @@ fn shortest(value: f64) -> Option<Digits> {
 /// warehouse's own cast gives (DuckDB 1.5: positional from 1e-4 to below 1e16), so it does not matter where a column
 /// is widened.
 pub fn double_text(value: f64) -> String {
-    let Some(Digits { negative, digits, point }) = shortest(value) else { return format!("{value}") };
+    let Some(Digits { negative, significant: digits, point }) = shortest(value) else { return format!("{value}") };
     let sign = if negative { "-" } else { "" };
     let digits = String::from_utf8_lossy(&digits);
     let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
