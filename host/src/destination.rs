@@ -148,6 +148,20 @@ impl std::str::FromStr for DestinationUrl {
     }
 }
 
+impl std::fmt::Display for DestinationUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::DuckDb(path) => write!(f, "duckdb:{}", path.display()),
+            Self::Null => f.write_str("null:"),
+        }
+    }
+}
+
+/// What stands in for a destination that was closed.
+pub(crate) fn closed() -> Box<dyn Destination> {
+    Box::new(null::Null::default())
+}
+
 /// Opens a destination for one sync: takes the fence, notes the sync in `_syncs`, reads state and tables.
 pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Destination>, Opened)> {
     match url {

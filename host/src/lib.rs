@@ -7,9 +7,11 @@
 //!                     -> destination  rows and state, durable together
 //! ```
 
+pub mod cli;
 pub mod destination;
 pub mod error;
 pub mod guest;
 pub mod model;
+pub mod options;
 pub mod schema;
 pub mod sync;

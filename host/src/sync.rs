@@ -6,17 +6,27 @@
 //!
 //! The three overlap; each channel is bounded, so the slowest sets the pace and memory stays bounded.
 
+#[cfg(test)]
+mod bench;
 mod buffer;
 mod column;
 mod declared;
+mod decoder;
 mod event;
 mod fold;
+mod policy;
 mod record;
 mod report;
+mod run;
+#[cfg(test)]
+mod stream_tests;
 mod tables;
+mod writer;
 
-pub use event::{Event, LogLevel, Observer, Progress, TableProgress};
+pub use crate::model::LogLevel;
+pub use event::{Event, Observer, Progress, TableProgress};
 pub use report::{Outcome, Report, Sample, TableReport};
+pub use run::run;
 
 use std::sync::Arc;
 
@@ -43,6 +53,8 @@ pub struct Request {
     pub state: Option<String>,
     /// Stop after this many rows; they are committed with the last checkpoint, so the next sync fetches them again.
     pub limit_rows: Option<u64>,
+    /// Strings that look like dates and timestamps become such (`--timestamps text` switches it off).
+    pub timestamps: bool,
     /// Keep the first records of every table for the report (`--dry-run`).
     pub sample_records: usize,
     /// Bounds of the sandbox.
@@ -58,17 +70,4 @@ pub enum Stop {
     Interrupt,
     /// SIGTERM.
     Terminate,
-}
-
-/// Runs one sync to its end. `stop` ends it early: what is complete is committed.
-///
-/// # Errors
-/// Never fails itself: whatever happens is in the report's outcome.
-pub async fn run(
-    _request: Request,
-    _observer: Arc<dyn Observer>,
-    _progress: Arc<Progress>,
-    _stop: tokio::sync::watch::Receiver<Option<Stop>>,
-) -> Report {
-    todo!()
 }

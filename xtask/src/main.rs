@@ -1,1 +1,68 @@
-fn main(){}
+//! `cargo xtask`: set-up, demo, tests, benchmark and checks of this repository, each with one command.
+//!
+//! It uses the standard library only, so that it is built within seconds; everything else it starts as a program and
+//! prints, so that each step can be repeated by hand.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a tool for a person at a terminal")]
+
+mod bench;
+mod build;
+mod check;
+mod demo;
+mod duckdb;
+mod measure;
+mod run;
+mod source;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use workspace::Workspace;
+
+/// A step that failed, as a sentence for people.
+type Result<T, E = String> = std::result::Result<T, E>;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo                  builds everything, syncs 100,000 records from a local source into files/warehouse.db, shows them
+  test [FILTER]         builds everything and runs all tests, or those whose name contains FILTER
+  bench [OPTIONS]       measures a first load and a complete re-sync against a plain Python script
+                        (--rows N, --rounds N, --floor FILE, --no-floor)
+  check                 formatting, lints and documentation, with warnings as errors
+  guests                builds the connectors as WASI components
+  build                 builds the connectors, the host and the source
+  setup                 prepares the machine: the wasm32-wasip2 target and a DuckDB library
+
+DuckDB comes from DUCKDB_LIB_DIR, else prebuilt from npm, else it is compiled (ELT_DUCKDB=bundled asks for that).
+Downloads are kept in ELT_CACHE, by default ~/.cache/elt-connectors; builds go to CARGO_TARGET_DIR, by default target.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match command(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("\nxtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(arguments: &[String]) -> Result<()> {
+    let (name, rest) = arguments.split_first().map_or(("help", arguments), |(name, rest)| (name.as_str(), rest));
+    let workspace = Workspace::find()?;
+    match (name, rest) {
+        ("demo", []) => demo::demo(&workspace),
+        ("test", rest) => test::test(&workspace, rest),
+        ("bench", rest) => bench::bench(&workspace, rest),
+        ("check", []) => check::check(&workspace),
+        ("guests", []) => build::guests(&workspace),
+        ("build", []) => build::everything(&workspace).map(drop),
+        ("setup", []) => build::set_up(&workspace).map(drop),
+        ("help" | "--help" | "-h", _) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("there is no command {:?}\n\n{HELP}", arguments.join(" "))),
+    }
+}

@@ -261,3 +261,94 @@ fn parse_format(detail: Option<&str>) -> Option<Option<TimeFormat>> {
     };
     Some(Some(TimeFormat { separator, fraction_digits, offset }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The types that values have by themselves, each with a value.
+    fn inferred() -> Vec<(ColumnType, &'static str)> {
+        let format = |offset| Some(TimeFormat { separator: 'T', fraction_digits: 0, offset });
+        vec![
+            (ColumnType::Boolean, "`true`"),
+            (ColumnType::Long { exact: true }, "`7`"),
+            (ColumnType::Long { exact: false }, "`9007199254740993` (past 2^53)"),
+            (ColumnType::Decimal { precision: 38, scale: 0 }, "`9223372036854775808` (past 64 bits)"),
+            (ColumnType::Decimal { precision: 22, scale: 2 }, "`12345678901234567890.25`"),
+            (ColumnType::Double, "`1.5`"),
+            (ColumnType::NaiveDate, "`\"2024-02-29\"`"),
+            (ColumnType::NaiveDatetime(format(None)), "`\"2024-02-29T12:00:00\"`"),
+            (ColumnType::UtcDatetime(format(Some(Offset::Zulu))), "`\"2024-02-29T12:00:00Z\"`"),
+            (ColumnType::Json, "`{\"a\": 1}`, `[1]`"),
+            (ColumnType::String, "`\"text\"`, `1e400`"),
+        ]
+    }
+
+    /// The part of docs/TYPES.md that follows from the lattice.
+    fn matrix() -> String {
+        use std::fmt::Write as _;
+        let types = inferred();
+        let mut page = String::from("| value | type |\n|---|---|\n");
+        for (column_type, value) in &types {
+            let _ = writeln!(page, "| {value} | {} |", column_type.data_type());
+        }
+        page.push_str("\n| |");
+        for (column_type, _) in &types {
+            let _ = write!(page, " {} |", short(*column_type));
+        }
+        page.push_str("\n|---|");
+        page.push_str(&"---|".repeat(types.len()));
+        for (left, _) in &types {
+            let _ = write!(page, "\n| **{}** |", short(*left));
+            for (right, _) in &types {
+                let _ = write!(page, " {} |", short(left.join(*right)));
+            }
+        }
+        page + "\n"
+    }
+
+    fn short(column_type: ColumnType) -> String {
+        match column_type {
+            ColumnType::Long { exact: false } => "LONG past 2^53".to_owned(),
+            other => other.data_type().to_string(),
+        }
+    }
+
+    #[test]
+    fn the_page_of_types_shows_the_lattice() {
+        let page = include_str!("../../../docs/TYPES.md");
+        let expected = matrix();
+        assert!(page.contains(&expected), "docs/TYPES.md should contain:\n{expected}");
+    }
+
+    fn any_type() -> impl Strategy<Value = ColumnType> {
+        let offset = prop_oneof![Just(None), Just(Some(Offset::Zulu)), Just(Some(Offset::Minutes { negative: true, minutes: 90 }))];
+        let time = (any::<bool>(), 0u8..7, offset).prop_map(|(space, fraction_digits, offset)| {
+            let format = Some(TimeFormat { separator: if space { ' ' } else { 'T' }, fraction_digits, offset });
+            if offset.is_some() { ColumnType::UtcDatetime(format) } else { ColumnType::NaiveDatetime(format) }
+        });
+        let decimal = (0u8..=38, 0u8..=38).prop_filter_map("a precision", |(whole, scale)| {
+            let precision = whole + scale;
+            (1..=38).contains(&precision).then_some(ColumnType::Decimal { precision, scale })
+        });
+        let plain = prop::sample::select(inferred().into_iter().map(|(column_type, _)| column_type).collect::<Vec<_>>());
+        prop_oneof![plain, time, decimal]
+    }
+
+    proptest! {
+        #[test]
+        fn widening_is_a_lattice(a in any_type(), b in any_type(), c in any_type()) {
+            prop_assert_eq!(a.join(a), a);
+            prop_assert_eq!(a.join(b), b.join(a));
+            prop_assert_eq!(a.join(b).join(c), a.join(b.join(c)));
+            // Monotone: what is joined stays above both.
+            prop_assert_eq!(a.join(b).join(a), a.join(b));
+        }
+
+        #[test]
+        fn what_is_remembered_survives_the_catalog(a in any_type()) {
+            prop_assert_eq!(a.to_string().parse::<ColumnType>().unwrap(), a);
+        }
+    }
+}

@@ -9,11 +9,11 @@ pub enum NameError {
 }
 
 /// The longest name, in bytes of UTF-8: a limit of ours, so that hostile names cannot fill the catalog.
-pub const NAME_BYTES_MAX: usize = 1_000;
+pub(super) const NAME_BYTES_MAX: usize = 1_000;
 
 /// `wanted`, or `wanted_2`, `wanted_3` …, such that no name in `taken` equals it without regard to case (warehouses
 /// compare identifiers so). An empty name becomes `_`, a NUL becomes U+FFFD: no engine can hold either.
-pub fn unique_name<'a>(wanted: &str, taken: impl Iterator<Item = &'a str> + Clone) -> Result<String, NameError> {
+pub fn unique_name<'a>(wanted: &str, taken: &(impl Iterator<Item = &'a str> + Clone)) -> Result<String, NameError> {
     if wanted.len() > NAME_BYTES_MAX {
         return Err(NameError::TooLong(wanted.len()));
     }
@@ -25,8 +25,14 @@ pub fn unique_name<'a>(wanted: &str, taken: impl Iterator<Item = &'a str> + Clon
     if !is_taken(&base) {
         return Ok(base);
     }
-    let numbered = (2u32..).map(|number| format!("{base}_{number}")).find(|name| !is_taken(name));
-    Ok(numbered.unwrap_or(base))
+    let mut number = 2u32;
+    loop {
+        let numbered = format!("{base}_{number}");
+        if !is_taken(&numbered) {
+            return Ok(numbered);
+        }
+        number += 1;
+    }
 }
 
 #[cfg(test)]
@@ -35,22 +41,22 @@ mod tests {
 
     #[test]
     fn a_free_name_stays_as_it_is() {
-        assert_eq!(unique_name("Größe \"x\"", ["id"].into_iter()).as_deref(), Ok("Größe \"x\""));
+        assert_eq!(unique_name("Größe \"x\"", &["id"].into_iter()).as_deref(), Ok("Größe \"x\""));
     }
 
     #[test]
     fn names_that_differ_only_in_case_get_a_number() {
-        assert_eq!(unique_name("Id", ["id", "ID_2"].into_iter()).as_deref(), Ok("Id_3"));
+        assert_eq!(unique_name("Id", &["id", "ID_2"].into_iter()).as_deref(), Ok("Id_3"));
     }
 
     #[test]
     fn names_no_engine_holds_are_replaced() {
-        assert_eq!(unique_name("", [].into_iter()).as_deref(), Ok("_"));
-        assert_eq!(unique_name("a\0b", [].into_iter()).as_deref(), Ok("a\u{fffd}b"));
+        assert_eq!(unique_name("", &[].into_iter()).as_deref(), Ok("_"));
+        assert_eq!(unique_name("a\0b", &[].into_iter()).as_deref(), Ok("a\u{fffd}b"));
     }
 
     #[test]
     fn a_hostile_name_is_refused() {
-        assert!(unique_name(&"x".repeat(10_000), [].into_iter()).is_err());
+        assert!(unique_name(&"x".repeat(10_000), &[].into_iter()).is_err());
     }
 }

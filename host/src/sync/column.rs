@@ -23,7 +23,7 @@ pub(crate) enum Mark {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Column {
     /// The type of the values; none while there are only nulls.
-    column_type: Option<ColumnType>,
+    kind: Option<ColumnType>,
     marks: Vec<Mark>,
     data: Data,
 }
@@ -137,11 +137,11 @@ impl Column {
     /// An empty column of the type that the table has so far.
     pub(crate) fn new(column_type: Option<ColumnType>) -> Self {
         let data = column_type.map_or(Data::None, |column_type| Data::of(column_type, 0));
-        Self { column_type, marks: Vec::new(), data }
+        Self { kind: column_type, marks: Vec::new(), data }
     }
 
     pub(crate) fn column_type(&self) -> Option<ColumnType> {
-        self.column_type
+        self.kind
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -175,18 +175,27 @@ impl Column {
         self.data.pop();
     }
 
-    /// Adds a value whose type the column can have; widens the column where it must. `time`: strings may become time.
+    /// Adds a value; widens the column where it must. `time`: strings may become time.
     pub(crate) fn push(&mut self, value: &Value<'_>, time: bool) {
-        let Some(own) = value.column_type(time && self.may_become_time()) else { return self.push_empty(Mark::Null) };
-        let joined = self.column_type.map_or(own, |column_type| column_type.join(own));
+        let moment = match value {
+            Value::Text(text) if time && self.may_become_time() => moment(text),
+            _ => None,
+        };
+        let own = moment.map_or_else(|| value.column_type(false), |moment| Some(moment.column_type()));
+        let Some(own) = own else { return self.push_empty(Mark::Null) };
+        let joined = self.kind.map_or(own, |column_type| column_type.join(own));
         self.widen(joined);
         self.marks.push(Mark::Value);
-        push_value(&mut self.data, joined, value);
+        match (&mut self.data, moment) {
+            (Data::Integer(values), Some(Moment::Date(days))) => values.push(days.into()),
+            (Data::Integer(values), Some(Moment::Timestamp(micros, _))) => values.push(micros),
+            (data, _) => push_value(data, joined, value),
+        }
     }
 
     /// A column that is text already need not look whether a string is time.
     fn may_become_time(&self) -> bool {
-        self.column_type != Some(ColumnType::String)
+        self.kind != Some(ColumnType::String)
     }
 
     /// Adds a cell of a column of the same type.
@@ -208,10 +217,10 @@ impl Column {
 
     /// Converts every value to a wider type, as the warehouse would.
     pub(crate) fn widen(&mut self, to: ColumnType) {
-        if self.column_type == Some(to) {
+        if self.kind == Some(to) {
             return;
         }
-        let from = self.column_type.replace(to);
+        let from = self.kind.replace(to);
         let Some(from) = from else {
             self.data = Data::of(to, self.marks.len());
             return;
@@ -245,19 +254,6 @@ impl Column {
         }
     }
 
-    /// Bytes the values take.
-    pub(crate) fn bytes(&self) -> usize {
-        self.marks.len()
-            + match &self.data {
-                Data::None => 0,
-                Data::Boolean(values) => values.len(),
-                Data::Integer(values) => values.len() * 8,
-                Data::Decimal(values) => values.len() * 16,
-                Data::Double(values) => values.len() * 8,
-                Data::Text { ends, bytes } => ends.len() * 4 + bytes.len(),
-            }
-    }
-
     /// Whether each row names this column.
     pub(crate) fn given(&self) -> ArrayRef {
         Arc::new(BooleanArray::new(
@@ -271,7 +267,7 @@ impl Column {
         use ColumnType as T;
         let nulls = nulls(&self.marks);
         let rows = self.marks.len();
-        match (self.data, self.column_type) {
+        match (self.data, self.kind) {
             (Data::Boolean(values), _) => Arc::new(BooleanArray::new(values.into(), nulls)),
             (Data::Integer(values), Some(T::Short)) => Arc::new(Int16Array::new(narrow(&values), nulls)),
             (Data::Integer(values), Some(T::Int)) => Arc::new(Int32Array::new(narrow(&values), nulls)),
@@ -342,11 +338,6 @@ fn push_value(data: &mut Data, column_type: ColumnType, value: &Value<'_>) {
     match (data, value) {
         (Data::Boolean(values), Value::Boolean(value)) => values.push(*value),
         (Data::Integer(values), Value::Number(Number::Long(value))) => values.push(*value),
-        (Data::Integer(values), Value::Text(text)) => values.push(match moment(text) {
-            Some(Moment::Date(days)) => i64::from(days),
-            Some(Moment::Timestamp(micros, _)) => micros,
-            None => 0,
-        }),
         (Data::Double(values), Value::Number(Number::Double(value))) => values.push(*value),
         #[expect(clippy::cast_precision_loss, reason = "a DOUBLE column takes integers up to 2^53 only (`join`)")]
         (Data::Double(values), Value::Number(Number::Long(value))) => values.push(*value as f64),

@@ -4,20 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::model::LogLevel;
 use crate::schema::SchemaChange;
-
-/// The levels of the connector's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Detail for the author.
-    Fine,
-    /// What happens.
-    Info,
-    /// Something is odd.
-    Warning,
-    /// Something is wrong.
-    Severe,
-}
 
 /// Something that happened, in order.
 #[derive(Clone, Debug)]

@@ -2,7 +2,6 @@
 //!
 //! Pure: takes batches of JSON lines, fills columns, widens types, refuses what breaks a rule, naming table and record.
 
-use std::borrow::Cow;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
@@ -10,7 +9,7 @@ use super::buffer::Log;
 use super::column::Mark;
 use super::declared::accept;
 use super::fold::{Fold, Seen};
-use super::record::{depth, for_each_field, row_id};
+use super::record::{BadRecord, for_each_field, row_id};
 use crate::destination::Segment;
 use crate::error::{Code, Error, Result};
 use crate::guest::Limits;
@@ -28,7 +27,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, more: Self) {
+    pub(crate) fn add(&mut self, more: Self) {
         self.upserted += more.upserted;
         self.updated += more.updated;
         self.deleted += more.deleted;
@@ -139,35 +138,41 @@ impl Tables {
             )
             .hint("The connector must look at the selection it is given by `update`."));
         }
-        let index = self.index_of(&batch.table)?;
-        let name = self.schemas[index].name.clone();
         if batch.kind == OperationKind::Truncate {
-            let live = &mut self.live[index];
-            live.log.truncates.push(live.log.kinds.len());
-            live.counted.count(OperationKind::Truncate);
-            return Ok((name, 0));
+            return Ok((self.truncate(&batch.table), 0));
         }
         let text = std::str::from_utf8(&batch.rows).map_err(|error| {
             Error::new(Code::RecordInvalid, format!("read a batch for table \"{}\": it is not UTF-8", batch.table))
                 .because(error)
         })?;
+        let mut lines = text.split('\n').filter(|line| line.bytes().any(|byte| !byte.is_ascii_whitespace())).peekable();
+        if lines.peek().is_none() {
+            return Ok((batch.table.clone(), 0));
+        }
+        let index = self.index_of(&batch.table)?;
+        let name = self.schemas[index].name.clone();
         let mut rows = 0;
-        for line in text.split('\n') {
-            if line.bytes().all(|byte| byte.is_ascii_whitespace()) {
-                continue;
-            }
+        while let Some(line) = lines.next_if(|_| rows < rows_max) {
             if rows >= self.limits.batch_rows_max {
                 let message =
                     format!("take a batch for table \"{name}\": it has more than {rows} rows (limit batch-rows)");
                 return Err(Error::new(Code::LimitBatch, message));
             }
-            if rows >= rows_max {
-                break;
-            }
             self.take_row(index, batch.kind, line)?;
             rows += 1;
         }
         Ok((name, rows))
+    }
+
+    /// Returns the table's name in the warehouse. A table that never had a row has nothing to mark, and is not made.
+    fn truncate(&mut self, source_name: &str) -> String {
+        let Some(index) = self.schemas.iter().position(|schema| schema.source_name == source_name) else {
+            return source_name.to_owned();
+        };
+        let live = &mut self.live[index];
+        live.log.truncates.push(live.log.kinds.len());
+        live.counted.count(OperationKind::Truncate);
+        self.schemas[index].name.clone()
     }
 
     fn take_row(&mut self, index: usize, kind: OperationKind, line: &str) -> Result<()> {
@@ -442,31 +447,26 @@ impl Row<'_> {
 
     fn fill(&mut self, kind: OperationKind, line: &str) -> Result<()> {
         let key_only = kind == OperationKind::Delete && !self.live.declared.primary_key.is_empty();
-        for_each_field(line, |name, raw| self.field(name, raw, key_only)).map_err(|error| match error {
+        let depth_max = self.limits.json_depth_max;
+        for_each_field(line, depth_max, |name, raw| self.field(&name, raw, key_only)).map_err(|error| match error {
             Ok(Refused(code, what)) => self.error(code, &what, line),
-            Err(error) => self.error(Code::RecordInvalid, "it is not a JSON object", line).because(error),
+            Err(deep @ BadRecord::TooDeep(_)) => self.error(Code::LimitDepth, &deep.to_string(), line),
+            Err(bad) => self.error(Code::RecordInvalid, "it is not a JSON object", line).because(bad),
         })
     }
 
-    fn field(&mut self, name: Cow<'_, str>, raw: &str, key_only: bool) -> Result<(), Refused> {
-        let is_key = self.live.declared.primary_key.iter().any(|column| *column == name);
+    fn field(&mut self, name: &str, raw: &str, key_only: bool) -> Result<(), Refused> {
+        let is_key = self.live.declared.primary_key.iter().any(|column| column == name);
         if key_only && !is_key {
             return Ok(());
         }
-        // A value of n levels has at least 2n bytes, so short ones need no look.
-        if raw.len() as u64 > 2 * self.limits.json_depth_max && depth(raw) > self.limits.json_depth_max {
-            return Err(Refused(
-                Code::LimitDepth,
-                format!("\"{name}\" is nested too deeply (limit json-depth: {})", self.limits.json_depth_max),
-            ));
-        }
         let value = Value::read(raw).map_err(|error| Refused(Code::RecordInvalid, error.to_string()))?;
         let time = self.time && !is_key;
-        let known = self.find(&name);
+        let known = self.find(name);
         let index = match (known, value.column_type(time && known.is_none())) {
             (Some(index), _) => index,
             (None, None) => return Ok(()),
-            (None, Some(own)) => self.add(&name, own)?,
+            (None, Some(own)) => self.add(name, own)?,
         };
         self.store(index, &value, raw, time)
     }

@@ -69,19 +69,19 @@ fn integer(raw: &str) -> Number<'_> {
 /// Whether the shortest text that stands for `value` has the digits of `raw`.
 fn is_exact(raw: &str, value: f64) -> bool {
     let Some(written) = Digits::read(raw) else { return false };
-    if written.digits.is_empty() {
+    if written.significant.is_empty() {
         return true;
     }
     // Below the normal range precision runs out digit by digit, so only the comparison tells.
-    if written.digits.len() <= SAFE_DIGITS && value.abs() >= f64::MIN_POSITIVE {
+    if written.significant.len() <= SAFE_DIGITS && value.abs() >= f64::MIN_POSITIVE {
         return true;
     }
-    shortest(value).is_some_and(|kept| kept.digits == written.digits && kept.point == written.point)
+    shortest(value).is_some_and(|kept| kept.significant == written.significant && kept.point == written.point)
 }
 
 fn decimal(raw: &str) -> Option<Number<'static>> {
     let written = Digits::read(raw)?;
-    let length = i64::try_from(written.digits.len()).ok()?;
+    let length = i64::try_from(written.significant.len()).ok()?;
     let whole = written.point.max(0);
     let scale = (length - written.point).max(0);
     if whole + scale > i64::from(DECIMAL_DIGITS_MAX) {
@@ -96,14 +96,14 @@ fn decimal(raw: &str) -> Option<Number<'static>> {
 /// `raw` as a whole number of 10^-scale; none if it is not one or has more than 38 digits.
 pub fn decimal_units(raw: &str, scale: u8) -> Option<i128> {
     let written = Digits::read(raw)?;
-    let zeros = i64::from(scale) + written.point - i64::try_from(written.digits.len()).ok()?;
-    if written.digits.is_empty() {
+    let zeros = i64::from(scale) + written.point - i64::try_from(written.significant.len()).ok()?;
+    if written.significant.is_empty() {
         return Some(0);
     }
     if zeros < 0 || written.point + i64::from(scale) > i64::from(DECIMAL_DIGITS_MAX) {
         return None;
     }
-    let digits: i128 = std::str::from_utf8(&written.digits).ok()?.parse().ok()?;
+    let digits: i128 = std::str::from_utf8(&written.significant).ok()?.parse().ok()?;
     let units = digits.checked_mul(10i128.checked_pow(u32::try_from(zeros).ok()?)?)?;
     Some(if written.negative { -units } else { units })
 }
@@ -111,7 +111,7 @@ pub fn decimal_units(raw: &str, scale: u8) -> Option<i128> {
 /// A number taken apart: value = 0.DIGITS × 10^point, without zeros at either end of the digits.
 struct Digits {
     negative: bool,
-    digits: Vec<u8>,
+    significant: Vec<u8>,
     point: i64,
 }
 
@@ -133,7 +133,7 @@ impl Digits {
             digits.pop();
         }
         let point = i64::try_from(whole.len()).ok()? - i64::try_from(leading).ok()?;
-        Some(Self { negative, digits, point: point.checked_add(exponent)? })
+        Some(Self { negative, significant: digits, point: point.checked_add(exponent)? })
     }
 }
 
@@ -229,8 +229,8 @@ mod tests {
                 Number::Text(text) => text.to_owned(),
             };
             let (before, after) = (Digits::read(&raw).unwrap(), Digits::read(&kept).unwrap());
-            prop_assert_eq!(&before.digits, &after.digits);
-            prop_assert!(before.digits.is_empty() || (before.point == after.point && before.negative == after.negative));
+            prop_assert_eq!(&before.significant, &after.significant);
+            prop_assert!(before.significant.is_empty() || (before.point == after.point && before.negative == after.negative));
         }
     }
 }

@@ -1,0 +1,152 @@
+//! An answer, and a request under way.
+
+use std::io;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::failure;
+use crate::bindings::elt::connector::http::Method;
+use crate::error::{Error, Result};
+use crate::imports;
+use crate::record::start_of;
+
+/// A request under way. Dropping it cancels it.
+#[must_use = "dropping it cancels the request"]
+pub struct Pending {
+    method: Method,
+    inner: imports::Pending,
+}
+
+impl Pending {
+    pub(super) fn new(method: Method, inner: imports::Pending) -> Self {
+        Self { method, inner }
+    }
+
+    /// Waits for the answer.
+    pub fn wait(self) -> Result<Response> {
+        let answer = self.inner.wait().map_err(failure::from_exchange)?;
+        Ok(Response::new(self.method, answer))
+    }
+}
+
+/// An answer. The body stays in the host until it is read.
+pub struct Response {
+    method: Method,
+    status: u16,
+    inner: imports::Response,
+}
+
+impl Response {
+    pub(super) fn new(method: Method, inner: imports::Response) -> Self {
+        Self { method, status: inner.status(), inner }
+    }
+
+    /// The final status, after the host's retries and redirects.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the status is 200 to 299.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The URL that answered, after redirects.
+    pub fn url(&self) -> String {
+        self.inner.url()
+    }
+
+    /// Header fields in the order received, names in lower case.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        self.inner.headers()
+    }
+
+    /// The first header of that name, in any case.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers().into_iter().find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
+    }
+
+    /// How long the source asks to wait, by the header `Retry-After`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        failure::retry_after(&self.header("retry-after")?)
+    }
+
+    /// The answer itself below status 400; from there on the error it stands for: 401 and 403 authentication, 429 rate
+    /// limited, 408 and 5xx transient, others source. The message has method, URL, status and the body's start.
+    pub fn error_for_status(self) -> Result<Self> {
+        if self.status < 400 {
+            return Ok(self);
+        }
+        let body = self.inner.read(1024).unwrap_or_default();
+        let mut message = self.name();
+        let body = String::from_utf8_lossy(&body);
+        if !body.trim().is_empty() {
+            message.push_str(": ");
+            message.push_str(start_of(body.trim()));
+        }
+        Err(failure::from_status(self.status, message, || self.retry_after()))
+    }
+
+    /// The whole body.
+    pub fn bytes(self) -> Result<Vec<u8>> {
+        self.inner.read_all().map_err(failure::from_exchange)
+    }
+
+    /// The whole body as UTF-8.
+    pub fn text(self) -> Result<String> {
+        let (method, status, url) = (self.method, self.status, self.url());
+        let complain = |error| Error::source(format_args!("{}: {error}", failure::name(method, &url, status)));
+        String::from_utf8(self.bytes()?).map_err(complain)
+    }
+
+    /// The whole body as JSON, in a type of one's own. An error status is an error as in
+    /// [`error_for_status`](Self::error_for_status); anything but JSON of that shape is a source error that names URL,
+    /// status, content type and the body's start.
+    pub fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let answer = self.error_for_status()?;
+        let (place, content_type) = (answer.name(), answer.header("content-type"));
+        let body = answer.bytes()?;
+        serde_json::from_slice(&body)
+            .map_err(|error| not_json(&place, content_type, &String::from_utf8_lossy(&body), &error))
+    }
+
+    /// The next piece of the body, at most 64 KiB; `None` at its end.
+    pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        let piece = self.inner.read(64 * 1024).map_err(failure::from_exchange)?;
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    /// The method.
+    pub(crate) fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Method, URL and status, for messages.
+    fn name(&self) -> String {
+        failure::name(self.method, &self.inner.url(), self.status)
+    }
+}
+
+/// Reads the body; `BufReader::new(answer).lines()` gives the lines of an export. The error is an [`Error`] inside.
+impl io::Read for Response {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let max = u32::try_from(into.len()).unwrap_or(u32::MAX);
+        let piece = self.inner.read(max).map_err(failure::from_exchange)?;
+        let length = piece.len().min(into.len());
+        into[..length].copy_from_slice(&piece[..length]);
+        Ok(length)
+    }
+}
+
+/// The error for a body that is no JSON, or JSON of another shape.
+pub(crate) fn not_json(place: &str, content_type: Option<String>, body: &str, error: &dyn std::fmt::Display) -> Error {
+    let content_type = content_type.unwrap_or_else(|| "of no content type".to_owned());
+    let start = start_of(body.trim_start());
+    Error::source(format_args!(
+        "{place}: the body ({content_type}) is not the JSON expected, {error}; it starts: {start}"
+    ))
+}

@@ -1,0 +1,13 @@
+//! The imports as the host gives them to a component.
+
+use std::time::SystemTime;
+
+use crate::bindings::elt::connector;
+pub(crate) use connector::checkpoint::{flush, save};
+pub(crate) use connector::http::{PendingResponse as Pending, Response, fetch, protect, send};
+pub(crate) use connector::log::write as log;
+pub(crate) use connector::operations::write;
+
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
+}

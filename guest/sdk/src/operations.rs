@@ -1,0 +1,135 @@
+//! What a connector writes: operations on tables, in order, and the checkpoints between them.
+
+mod buffer;
+
+use serde::Serialize;
+
+use crate::bindings::elt::connector::{operations::Kind, types};
+use crate::error::{Error, Result};
+use crate::imports;
+use crate::record::Row;
+use buffer::Buffer;
+
+/// The stream of operations of one sync. They are applied in the order of the calls, over all tables and kinds.
+///
+/// Rows are collected (1 MiB) and handed over together; a checkpoint and the end of `update` hand over the rest. A row
+/// is a [`Record`](crate::record::Record) as the source sent it, or anything that serialises to a JSON object. Operations on a table that this
+/// sync does not select are dropped.
+///
+/// ```
+/// use elt_sdk::prelude::*;
+///
+/// fn write(operations: &mut Operations, state: &State) -> Result<()> {
+///     operations.truncate("people")?;
+///     operations.upsert("people", json!({"id": 1, "name": "Ada", "born": 1815}))?;
+///     operations.update("people", json!({"id": 1, "name": "Ada Lovelace"}))?;
+///     operations.delete("people", json!({"id": 2}))?;
+///     operations.checkpoint(state)
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Operations {
+    buffer: Buffer,
+    selection: types::Selection,
+    probe: Option<Probe>,
+}
+
+/// A dry run, for a check: nothing is written, the first operation that needed the source ends it.
+#[derive(Debug)]
+struct Probe {
+    ended: bool,
+}
+
+impl Operations {
+    pub(crate) fn new(selection: types::Selection) -> Self {
+        Self { buffer: Buffer::default(), selection, probe: None }
+    }
+
+    /// Operations that write nothing and end the connector's work at the first row or checkpoint.
+    pub(crate) fn probe() -> Self {
+        Self { probe: Some(Probe { ended: false }), ..Self::new(types::Selection::All) }
+    }
+
+    /// Whether the dry run came as far as a row or a checkpoint.
+    pub(crate) fn probe_ended(&self) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.ended)
+    }
+
+    /// Whether this sync fills `table`. Ask before work whose rows would be dropped.
+    pub fn selects(&self, table: &str) -> bool {
+        match &self.selection {
+            types::Selection::All => true,
+            types::Selection::Tables(tables) => tables.iter().any(|selected| selected == table),
+        }
+    }
+
+    /// Replaces the whole row of that key, or adds it; columns absent from `row` become NULL.
+    pub fn upsert(&mut self, table: &str, row: impl Row) -> Result<()> {
+        self.push(table, Kind::Upsert, row)
+    }
+
+    /// [`upsert`](Self::upsert) for each of `rows`.
+    pub fn upsert_all(&mut self, table: &str, rows: impl IntoIterator<Item: Row>) -> Result<()> {
+        rows.into_iter().try_for_each(|row| self.upsert(table, row))
+    }
+
+    /// Changes the columns in `row` of the row with its key; without such a row the host ignores and counts it.
+    pub fn update(&mut self, table: &str, row: impl Row) -> Result<()> {
+        self.push(table, Kind::Update, row)
+    }
+
+    /// Marks the row with that key as deleted; `row` needs the key alone.
+    pub fn delete(&mut self, table: &str, row: impl Row) -> Result<()> {
+        self.push(table, Kind::Delete, row)
+    }
+
+    /// Marks every row of `table` that was written before as deleted; a later upsert of a key brings its row back.
+    pub fn truncate(&mut self, table: &str) -> Result<()> {
+        if self.probe.is_none() && self.selects(table) {
+            self.buffer.truncate(table);
+        }
+        Ok(())
+    }
+
+    /// Marks a place to resume from: `state`, a JSON object, becomes durable together with every row written before
+    /// it, and the next sync is given the last durable one. Cheap: once a page is right.
+    pub fn checkpoint(&mut self, state: &impl Serialize) -> Result<()> {
+        self.go_on()?;
+        let text = serde_json::to_string(state).map_err(Error::internal)?;
+        if !text.starts_with('{') {
+            return Err(Error::internal("the state of a checkpoint is no JSON object"));
+        }
+        self.buffer.hand_over();
+        imports::save(&text);
+        Ok(())
+    }
+
+    /// Returns when everything up to the last checkpoint is durable. Only for sources that must be told so.
+    pub fn flush(&mut self) -> Result<()> {
+        self.go_on()?;
+        self.buffer.hand_over();
+        imports::flush();
+        Ok(())
+    }
+
+    /// The end of a successful `update`.
+    pub(crate) fn finish(mut self) {
+        self.buffer.hand_over();
+    }
+
+    fn push(&mut self, table: &str, kind: Kind, row: impl Row) -> Result<()> {
+        self.go_on()?;
+        if self.selects(table) { self.buffer.push(table, kind, row) } else { Ok(()) }
+    }
+
+    /// Ends a dry run by an error, which the connector's `?` carries out.
+    fn go_on(&mut self) -> Result<()> {
+        match &mut self.probe {
+            None => Ok(()),
+            Some(probe) => {
+                probe.ended = true;
+                Err(Error::internal("the check has seen enough"))
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Everything a connector usually needs, in one line: `use elt_sdk::prelude::*;`.
+
+pub use crate::configuration::Configuration;
+pub use crate::connector::Connector;
+pub use crate::description::{Field, RateLimit};
+pub use crate::error::{Error, Result};
+pub use crate::http::{Client, Request, Response, ahead};
+pub use crate::operations::Operations;
+pub use crate::pagination::{Cursor, LinkHeader, NextUrl, Offset, Page, PageNumber, Pages};
+pub use crate::record::Record;
+pub use crate::state::State;
+pub use crate::table::{DataType, Table};
+pub use crate::time::Timestamp;
+pub use crate::{fine, info, severe, warning};
+pub use serde_json::json;
+pub use std::time::Duration;

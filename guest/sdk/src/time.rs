@@ -1,0 +1,202 @@
+//! Instants in RFC 3339, as states and sources write them: `2024-02-29T12:00:00Z`.
+
+mod civil;
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::{Serialize, Serializer};
+
+use crate::error::{Error, Result};
+use crate::imports;
+use civil::{Civil, SECONDS_A_DAY};
+
+/// An instant between the years 0 and 9999, to the nanosecond, without leap seconds.
+///
+/// ```
+/// use elt_sdk::prelude::*;
+///
+/// let last: Timestamp = "2024-03-01T01:30:00+02:00".parse()?;
+/// assert_eq!(last.to_string(), "2024-02-29T23:30:00Z");
+/// let since = last - Duration::from_secs(3600); // read an hour again, for late records
+/// assert_eq!(since.to_string(), "2024-02-29T22:30:00Z");
+/// assert!(since < last);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    /// Since 1970-01-01T00:00:00Z; negative before.
+    seconds: i64,
+    nanoseconds: u32,
+}
+
+/// 0000-01-01T00:00:00Z.
+const SECONDS_MIN: i64 = -62_167_219_200;
+/// 9999-12-31T23:59:59Z.
+const SECONDS_MAX: i64 = 253_402_300_799;
+
+impl Timestamp {
+    /// The present, by the host's clock, in whole seconds as sources compare them.
+    pub fn now() -> Self {
+        let since = imports::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self::from_unix_seconds(i64::try_from(since.as_secs()).unwrap_or(SECONDS_MAX))
+    }
+
+    /// Seconds since 1970-01-01T00:00:00Z. Years before 0 and after 9999 become the nearest instant there is.
+    pub fn from_unix_seconds(seconds: i64) -> Self {
+        Self::new(seconds, 0)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub fn from_unix_milliseconds(milliseconds: i64) -> Self {
+        let nanoseconds = u32::try_from(milliseconds.rem_euclid(1000)).unwrap_or_default() * 1_000_000;
+        Self::new(milliseconds.div_euclid(1000), nanoseconds)
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z, rounded down.
+    pub fn unix_seconds(self) -> i64 {
+        self.seconds
+    }
+
+    /// Reads RFC 3339, also with a space for the `T` and in lower case. Digits past the nanosecond are dropped; second
+    /// 60 is the next minute's first. A source error names the text.
+    pub fn parse(text: &str) -> Result<Self> {
+        let complain = || Error::source(format_args!("`{}` is no RFC 3339 timestamp", crate::record::start_of(text)));
+        civil::parse_rfc3339(text.trim())
+            .map(|(seconds, nanoseconds)| Self::new(seconds, nanoseconds))
+            .ok_or_else(complain)
+    }
+
+    fn new(seconds: i64, nanoseconds: u32) -> Self {
+        match seconds {
+            ..SECONDS_MIN => Self { seconds: SECONDS_MIN, nanoseconds: 0 },
+            SECONDS_MIN..=SECONDS_MAX => Self { seconds, nanoseconds },
+            _ => Self { seconds: SECONDS_MAX, nanoseconds: 999_999_999 },
+        }
+    }
+
+    fn shifted(self, seconds: i64, nanoseconds: i64) -> Self {
+        let nanoseconds = i64::from(self.nanoseconds) + nanoseconds;
+        let seconds = self.seconds.saturating_add(seconds).saturating_add(nanoseconds.div_euclid(1_000_000_000));
+        Self::new(seconds, u32::try_from(nanoseconds.rem_euclid(1_000_000_000)).unwrap_or_default())
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    /// The instant so much later, at most the end of the year 9999.
+    fn add(self, duration: Duration) -> Self {
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        self.shifted(seconds, duration.subsec_nanos().into())
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    /// The instant so much earlier, at least the beginning of the year 0.
+    fn sub(self, duration: Duration) -> Self {
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        self.shifted(-seconds, -i64::from(duration.subsec_nanos()))
+    }
+}
+
+/// RFC 3339 in UTC, with as many digits of a second as it needs: none, 3, 6 or 9.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Civil { year, month, day } = Civil::from_days(self.seconds.div_euclid(SECONDS_A_DAY));
+        let second = self.seconds.rem_euclid(SECONDS_A_DAY);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        match self.nanoseconds {
+            0 => f.write_str("Z"),
+            n if n % 1_000_000 == 0 => write!(f, ".{:03}Z", n / 1_000_000),
+            n if n % 1000 == 0 => write!(f, ".{:06}Z", n / 1000),
+            n => write!(f, ".{n:09}Z"),
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, the form HTTP dates are sent in, as seconds since 1970.
+pub(crate) fn parse_http_date(text: &str) -> Option<i64> {
+    civil::parse_http_date(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expect: &str) {
+        assert_eq!(Timestamp::parse(text).unwrap().to_string(), expect, "{text}");
+    }
+
+    #[test]
+    fn every_form_of_rfc_3339_is_read() {
+        check("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z");
+        check("2024-02-29t23:59:59.5z", "2024-02-29T23:59:59.500Z");
+        check("2024-02-29 23:59:59.123456789012+00:00", "2024-02-29T23:59:59.123456789Z");
+        check("1937-01-01T12:00:27.87+00:20", "1937-01-01T11:40:27.870Z");
+        check("1990-12-31T15:59:60-08:00", "1991-01-01T00:00:00Z");
+        check("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z");
+        check("9999-12-31T23:59:59.000001Z", "9999-12-31T23:59:59.000001Z");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let texts = "2024-02-29|2024-02-30T00:00:00Z|2023-02-29T00:00:00Z|2024-13-01T00:00:00Z|2024-00-01T00:00:00Z|\
+            2024-01-01T24:00:00Z|2024-01-01T00:60:00Z|2024-01-01T00:00:61Z|2024-01-01T00:00:00|2024-01-01T00:00:00.Z|\
+            2024-01-01T00:00:00+24:00|2024-01-01T00:00:00+0100|2024-01-01T00:00:00Zx|+024-01-01T00:00:00Z||é";
+        for text in texts.split('|') {
+            assert!(Timestamp::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_added_and_subtracted_and_stop_at_the_ends() {
+        let at = Timestamp::parse("2024-03-01T00:00:00.25Z").unwrap();
+        assert_eq!((at - Duration::from_millis(500)).to_string(), "2024-02-29T23:59:59.750Z");
+        assert_eq!((at + Duration::from_millis(750)).to_string(), "2024-03-01T00:00:01Z");
+        assert_eq!((at - Duration::MAX).to_string(), "0000-01-01T00:00:00Z");
+        assert_eq!((at + Duration::MAX).to_string(), "9999-12-31T23:59:59.999999999Z");
+        assert_eq!(Timestamp::from_unix_milliseconds(-1).to_string(), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn days_of_ten_thousand_years_survive_a_round_trip() {
+        for day in (SECONDS_MIN / SECONDS_A_DAY..=SECONDS_MAX / SECONDS_A_DAY).step_by(11) {
+            let at = Timestamp::from_unix_seconds(day * SECONDS_A_DAY);
+            assert_eq!(Timestamp::parse(&at.to_string()).unwrap(), at);
+        }
+    }
+
+    #[test]
+    fn http_dates_are_read() {
+        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37"), None);
+        assert_eq!(parse_http_date("06 Nov"), None);
+    }
+}

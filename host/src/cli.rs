@@ -1,0 +1,159 @@
+//! The command line: one file per command, and who prints what.
+//!
+//! ```text
+//! run describe check schema    on a connector        run, load
+//! query tables state reset     on a warehouse
+//! progress report events log_file                    what a sync tells, for people and for programs
+//! text json screen                                   how it is written, and where
+//! ```
+//!
+//! stdout is data (`--json`, tables of a query, samples of a trial run), stderr is for people. The exit status says whose
+//! fault a failure is (`Fault::exit_status`).
+
+mod check;
+mod completions;
+mod describe;
+mod events;
+mod json;
+mod load;
+mod log_file;
+mod progress;
+mod query;
+mod report;
+mod reset;
+mod run;
+mod schema;
+mod screen;
+mod state;
+mod tables;
+mod text;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::error::{Code, Error, Fault, Result};
+use screen::Screen;
+
+/// Runs connectors in a sandbox and loads what they emit into a warehouse.
+#[derive(Debug, Parser)]
+#[command(name = "host", version, max_term_width = 110, after_help = AFTER_HELP)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  host run guest.wasm --config configuration.json    one sync into files/warehouse.db
+  host run guest.wasm --dry-run                      first records and types, nothing written
+  host tables                                        what is in the warehouse
+  host query 'SELECT count(*) FROM cds.cds_records'  any SQL that reads
+
+Exit status: 0 done, 1 bug of the host, 2 usage or configuration, 3 connector or source,
+4 destination, 5 limit, 130 and 143 stopped by Ctrl-C and SIGTERM. Every error has a code
+and a page in docs/errors.
+
+Environment: NO_COLOR (no colours), ELT_CACHE_DIR (compiled connectors; by default
+~/.cache/elt/components).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Syncs once: runs a connector and loads what it emits into the destination
+    Run(Box<run::Arguments>),
+    /// Shows what a connector says about itself: configuration fields, hosts, rate limits
+    Describe(describe::Arguments),
+    /// Asks a connector whether its source can be reached with this configuration
+    Check(check::Arguments),
+    /// Lists the tables a connector fills
+    Schema(schema::Arguments),
+    /// Runs SQL that reads on the warehouse
+    Query(query::Arguments),
+    /// Lists the tables in the warehouse
+    Tables(tables::Arguments),
+    /// Shows the state of a connection
+    State(state::Arguments),
+    /// Deletes a connection's tables and state from the warehouse
+    Reset(reset::Arguments),
+    /// Prints completions for a shell
+    Completions(completions::Arguments),
+}
+
+/// Understands what was typed. Help, version and what cannot be understood end the process here (status 0 or 2).
+pub fn parse() -> CommandLine {
+    CommandLine::try_parse().unwrap_or_else(|error| {
+        let status = screen::usage(&error);
+        std::process::exit(i32::from(status))
+    })
+}
+
+/// Does it; returns the exit status.
+pub fn run(command_line: CommandLine) -> u8 {
+    let screen = Screen::detect();
+    let done = catch_unwind(AssertUnwindSafe(|| dispatch(command_line.command, &screen)));
+    let result = done.unwrap_or_else(|_panic| {
+        Err(Error::new(Code::HostBug, "go on: the host panicked (the message is above)")
+            .hint("Please report it with that message and the command you ran."))
+    });
+    match result {
+        Ok(status) => status,
+        Err(error) => {
+            screen.people(&report::failure(&error, screen.paint));
+            error.fault().exit_status()
+        }
+    }
+}
+
+/// Every command either does it all (status 0), has said itself what failed, or returns the error to be shown.
+fn dispatch(command: Command, screen: &Screen) -> Result<u8> {
+    match command {
+        Command::Run(arguments) => return Ok(run::run(&arguments, screen)),
+        Command::Describe(arguments) => describe::run(&arguments, screen)?,
+        Command::Check(arguments) => return check::run(&arguments, screen),
+        Command::Schema(arguments) => schema::run(&arguments, screen)?,
+        Command::Query(arguments) => query::run(&arguments, screen)?,
+        Command::Tables(arguments) => tables::run(&arguments, screen)?,
+        Command::State(arguments) => state::run(&arguments, screen)?,
+        Command::Reset(arguments) => reset::run(&arguments, screen)?,
+        Command::Completions(arguments) => completions::run(&arguments, &mut CommandLine::command(), screen)?,
+    }
+    Ok(0)
+}
+
+/// The exit status of a usage error.
+fn usage_status() -> u8 {
+    Fault::Configuration.exit_status()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_error_code_has_a_page_and_every_page_a_code() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors");
+        let mut pages: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .filter_map(|entry| {
+                entry.unwrap().file_name().to_str().and_then(|name| name.strip_suffix(".md")).map(Into::into)
+            })
+            .filter(|name| name != "README")
+            .collect();
+        let mut codes: Vec<String> = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();
+        pages.sort();
+        codes.sort();
+        assert_eq!(pages, codes);
+        let index = std::fs::read_to_string(format!("{folder}/README.md")).unwrap();
+        for code in Code::ALL {
+            let page = std::fs::read_to_string(format!("{folder}/{code}.md")).unwrap();
+            let first = format!("# {code}\n\nFault: {}. Exit status: {}.\n", code.fault(), code.fault().exit_status());
+            assert!(page.starts_with(&first), "docs/errors/{code}.md should begin with\n{first}");
+            assert!(index.contains(&format!("[{code}]({code}.md)")), "docs/errors/README.md should list {code}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Brings a connector to life for a command: loads its component and starts what runs it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use super::screen::Screen;
+use super::{progress, text};
+use crate::error::{Code, Error, Result};
+use crate::guest::{Component, Grants, Limits, Listener, Meter, Runtime};
+use crate::model::LogLevel;
+use crate::options::{self, Sandbox};
+
+/// Compiling a large component takes seconds the first time; whoever waits longer than this is told why.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// Loads a component, from the cache where it was compiled before.
+pub(super) fn component(path: &Path, limits: &Limits, screen: Screen) -> Result<Component> {
+    let cache = options::cache_folder();
+    let runtime = Runtime::new(cache.as_deref())?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let message = format!("compiling {}, the first time only …", text::printable(&name));
+    tell_if_slow(screen, &message, || runtime.load(path, limits))
+}
+
+/// What a connector is given for a look at its source: the configuration with its defaults, and an ear for its warnings.
+pub(super) async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Result<Grants> {
+    let description = component.describe(&sandbox.limits).await?;
+    let (configuration, unknown) = sandbox.configuration.prepare(&description.fields)?;
+    for field in &unknown {
+        screen.people(&screen.paint.yellow(&unknown_field(field)));
+    }
+    let (limits, allow) = (sandbox.limits, sandbox.allow);
+    Ok(Grants { configuration, limits, allow, listener: Arc::new(Ear { screen }), meter: Meter::default() })
+}
+
+/// Hears warnings outside of a sync.
+struct Ear {
+    screen: Screen,
+}
+
+impl Listener for Ear {
+    fn log(&self, level: LogLevel, message: &str) {
+        if level >= LogLevel::Warning {
+            self.screen.people(&progress::said(level, None, message, self.screen.paint));
+        }
+    }
+
+    fn memory(&self, _bytes: u64) {}
+
+    fn retrying(&self, reason: &str, wait: Duration) {
+        let message = format!("{reason}; trying again in {}", text::duration(wait));
+        self.screen.people(&progress::said(LogLevel::Warning, Some("host"), &message, self.screen.paint));
+    }
+}
+
+/// The warning about a field that the connector does not know.
+pub(super) fn unknown_field(name: &str) -> String {
+    format!("the connector does not know the configuration field \"{}\"; it is ignored", text::printable(name))
+}
+
+/// Does some work and tells people about it if it takes long.
+fn tell_if_slow<T>(screen: Screen, message: &str, work: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        let (done, waiting) = channel::<()>();
+        scope.spawn(move || {
+            if waiting.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                screen.people(message);
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+/// Runs asynchronous work to its end. What is still under way in the background then is left to the end of the process,
+/// so that nothing delays it.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T> {
+    const WORKERS: usize = 2;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Code::HostBug, "start the threads of the runtime").because(error))?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(result)
+}

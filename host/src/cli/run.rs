@@ -1,0 +1,209 @@
+//! `host run`: one sync of a connector into the destination.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::events::{self, JsonLines};
+use super::log_file::LogFile;
+use super::progress::{Display, Everyone};
+use super::report::{self, Setting};
+use super::screen::Screen;
+use super::{load, text};
+use crate::destination::DestinationUrl;
+use crate::error::{Code, Error, Result};
+use crate::model::Selection;
+use crate::options::{self, ConnectorOptions, DestinationOptions};
+use crate::sync::{self, Event, LogLevel, Observer, Outcome, Progress, Report, Request, Stop};
+
+/// What can be typed after `host run`.
+#[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option without a value")]
+pub(super) struct Arguments {
+    /// The connector: a WebAssembly component
+    #[arg(value_name = "COMPONENT")]
+    component: PathBuf,
+    #[command(flatten)]
+    connector: ConnectorOptions,
+    #[command(flatten)]
+    destination: DestinationOptions,
+    /// The connection's name, which is its schema in the warehouse (default: the connector's name)
+    #[arg(long, value_name = "NAME")]
+    connection: Option<String>,
+    /// Syncs this table only (repeatable)
+    #[arg(long = "table", value_name = "NAME")]
+    tables: Vec<String>,
+    /// Starts this sync from the state in FILE instead of the destination's
+    #[arg(long, value_name = "FILE", conflicts_with = "full_refresh")]
+    state: Option<PathBuf>,
+    /// Starts without a state, so that everything is fetched again
+    #[arg(long)]
+    full_refresh: bool,
+    /// Stops after about N rows; they are loaded, and the next sync goes on from the last checkpoint
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit_rows: Option<u64>,
+    /// What becomes of texts that look like dates and timestamps
+    #[arg(long, value_enum, default_value_t = Timestamps::Infer, value_name = "HOW")]
+    timestamps: Timestamps,
+    /// Writes nothing: prints the first records of every table and the types inferred from them
+    #[arg(long, help_heading = "Output")]
+    dry_run: bool,
+    /// Prints events on stdout, one JSON object a line (docs/formats/events.md), instead of words for people
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Shows every line of the connector's log, the fine ones too, and changes of the schema as they come
+    #[arg(short, long, help_heading = "Output")]
+    verbose: bool,
+    /// Appends everything that happens to FILE, fine log lines included
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    log_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Timestamps {
+    /// Columns of instants, timestamps and dates, as long as every value has one and the same format
+    Infer,
+    /// They stay text
+    Text,
+}
+
+/// A trial run stops after this many rows unless told otherwise.
+const DRY_RUN_ROWS: u64 = 1_000;
+/// Records of each table that a trial run shows.
+const DRY_RUN_RECORDS: usize = 5;
+
+/// Syncs, prints the report, returns the exit status.
+pub(super) fn run(arguments: &Arguments, screen: &Screen) -> u8 {
+    let log = match arguments.log_file.as_deref().map(LogFile::open).transpose() {
+        Ok(log) => log.map(Arc::new),
+        Err(error) => return arguments.end(&report::not_begun(error), false, None, *screen),
+    };
+    let (report, began) =
+        begin(arguments, log.clone(), *screen).unwrap_or_else(|error| (report::not_begun(error), false));
+    arguments.end(&report, began, log.as_deref(), *screen)
+}
+
+/// Loads the connector and syncs; also says whether the sync got as far as to begin.
+fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Result<(Report, bool)> {
+    let sandbox = arguments.connector.in_force()?;
+    let destination = if arguments.dry_run { DestinationUrl::Null } else { arguments.destination.in_force()? };
+    let state =
+        arguments.state.as_deref().map(|path| options::state(path, sandbox.limits.state_bytes_max)).transpose()?;
+    let component = Arc::new(load::component(&arguments.component, &sandbox.limits, screen)?);
+    load::block_on(async {
+        let described = component.describe(&sandbox.limits).await?;
+        let connection = options::connection(arguments.connection.as_deref(), &described.name)?;
+        let (configuration, unknown) = sandbox.configuration.prepare(&described.fields)?;
+        let request = Request {
+            component: Arc::clone(&component),
+            configuration,
+            connection,
+            destination,
+            selection: arguments.selection(),
+            full_refresh: arguments.full_refresh,
+            state,
+            limit_rows: arguments.limit_rows.or(arguments.dry_run.then_some(DRY_RUN_ROWS)),
+            timestamps: arguments.timestamps == Timestamps::Infer,
+            sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
+            limits: sandbox.limits,
+            allow: sandbox.allow,
+        };
+        sync(request, &unknown, arguments, log, screen).await
+    })?
+}
+
+/// Runs the sync with everyone watching who wants to.
+async fn sync(
+    request: Request,
+    unknown: &[String],
+    arguments: &Arguments,
+    log: Option<Arc<LogFile>>,
+    screen: Screen,
+) -> Result<(Report, bool)> {
+    let progress = Arc::new(Progress::default());
+    let display = Arc::new(Display::new(screen, arguments.verbose, Arc::clone(&progress)));
+    let mut observers: Vec<Arc<dyn Observer>> = vec![];
+    if arguments.json {
+        observers.push(Arc::new(JsonLines { screen }));
+    } else {
+        observers.push(Arc::<Display>::clone(&display));
+    }
+    observers.extend(log.map(|log| -> Arc<dyn Observer> { log }));
+    let observer = Arc::new(Everyone::new(observers));
+    for field in unknown {
+        observer.event(&Event::Notice { level: LogLevel::Warning, message: load::unknown_field(field) });
+    }
+    let stop = stop_on_signals(Arc::clone(&display))?;
+    let drawing = if arguments.json { None } else { display.draw() };
+    let report = sync::run(request, Arc::<Everyone>::clone(&observer), progress, stop).await;
+    drop(drawing);
+    display.conclude();
+    Ok((report, observer.began()))
+}
+
+/// The first SIGINT or SIGTERM asks the sync to end, the second ends the process at once.
+fn stop_on_signals(display: Arc<Display>) -> Result<watch::Receiver<Option<Stop>>> {
+    let listen = |kind| signal(kind).map_err(|error| Error::new(Code::HostBug, "listen for signals").because(error));
+    let (mut interrupts, mut terminations) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let (stop, stopped) = watch::channel(None);
+    tokio::spawn(async move {
+        loop {
+            let asked = tokio::select! {
+                _ = interrupts.recv() => Stop::Interrupt,
+                _ = terminations.recv() => Stop::Terminate,
+            };
+            if stop.send_replace(Some(asked)).is_some() {
+                let code = if asked == Stop::Interrupt { Code::Interrupted } else { Code::Terminated };
+                std::process::exit(i32::from(code.fault().exit_status()));
+            }
+            display.tell("stopping: what is complete is being committed (once more ends at once)");
+        }
+    });
+    Ok(stopped)
+}
+
+impl Arguments {
+    fn selection(&self) -> Selection {
+        if self.tables.is_empty() { Selection::All } else { Selection::Tables(self.tables.clone()) }
+    }
+
+    /// Prints the report, for people or for programs, and returns the exit status.
+    fn end(&self, report: &Report, began: bool, log: Option<&LogFile>, screen: Screen) -> u8 {
+        let destination = if self.dry_run { "null:" } else { self.destination.text() };
+        let setting = Setting {
+            destination,
+            destination_flag: &self.destination.flag(),
+            dry_run: self.dry_run,
+            state_given: self.full_refresh || self.state.is_some(),
+            paint: screen.paint,
+            room: screen.room_for_people,
+        };
+        let page = |setting: &Setting<'_>| match &report.outcome {
+            Outcome::Failed(error) if !began => report::failure(error, setting.paint),
+            _ => report::summary(report, setting),
+        };
+        if let Some(log) = log {
+            log.lines(&page(&Setting { paint: text::Paint { colours: false }, room: text::Room::Endless, ..setting }));
+        }
+        let printed = if self.json {
+            if let Outcome::Failed(error) = &report.outcome {
+                screen.people(&report::failure(error, screen.paint));
+            }
+            screen.data(&(events::report(report, destination, &events::now()) + "\n"))
+        } else {
+            screen.people(&page(&setting));
+            screen.data(&report::samples(&report.samples, screen.room_for_data))
+        };
+        match (&report.outcome, printed) {
+            (Outcome::Failed(error), _) => error.fault().exit_status(),
+            (_, Err(error)) => {
+                screen.people(&report::failure(&error, screen.paint));
+                error.fault().exit_status()
+            }
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One attempt: a request and the redirects it leads to, every hop checked, up to the head of the final answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::{self, HeaderName, HeaderValue};
+use url::Host;
+
+use super::audit::Audit;
+use super::body::{Accounts, Body, Coding};
+use super::redirect::{self, Trail};
+use super::request::{Hop, Prepared};
+use super::wire::Wire;
+use super::{ErrorKind, Failure, Response, Shared};
+use crate::guest::egress::Target;
+
+/// The head of an answer; its body is still on its way.
+pub(super) struct Answer {
+    response: reqwest::Response,
+    hop: Hop,
+    audit: Audit,
+}
+
+/// Asks, and follows redirects.
+pub(super) async fn exchange(shared: &Shared, prepared: &Prepared) -> Result<Answer, Failure> {
+    let mut hop = prepared.first.clone();
+    let mut trail = Trail::new(&hop, shared.settings.limits.redirects_max);
+    loop {
+        let answer = ask(shared, hop, prepared.timeout).await?;
+        let refuse = |what: String| Failure::new(ErrorKind::Redirect, &answer.hop.label(), what);
+        let location = answer.response.headers().get(header::LOCATION).map(HeaderValue::as_bytes);
+        let Some(next) = redirect::follow(&answer.hop, answer.status(), location).map_err(refuse)? else {
+            return Ok(answer);
+        };
+        trail.take(&next).map_err(refuse)?;
+        shared.stats.count_redirect();
+        answer.discard().await;
+        hop = next;
+    }
+}
+
+/// Sends one hop and waits for the head of its answer.
+async fn ask(shared: &Shared, mut hop: Hop, timeout: Duration) -> Result<Answer, Failure> {
+    let label = hop.label();
+    let target = shared.policy.check_url(&hop.url).map_err(|denied| Failure::denied(&label, &denied))?;
+    // What was checked is what is asked: without the dot that may end a name.
+    if let Host::Domain(name) = &target.host
+        && hop.url.set_host(Some(name)).is_err()
+    {
+        return Err(Failure::invalid(&label, "the URL has no usable host"));
+    }
+    let pause = shared.pace.wait(tokio::time::Instant::now());
+    shared.stats.count_back_off(pause);
+    tokio::time::sleep(pause).await;
+    shared.budget.request(&label)?;
+    shared.stats.count_request();
+    let mut audit = Audit::start(&hop, &target);
+    match tokio::time::timeout(timeout, send(shared, &target, &hop, &label)).await {
+        Ok(Ok(response)) => {
+            let status = response.status().as_u16();
+            shared.stats.note_status(status);
+            audit.answered(status);
+            Ok(Answer { response, hop, audit })
+        }
+        Ok(Err(failure)) => {
+            if let Failure::Exchange(error) = &failure {
+                audit.failed(error.kind);
+            }
+            Err(failure)
+        }
+        Err(_) => {
+            audit.failed(ErrorKind::Timeout);
+            Err(Failure::new(ErrorKind::Timeout, &label, format!("no answer within {timeout:?}")))
+        }
+    }
+}
+
+async fn send(shared: &Shared, target: &Target, hop: &Hop, label: &str) -> Result<reqwest::Response, Failure> {
+    let pool = shared.dialer.pool(target).map_err(|reason| {
+        Failure::new(ErrorKind::Connect, label, format!("could not prepare a connection: {reason}"))
+    })?;
+    let mut request = reqwest::Request::new(hop.method.clone(), hop.url.clone());
+    *request.headers_mut() = hop.headers.clone();
+    *request.body_mut() = hop.body.clone().map(Into::into);
+    if hop.body.is_none() && [Method::POST, Method::PUT, Method::PATCH].contains(&hop.method) {
+        // Some servers answer 411 to a missing length; the library leaves it out when there is no body.
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    pool.execute(request).await.map_err(|error| Failure::from_library(label, &error))
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    pub(super) fn label(&self) -> String {
+        self.hop.label()
+    }
+
+    pub(super) fn retry_after(&self) -> Option<&str> {
+        self.response.headers().get(header::RETRY_AFTER)?.to_str().ok()
+    }
+
+    /// Reads what is left of an answer nobody wants, if it is short: its connection can be used again then.
+    pub(super) async fn discard(mut self) {
+        const BYTES_MAX: usize = 64 * 1024;
+        const TIME_MAX: Duration = Duration::from_secs(1);
+        let mut bytes = 0;
+        let reading = async {
+            while let Ok(Some(piece)) = self.response.chunk().await {
+                bytes += piece.len();
+                if bytes > BYTES_MAX {
+                    break;
+                }
+            }
+        };
+        // Whether it came to its end makes no difference to anyone.
+        let _ = tokio::time::timeout(TIME_MAX, reading).await;
+        self.audit.count(bytes as u64);
+    }
+
+    /// Makes it an answer for the guest. With `buffer` the whole body is read, else its beginning; what fails here fails
+    /// before the guest has seen any of it, so that the request can be tried again.
+    pub(super) async fn open(self, shared: &Shared, buffer: bool) -> Result<Response, Failure> {
+        let status = self.status();
+        let label = self.label();
+        let headers = self.response.headers();
+        let encodings: Vec<_> = headers.get_all(header::CONTENT_ENCODING).iter().collect();
+        let coding = match encodings.as_slice() {
+            [one] => Coding::of(one.as_bytes()),
+            _ => Coding::Identity,
+        };
+        // They describe the compressed body, which the guest never sees.
+        let compressed = |name: &HeaderName| {
+            coding != Coding::Identity && [header::CONTENT_ENCODING, header::CONTENT_LENGTH].contains(name)
+        };
+        let headers = headers
+            .iter()
+            .filter(|(name, _)| !compressed(name))
+            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        let wire = Wire::new(self.response, shared.settings.timing.clone(), Arc::clone(&shared.stats));
+        let accounts =
+            Accounts { budget: Arc::clone(&shared.budget), stats: Arc::clone(&shared.stats), audit: self.audit };
+        let mut body = Body::open(label.clone(), wire, coding, accounts).await?;
+        if buffer {
+            body.read_ahead_all().await?;
+        } else {
+            body.read_ahead_some().await?;
+        }
+        Ok(Response { status, headers, url: self.hop.url.into(), label, body })
+    }
+}

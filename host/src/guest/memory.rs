@@ -1,0 +1,71 @@
+//! The memory of a guest: one sum over all its memories and tables, with its peak.
+
+use wasmtime::ResourceLimiter;
+
+/// Bytes that one element of a table takes in the host.
+const TABLE_ELEMENT_BYTES: usize = 16;
+
+/// Refuses growth past the limit, and remembers that it did.
+#[derive(Debug)]
+pub(super) struct MemoryLimiter {
+    max_bytes: usize,
+    used_bytes: usize,
+    pub(super) peak_bytes: usize,
+    pub(super) refused: bool,
+}
+
+impl MemoryLimiter {
+    pub(super) fn new(max_bytes: u64) -> Self {
+        let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+        Self { max_bytes, used_bytes: 0, peak_bytes: 0, refused: false }
+    }
+
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let Some(used) = self.used_bytes.checked_add(desired.saturating_sub(current)) else { return false };
+        if used > self.max_bytes {
+            self.refused = true;
+            return false;
+        }
+        self.used_bytes = used;
+        self.peak_bytes = self.peak_bytes.max(used);
+        true
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current, desired))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current.saturating_mul(TABLE_ELEMENT_BYTES), desired.saturating_mul(TABLE_ELEMENT_BYTES)))
+    }
+
+    // `StoreLimits` would count each of these apart; the sum above bounds their content, these bound their number.
+    fn instances(&self) -> usize {
+        1_000
+    }
+
+    fn tables(&self) -> usize {
+        1_000
+    }
+
+    fn memories(&self) -> usize {
+        1_000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_and_tables_share_one_sum() {
+        let mut limiter = MemoryLimiter::new(1_000);
+        assert!(limiter.memory_growing(0, 400, None).unwrap());
+        assert!(limiter.memory_growing(0, 500, None).unwrap());
+        assert!(!limiter.table_growing(0, 10, None).unwrap());
+        assert!(limiter.refused);
+        assert_eq!(limiter.peak_bytes, 900);
+    }
+}

@@ -1,0 +1,206 @@
+//! What was typed, and what is in force: limits with units, names, allowed addresses, configuration with its references.
+//!
+//! The only reader of the process's environment (`env:` references, `NO_COLOR`, `ELT_CACHE_DIR`, `XDG_CACHE_HOME`, `HOME`).
+
+mod address;
+mod configuration;
+mod connection;
+mod limits;
+
+pub use limits::limits_table;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::destination::DestinationUrl;
+use crate::error::{Code, Error, Result};
+use crate::guest::{EgressAllow, Limits};
+use crate::model::Configuration;
+
+/// Where rows go unless said otherwise.
+pub const DESTINATION_DEFAULT: &str = "duckdb:files/warehouse.db";
+
+const CONFIG_HELP: &str = "The connector's configuration: a flat JSON object of strings. A value \"env:NAME\" is taken \
+                           from the environment, \"file:PATH\" from a file";
+
+/// What running a connector needs, as typed.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConnectorOptions {
+    #[arg(long, value_name = "FILE", help = CONFIG_HELP)]
+    config: Option<PathBuf>,
+    /// Lets the connector reach this private or loopback address, also by plain http (repeatable)
+    #[arg(long, value_name = "HOST[:PORT]", help_heading = "Sandbox")]
+    allow_private: Vec<String>,
+    /// Lets the connector speak plain http to this public host (repeatable)
+    #[arg(long, value_name = "HOST[:PORT]", help_heading = "Sandbox")]
+    allow_http: Vec<String>,
+    /// Changes a limit, for example memory-bytes=64MiB or cpu=10s (repeatable; see docs/guides/limits.md)
+    #[arg(long = "limit", value_name = "NAME=VALUE", help_heading = "Sandbox")]
+    limits: Vec<String>,
+}
+
+/// What running a connector needs, in force.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// The configuration with references resolved; defaults are not applied yet.
+    pub configuration: Configuration,
+    /// The bounds.
+    pub limits: Limits,
+    /// Addresses beyond the public internet.
+    pub allow: EgressAllow,
+}
+
+impl ConnectorOptions {
+    /// Reads the configuration, resolves its references, applies limits to their defaults.
+    pub fn in_force(&self) -> Result<Sandbox> {
+        let limits = limits::in_force(&self.limits)?;
+        let allow =
+            EgressAllow { private: address::checked(&self.allow_private)?, http: address::checked(&self.allow_http)? };
+        let configuration = match &self.config {
+            Some(path) => configuration::read(path, &|name| std::env::var(name).ok())?,
+            None => Configuration::default(),
+        };
+        Ok(Sandbox { configuration, limits, allow })
+    }
+}
+
+/// Which warehouse, as typed.
+#[derive(Args, Clone, Debug)]
+pub struct DestinationOptions {
+    /// The destination: duckdb:PATH, or null: to write nothing
+    #[arg(long, value_name = "URL", default_value = DESTINATION_DEFAULT)]
+    destination: String,
+}
+
+impl DestinationOptions {
+    /// The destination meant.
+    pub fn in_force(&self) -> Result<DestinationUrl> {
+        self.destination.parse()
+    }
+
+    /// The warehouse file meant: there must be one to look at.
+    pub fn warehouse(&self) -> Result<PathBuf> {
+        match self.in_force()? {
+            DestinationUrl::DuckDb(path) => Ok(path),
+            DestinationUrl::Null => Err(Error::new(Code::DestinationInvalid, "look into the destination null:")
+                .hint("null: keeps nothing. Name a warehouse, for example --destination duckdb:files/warehouse.db.")),
+        }
+    }
+
+    /// As typed.
+    pub fn text(&self) -> &str {
+        &self.destination
+    }
+
+    /// What to add to another command so that it means the same warehouse: nothing for the default.
+    pub fn flag(&self) -> String {
+        if self.destination == DESTINATION_DEFAULT {
+            return String::new();
+        }
+        format!(" --destination {}", shell_word(&self.destination))
+    }
+}
+
+/// The connection meant: the name typed, or else the connector's. Checked.
+pub fn connection(typed: Option<&str>, connector: &str) -> Result<String> {
+    connection::checked(typed.unwrap_or(connector))
+}
+
+/// The state of `--state FILE`: a JSON text, as it stands in the file.
+pub fn state(path: &Path, bytes_max: u64) -> Result<String> {
+    let subject = || format!("read the state from {}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::new(Code::StateInvalid, subject())
+            .hint("--state takes a file with the JSON text of a state, as `host state show` prints it.")
+            .because(error)
+    })?;
+    if text.len() as u64 > bytes_max {
+        return Err(Error::new(
+            Code::LimitState,
+            format!("{}: its {} bytes are more than the limit state-bytes: {bytes_max}", subject(), text.len()),
+        ));
+    }
+    serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| {
+        Error::new(Code::StateInvalid, format!("{} as JSON", subject()))
+            .hint("A state is one JSON text, for example {\"cursor\": \"42\"}.")
+            .because(error)
+    })?;
+    Ok(text.trim().to_owned())
+}
+
+/// The folder of compiled components: `ELT_CACHE_DIR`, else `elt/components` in the user's cache folder. None where
+/// there is no home: then every start compiles.
+pub fn cache_folder() -> Option<PathBuf> {
+    cache_folder_in(&|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+}
+
+fn cache_folder_in(folder: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    folder("ELT_CACHE_DIR")
+        .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("elt/components")))
+        .or_else(|| folder("HOME").map(|home| home.join(".cache/elt/components")))
+}
+
+/// Whether colours are welcome: not with `NO_COLOR` set (<https://no-color.org>).
+pub fn colours_are_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether a terminal, if there is one, can move its cursor and has colours.
+pub fn terminal_is_capable() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// A word as a shell reads it back: quoted where it must be.
+pub fn shell_word(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@%+,".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// A usage error: `message` completes "failed to …".
+fn usage(message: impl Into<String>) -> Error {
+    Error::new(Code::Usage, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_folder_is_the_first_that_is_named() {
+        let with = |names: &'static [&'static str]| {
+            cache_folder_in(&move |name| names.contains(&name).then(|| PathBuf::from("/").join(name)))
+        };
+        assert_eq!(with(&["ELT_CACHE_DIR", "HOME"]), Some("/ELT_CACHE_DIR".into()));
+        assert_eq!(with(&["XDG_CACHE_HOME", "HOME"]), Some("/XDG_CACHE_HOME/elt/components".into()));
+        assert_eq!(with(&["HOME"]), Some("/HOME/.cache/elt/components".into()));
+        assert_eq!(with(&[]), None);
+    }
+
+    #[test]
+    fn a_state_file_holds_one_json_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let read = |text: &str, bytes_max| {
+            std::fs::write(&path, text).unwrap();
+            state(&path, bytes_max).map_err(|error| error.code())
+        };
+        assert_eq!(read("{\"cursor\": 1}\n", 100), Ok("{\"cursor\": 1}".into()));
+        assert_eq!(read("null", 100), Ok("null".into()));
+        assert_eq!(read("", 100), Err(Code::StateInvalid));
+        assert_eq!(read("{} {}", 100), Err(Code::StateInvalid));
+        assert_eq!(read("\"long\"", 3), Err(Code::LimitState));
+        assert_eq!(state(&folder.path().join("none"), 9).unwrap_err().code(), Code::StateInvalid);
+    }
+
+    #[test]
+    fn a_hint_repeats_the_destination_unless_it_is_the_default() {
+        let flag = |text: &str| DestinationOptions { destination: text.into() }.flag();
+        assert_eq!(flag(DESTINATION_DEFAULT), "");
+        assert_eq!(flag("duckdb:my file.db"), " --destination 'duckdb:my file.db'");
+    }
+}

@@ -1,0 +1,394 @@
+//! Runs one sync: connects guest, decoder and writer, waits for the end, says what came out.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+
+use super::decoder::{Decoded, Decoder, Ending, Flow};
+use super::event::{Event, Observer, Progress};
+use super::report::{Outcome, Report, Sample, TableReport};
+use super::tables::{Counts, Settings, Tables};
+use super::writer::{self, Writer, Written, ended};
+use super::{Request, Stop};
+use crate::destination::{self, Destination, OpenRequest, Opened, SyncRecord};
+use crate::error::{Code, Error, Fault, Result};
+use crate::guest::{self, Grants, Listener, Meter, OperationSender};
+use crate::model::{LogLevel, Selection, Table};
+use crate::schema::{SchemaChange, TableSchema, changes};
+
+/// Bytes of rows that may wait between the guest and the decoder.
+const CHANNEL_BYTES: usize = 8 << 20;
+
+/// Microseconds since 1970.
+pub(super) fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Runs one sync to its end. `stop` ends it early: what is complete is committed. Never fails itself: whatever happens
+/// is in the report's outcome.
+pub async fn run(
+    request: Request,
+    observer: Arc<dyn Observer>,
+    progress: Arc<Progress>,
+    stop: watch::Receiver<Option<Stop>>,
+) -> Report {
+    let started_at_us = now_us();
+    let id = format!("{started_at_us}-{:08x}", fastrand::u32(..));
+    let record = SyncRecord { id, started_at_us, outcome: "running".into(), ..SyncRecord::default() };
+    let mut run = Run { request, observer, progress, meter: Meter::default(), record, begun: Instant::now() };
+    let done = run.all(stop).await;
+    run.report(done)
+}
+
+/// One sync under way.
+struct Run {
+    request: Request,
+    observer: Arc<dyn Observer>,
+    progress: Arc<Progress>,
+    meter: Meter,
+    record: SyncRecord,
+    begun: Instant,
+}
+
+/// What a sync starts from, once nothing speaks against it.
+struct Ready {
+    tables: Tables,
+    state: Option<String>,
+    connector: String,
+}
+
+/// What came out of the threads.
+struct Done {
+    decoded: Decoded,
+    written: Written,
+    rows_now: Vec<u64>,
+    known: Vec<TableSchema>,
+    destination_memory_bytes: Option<u64>,
+    ending: Result<Ending>,
+}
+
+/// Passes what the guest says on to the observer and the counters.
+struct Ear {
+    observer: Arc<dyn Observer>,
+    progress: Arc<Progress>,
+    meter: Meter,
+}
+
+impl Listener for Ear {
+    fn log(&self, level: LogLevel, message: &str) {
+        self.observer.event(&Event::Log { level, message: message.to_owned() });
+    }
+
+    fn memory(&self, bytes: u64) {
+        self.progress.guest_memory_bytes.fetch_max(bytes, Ordering::Relaxed);
+        self.progress.requests.store(self.meter.requests(), Ordering::Relaxed);
+        self.progress.retries.store(self.meter.retries(), Ordering::Relaxed);
+        self.progress.response_bytes.store(self.meter.response_bytes(), Ordering::Relaxed);
+    }
+
+    fn retrying(&self, reason: &str, wait: Duration) {
+        let message = format!("{reason}; trying again in {:.1} s", wait.as_secs_f64());
+        self.observer.event(&Event::Notice { level: LogLevel::Warning, message });
+    }
+}
+
+impl Run {
+    async fn all(&mut self, stop: watch::Receiver<Option<Stop>>) -> Result<Done> {
+        let grants = self.grants();
+        let description = self.request.component.describe(&self.request.limits).await?;
+        let connector = format!("{} {}", description.name, description.version);
+        let (url, connection, sync) =
+            (self.request.destination.clone(), self.request.connection.clone(), self.record.clone());
+        // The destination opens while the connector names its tables.
+        let opening = tokio::task::spawn_blocking(move || destination::open(&url, OpenRequest { connection, sync }));
+        let schema = self.request.component.schema(&grants).await;
+        let opened = opening.await.map_err(|error| bug("open the destination", error))?;
+        let (mut destination, opened) = opened?;
+        match self.prepare(schema, &opened, connector) {
+            Ok(ready) => self.drive(ready, destination, opened, (grants, stop)).await,
+            Err(error) => {
+                // The sync's end is noted where possible; the first error is what counts.
+                let _ = destination.finish(&ended(&self.record, "failed", Some(&error)));
+                Err(error)
+            }
+        }
+    }
+
+    fn grants(&self) -> Grants {
+        let (observer, progress) = (Arc::clone(&self.observer), Arc::clone(&self.progress));
+        Grants {
+            configuration: self.request.configuration.clone(),
+            limits: self.request.limits.clone(),
+            allow: self.request.allow.clone(),
+            listener: Arc::new(Ear { observer, progress, meter: self.meter.clone() }),
+            meter: self.meter.clone(),
+        }
+    }
+
+    /// Everything that can be refused before the connector reads anything.
+    fn prepare(&mut self, schema: Result<Vec<Table>>, opened: &Opened, connector: String) -> Result<Ready> {
+        let declared = schema?;
+        let state = match (&self.request.state, self.request.full_refresh) {
+            (Some(state), _) => Some(state.clone()),
+            (None, true) => None,
+            (None, false) => opened.state.clone(),
+        };
+        self.record.state_before.clone_from(&state);
+        self.observer.event(&Event::Started {
+            connection: self.request.connection.clone(),
+            connector: connector.clone(),
+            destination: self.request.destination.to_string(),
+            state: state.clone(),
+        });
+        self.check_selection(&declared, opened, state.is_some())?;
+        let settings = Settings {
+            selection: self.request.selection.clone(),
+            limits: self.request.limits.clone(),
+            time: self.request.timestamps,
+            sample_records: self.request.sample_records,
+        };
+        let tables = Tables::new(declared, opened.tables.clone(), &opened.empty, settings)?;
+        Ok(Ready { tables, state, connector })
+    }
+
+    fn check_selection(&self, declared: &[Table], opened: &Opened, resumes: bool) -> Result<()> {
+        let Selection::Tables(selected) = &self.request.selection else { return Ok(()) };
+        for name in selected {
+            if declared.iter().all(|table| table.name != *name) {
+                let names: Vec<&str> = declared.iter().map(|table| table.name.as_str()).collect();
+                let message = format!("select table \"{name}\": the connector has no such table");
+                return Err(Error::new(Code::TableUnknown, message).hint(format!("It has: {}.", names.join(", "))));
+            }
+            // The state is past the rows that this table missed.
+            if resumes && opened.tables.iter().all(|table| table.source_name != *name) {
+                let message = format!(
+                    "table \"{name}\" is newly selected, and this sync goes on from a state of others: run once with --full-refresh to fetch all of it"
+                );
+                self.observer.event(&Event::Notice { level: LogLevel::Warning, message });
+            }
+        }
+        Ok(())
+    }
+
+    async fn drive(
+        &self,
+        ready: Ready,
+        destination: Box<dyn Destination>,
+        opened: Opened,
+        (grants, stop): (Grants, watch::Receiver<Option<Stop>>),
+    ) -> Result<Done> {
+        let (observer, progress) = (Arc::clone(&self.observer), Arc::clone(&self.progress));
+        let start = writer::Start {
+            destination,
+            tables: opened.tables.clone(),
+            sequence: opened.sequence,
+            state: opened.state,
+            observer,
+            progress,
+        };
+        let (writer, work) = Writer::start(start)?;
+        let state = ready.state.clone();
+        let decoder = Decoder {
+            tables: ready.tables,
+            writer: work,
+            observer: Arc::clone(&self.observer),
+            progress: Arc::clone(&self.progress),
+            connector: ready.connector,
+            sync: self.record.clone(),
+            state: ready.state,
+            rows_left: self.request.limit_rows.unwrap_or(u64::MAX),
+            totals: Vec::new(),
+            flow: Flow::new(self.begun),
+        };
+        let (operations, received) = guest::operations(CHANNEL_BYTES);
+        let ending = Arc::new(OnceLock::new());
+        let (told, runtime) = (Arc::clone(&ending), tokio::runtime::Handle::current());
+        let decoding = tokio::task::spawn_blocking(move || {
+            decoder.run(received, &runtime, &|| told.get().copied().unwrap_or(Ending::Aborted))
+        });
+        let updated = self.update(&grants, state.as_deref(), operations, (stop, &ending)).await;
+        let decoded = decoding.await.map_err(|error| bug("decode rows", error))?;
+        let conclude = move || conclude(writer, decoded, updated, opened.tables);
+        tokio::task::spawn_blocking(conclude).await.map_err(|error| bug("finish the sync", error))?
+    }
+
+    /// Runs the connector until it ends, is stopped, or its rows are no longer taken.
+    async fn update(
+        &self,
+        grants: &Grants,
+        state: Option<&str>,
+        operations: OperationSender,
+        (mut stop, ending): (watch::Receiver<Option<Stop>>, &OnceLock<Ending>),
+    ) -> Result<()> {
+        let not_taken = operations.watch();
+        // Keeps the channel open until the ending is set: the decoder asks for it as soon as the channel is closed.
+        let _open = operations.clone();
+        let update = self.request.component.update(grants, state, &self.request.selection, operations);
+        let stopped = async {
+            match stop.wait_for(Option::is_some).await.map(|stop| *stop) {
+                Ok(Some(stop)) => stop,
+                _ => std::future::pending().await,
+            }
+        };
+        let wall_max = self.request.limits.wall_max;
+        let again = "Run again: the sync goes on from the last checkpoint.";
+        tokio::select! {
+            biased;
+            stop = stopped => Err(match stop {
+                Stop::Interrupt => Error::new(Code::Interrupted, "finish: the sync was interrupted"),
+                Stop::Terminate => Error::new(Code::Terminated, "finish: the sync was terminated"),
+            }.hint(again)),
+            result = update => {
+                if result.is_ok() {
+                    let _ = ending.set(Ending::Finished);
+                }
+                result
+            }
+            () = not_taken => Err(Error::new(Code::Interrupted, "go on: rows are no longer taken")),
+            () = tokio::time::sleep(wall_max) => {
+                let message = format!("finish within {wall_max:?} (limit wall)");
+                Err(Error::new(Code::LimitTime, message).hint(format!("{again} Or raise the limit with --limit wall=…")))
+            }
+        }
+    }
+
+    fn report(self, done: Result<Done>) -> Report {
+        let mut report = Report {
+            id: self.record.id,
+            connection: self.request.connection,
+            connector: self.request.component.name(),
+            outcome: Outcome::Succeeded,
+            tables: Vec::new(),
+            requests: self.meter.requests(),
+            retries: self.meter.retries(),
+            response_bytes: self.meter.response_bytes(),
+            checkpoints: self.progress.checkpoints.load(Ordering::Relaxed),
+            commits: self.progress.commits.load(Ordering::Relaxed),
+            duration: self.begun.elapsed(),
+            first_row_after: None,
+            guest_memory_peak_bytes: self.progress.guest_memory_bytes.load(Ordering::Relaxed),
+            destination_memory_bytes: None,
+            state_before: self.record.state_before.clone(),
+            state_after: self.record.state_before,
+            samples: Vec::new(),
+        };
+        let done = match done {
+            Ok(done) => done,
+            Err(error) => {
+                report.outcome = Outcome::Failed(error);
+                return report;
+            }
+        };
+        report.tables = table_reports(&done);
+        report.samples = samples(&done.decoded.tables);
+        report.first_row_after = done.decoded.first_row;
+        report.destination_memory_bytes = done.destination_memory_bytes;
+        report.state_after = done.written.state;
+        report.outcome = match done.ending {
+            Ok(Ending::LimitRows) => Outcome::LimitRows,
+            Ok(Ending::Finished | Ending::Aborted) => Outcome::Succeeded,
+            Err(error) => Outcome::Failed(error),
+        };
+        report
+    }
+}
+
+fn bug(what: &str, error: tokio::task::JoinError) -> Error {
+    Error::new(Code::HostBug, what).because(error)
+}
+
+/// Rows were discarded as those of a failed sync are, and yet the connector succeeded.
+fn lost() -> Error {
+    Error::new(Code::HostBug, "commit the rows after the last checkpoint")
+}
+
+/// Waits for the writer and puts the results of guest, decoder and writer together: the first cause counts.
+fn conclude(writer: Writer, mut decoded: Decoded, updated: Result<()>, known: Vec<TableSchema>) -> Result<Done> {
+    let mut written = writer.join()?;
+    let result = std::mem::replace(&mut decoded.result, Ok(Ending::Aborted));
+    let ending = match (written.failed.take(), result) {
+        (Some(error), _) | (None, Err(error)) => Err(error),
+        (None, Ok(Ending::LimitRows)) => Ok(Ending::LimitRows),
+        (None, Ok(Ending::Aborted)) => updated.and_then(|()| Err(lost())),
+        (None, Ok(Ending::Finished)) => updated.map(|()| Ending::Finished),
+    };
+    let record = match &ending {
+        Ok(_) => decoded.sync.clone(),
+        Err(error) => {
+            let outcome = if matches!(error.fault(), Fault::Signal(_)) { "interrupted" } else { "failed" };
+            SyncRecord { state_after: written.state.clone(), ..ended(&decoded.sync, outcome, Some(error)) }
+        }
+    };
+    let (rows_now, ending) = match written.destination.finish(&record) {
+        Ok(rows_now) => (rows_now, ending),
+        Err(error) => (Vec::new(), ending.and(Err(error))),
+    };
+    let destination_memory_bytes = written.destination.memory_bytes();
+    // Closing belongs to the sync's time: engines write what they still hold.
+    written.destination = destination::closed();
+    Ok(Done { decoded, written, rows_now, known, destination_memory_bytes, ending })
+}
+
+fn table_reports(done: &Done) -> Vec<TableReport> {
+    let tables = &done.written.tables;
+    let mut reports: Vec<TableReport> = tables
+        .iter()
+        .enumerate()
+        .map(|(index, table)| {
+            let counts = done.written.totals.get(index).copied().unwrap_or_default();
+            let Counts { upserted, updated, deleted, truncated } = counts;
+            TableReport {
+                table: table.name.clone(),
+                upserted,
+                updated,
+                deleted,
+                truncated,
+                ignored: done.written.ignored.get(index).copied().unwrap_or(0),
+                repeated_keys: done.decoded.tables.repeated(index),
+                rows_now: done.rows_now.get(index).copied().unwrap_or(0),
+                ..TableReport::default()
+            }
+        })
+        .collect();
+    for change in changes(&done.known, tables) {
+        match change {
+            SchemaChange::NewTable { table } => {
+                reports[table].is_new = true;
+                let columns = tables[table].columns.iter();
+                let columns = columns.map(|column| (column.name.clone(), column.column_type.data_type().to_string()));
+                reports[table].new_columns.extend(columns);
+            }
+            SchemaChange::NewColumn { table, column } => {
+                let column = &tables[table].columns[column];
+                let data_type = column.column_type.data_type().to_string();
+                reports[table].new_columns.push((column.name.clone(), data_type));
+            }
+            SchemaChange::Widened { table, column, from, to } => {
+                let (from, to) = (from.data_type().to_string(), to.data_type().to_string());
+                if from != to {
+                    let name = tables[table].columns[column].name.clone();
+                    reports[table].widened_columns.push((name, from, to));
+                }
+            }
+        }
+    }
+    let touched = |report: &TableReport| report.upserted + report.updated + report.deleted + report.truncated > 0;
+    reports.into_iter().filter(touched).collect()
+}
+
+fn samples(tables: &Tables) -> Vec<Sample> {
+    let described = tables.schemas().iter().enumerate().map(|(index, schema)| Sample {
+        table: schema.name.clone(),
+        primary_key: schema.key.iter().map(|column| schema.columns[*column].name.clone()).collect(),
+        columns: schema
+            .columns
+            .iter()
+            .map(|column| (column.name.clone(), column.column_type.data_type().to_string()))
+            .collect(),
+        records: tables.samples(index).to_vec(),
+    });
+    described.filter(|sample| !sample.records.is_empty()).collect()
+}

@@ -1,0 +1,159 @@
+//! The thread that owns the destination: stages and commits what the decoder hands over, in order.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::event::{Event, Observer, Progress};
+use super::tables::Counts;
+use crate::destination::{Commit, Destination, Segment, SyncRecord};
+use crate::error::{Code, Error, Result};
+use crate::schema::{SchemaChange, TableSchema, changes};
+
+/// How much work may wait: none. One transaction is written while the next is decoded, which is all that two threads can
+/// overlap; a third in between would only take memory.
+const QUEUE: usize = 0;
+
+/// Work for the writer.
+pub(crate) enum Work {
+    /// Rows that no checkpoint covers yet.
+    Stage(Vec<Segment>, Vec<TableSchema>),
+    /// A transaction, and its operations by table.
+    Commit(Box<Commit>, Vec<Counts>),
+    /// Say that everything handed over before is durable.
+    Tell(oneshot::Sender<()>),
+}
+
+/// What the writer did, and the destination to end with.
+pub(crate) struct Written {
+    pub(crate) destination: Box<dyn Destination>,
+    /// The tables of the last commit.
+    pub(crate) tables: Vec<TableSchema>,
+    /// Updates and deletes without a row, by table.
+    pub(crate) ignored: Vec<u64>,
+    /// Operations committed, by table.
+    pub(crate) totals: Vec<Counts>,
+    pub(crate) state: Option<String>,
+    /// What went wrong; nothing was done after it.
+    pub(crate) failed: Option<Error>,
+}
+
+/// The writer's thread.
+pub(crate) struct Writer {
+    thread: JoinHandle<Written>,
+}
+
+/// What the writer starts from.
+pub(crate) struct Start {
+    pub(crate) destination: Box<dyn Destination>,
+    pub(crate) tables: Vec<TableSchema>,
+    pub(crate) sequence: u64,
+    pub(crate) state: Option<String>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(start: Start) -> Result<(Self, SyncSender<Work>)> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || write(start, &receiver));
+        let thread = thread.map_err(|error| Error::new(Code::HostBug, "start the writer's thread").because(error))?;
+        Ok((Self { thread }, sender))
+    }
+
+    /// Waits until everything handed over is done; the sender must be gone.
+    pub(crate) fn join(self) -> Result<Written> {
+        self.thread.join().map_err(|_| Error::new(Code::HostBug, "write: the writer's thread panicked"))
+    }
+}
+
+fn write(start: Start, work: &Receiver<Work>) -> Written {
+    let Start { destination, tables, mut sequence, state, observer, progress } = start;
+    let mut written = Written { destination, tables, ignored: Vec::new(), totals: Vec::new(), state, failed: None };
+    while let Ok(next) = work.recv() {
+        let done = match next {
+            Work::Stage(segments, tables) => written.destination.stage(segments, &tables),
+            Work::Commit(commit, counts) => {
+                sequence += 1;
+                let teller = Teller { observer: &*observer, progress: &progress, sequence, counts };
+                commit_one(&mut written, *commit, &teller)
+            }
+            Work::Tell(durable) => {
+                let _ = durable.send(()); // a guest that no longer waits needs no answer
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            written.failed = Some(error);
+            return written;
+        }
+    }
+    if let Err(error) = written.destination.discard() {
+        written.failed = Some(error);
+    }
+    written
+}
+
+/// Who is told of a commit, and what.
+struct Teller<'a> {
+    observer: &'a dyn Observer,
+    progress: &'a Progress,
+    sequence: u64,
+    counts: Vec<Counts>,
+}
+
+fn commit_one(written: &mut Written, commit: Commit, teller: &Teller<'_>) -> Result<()> {
+    let begun = Instant::now();
+    let (tables, state) = (commit.tables.clone(), commit.state.clone());
+    let committed = written.destination.commit(commit)?;
+    for change in changes(&written.tables, &tables) {
+        teller.observer.event(&describe(change, &tables));
+    }
+    written.ignored.resize(tables.len(), 0);
+    for (sum, more) in written.ignored.iter_mut().zip(&committed.ignored) {
+        *sum += more;
+    }
+    written.totals.resize(tables.len(), Counts::default());
+    for (total, more) in written.totals.iter_mut().zip(&teller.counts) {
+        total.add(*more);
+    }
+    let rows = teller.counts.iter().map(|counts| counts.rows()).sum();
+    written.tables = tables;
+    written.state.clone_from(&state);
+    teller.progress.commits.fetch_add(1, Ordering::Relaxed);
+    teller.progress.rows_committed.fetch_add(rows, Ordering::Relaxed);
+    let (sequence, duration) = (teller.sequence, begun.elapsed());
+    teller.observer.event(&Event::Committed { sequence, rows, state, duration });
+    Ok(())
+}
+
+fn describe(change: SchemaChange, tables: &[TableSchema]) -> Event {
+    let (table, column) = match change {
+        SchemaChange::NewTable { table } => (table, None),
+        SchemaChange::NewColumn { table, column } | SchemaChange::Widened { table, column, .. } => {
+            (table, Some(column))
+        }
+    };
+    let column = column.map(|column| &tables[table].columns[column]);
+    Event::SchemaChanged {
+        table: tables[table].name.clone(),
+        column: column.map(|column| column.name.clone()),
+        change,
+        data_type: column.map(|column| column.column_type.data_type().to_string()),
+    }
+}
+
+/// The sync's record when it has ended.
+pub(crate) fn ended(record: &SyncRecord, outcome: &str, error: Option<&Error>) -> SyncRecord {
+    SyncRecord {
+        ended_at_us: Some(super::run::now_us()),
+        outcome: outcome.to_owned(),
+        error: error.map(|error| format!("{}: {}", error.code(), error.chain())),
+        ..record.clone()
+    }
+}

@@ -1,0 +1,30 @@
+//! In `update`, after a checkpoint and a row that it does not cover.
+
+mod names;
+mod resources;
+mod rows;
+mod state;
+mod words;
+mod world;
+
+pub(crate) use names::*;
+pub(crate) use resources::*;
+pub(crate) use rows::*;
+pub(crate) use state::*;
+pub(crate) use words::*;
+pub(crate) use world::*;
+
+use elt_sdk::bindings::Error;
+use elt_sdk::bindings::elt::connector::operations::Kind;
+
+use crate::component::{Sync, write};
+
+pub(crate) type Done = Result<(), Error>;
+
+pub(crate) fn upsert(table: &str, rows: impl Into<Vec<u8>>) {
+    write(table, Kind::Upsert, rows);
+}
+
+pub(crate) fn well_behaved(_: &Sync) -> Done {
+    Ok(())
+}

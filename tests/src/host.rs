@@ -1,0 +1,252 @@
+//! The host as its users meet it: a program with arguments, an exit status and two streams of text.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::source::Source;
+
+/// Longer than any command of the tests takes on a busy machine; what has not ended by then never will.
+const PATIENCE: Duration = Duration::from_mins(3);
+const POLL: Duration = Duration::from_millis(2);
+
+/// The host program in a folder of its own, which is the current folder of every command and is removed at the end.
+#[derive(Debug)]
+pub struct Host {
+    folder: TempDir,
+}
+
+/// A command that has ended.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The exit status.
+    pub status: i32,
+    /// Data.
+    pub stdout: String,
+    /// Words for people.
+    pub stderr: String,
+}
+
+/// A command under way. Dropping it kills it, as `kill -9` does.
+#[derive(Debug)]
+pub struct Running {
+    process: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Host {
+    /// A host in a new, empty folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn new() -> Result<Self> {
+        Ok(Self { folder: tempfile::Builder::new().prefix("host-test-").tempdir()? })
+    }
+
+    /// The folder of this host, where `files/warehouse.db` appears.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file into the folder and returns its path.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
+        let path = self.folder().join(name);
+        fs::write(&path, content).with_context(|| format!("failed to write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Writes `configuration.json` for a source: its URL, the key it asks for, pages of 1,000.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn configure(&self, source: &Source) -> Result<()> {
+        self.configure_with(source, &[])
+    }
+
+    /// The same with further or other fields.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn configure_with(&self, source: &Source, fields: &[(&str, &str)]) -> Result<()> {
+        let mut all = serde_json::json!({"base_url": source.url(), "api_key": "123", "page_size": "1000"});
+        for (name, value) in fields {
+            all[*name] = (*value).into();
+        }
+        self.write("configuration.json", all.to_string()).map(drop)
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// When the program cannot be started or does not end.
+    pub fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Result<Output> {
+        self.start(arguments)?.wait()
+    }
+
+    /// `host run CONNECTOR --config configuration.json`, allowed to reach the source, with further arguments.
+    ///
+    /// # Errors
+    /// When the program cannot be started or does not end.
+    pub fn sync(&self, connector: &str, source: &Source, more: &[&str]) -> Result<Output> {
+        self.start_sync(connector, source, more)?.wait()
+    }
+
+    /// The same, without waiting for its end.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_sync(&self, connector: &str, source: &Source, more: &[&str]) -> Result<Running> {
+        let (component, address) = (component(connector)?, source.address());
+        let component = component.to_string_lossy();
+        let run = ["run", &component, "--config", "configuration.json", "--allow-private", &address];
+        self.start(&[&run[..], more].concat())
+    }
+
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start(&self, arguments: &[impl AsRef<OsStr>]) -> Result<Running> {
+        let program = program()?;
+        // Files, not pipes: nobody has to read while the program runs.
+        let logs = tempfile::tempdir_in(self.folder())?.keep();
+        let (stdout, stderr) = (logs.join("stdout"), logs.join("stderr"));
+        let process = Command::new(&program)
+            .args(arguments)
+            .current_dir(self.folder())
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(File::create(&stdout)?)
+            .stderr(File::create(&stderr)?)
+            .spawn()
+            .with_context(|| format!("failed to start {}", program.display()))?;
+        Ok(Running { process, stdout, stderr })
+    }
+
+    /// Asks the warehouse; the answer is CSV without its header line and without the last line end.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub fn query(&self, sql: &str) -> Result<String> {
+        let output = self.run(&["query", sql, "--format", "csv"])?.succeeded()?;
+        let (_, rows) = output.stdout.split_once('\n').unwrap_or_default();
+        Ok(rows.trim_end().replace("\r\n", "\n"))
+    }
+}
+
+impl Running {
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub fn wait(mut self) -> Result<Output> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(Output {
+                    status: exit_status(status),
+                    stdout: text(&self.stdout)?,
+                    stderr: text(&self.stderr)?,
+                });
+            }
+            if Instant::now() > deadline {
+                bail!("the host did not end within {} s; it said:\n{}", PATIENCE.as_secs(), text(&self.stderr)?);
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Sends a signal by name: `INT`, `TERM`, `KILL`.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let status = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status()?;
+        ensure!(status.success(), "failed to send SIG{name} to the host");
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already where somebody waited for it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Output {
+    /// This output, if the command succeeded.
+    ///
+    /// # Errors
+    /// With everything the command said, if it did not.
+    pub fn succeeded(self) -> Result<Self> {
+        ensure!(self.status == 0, "the host ended with status {}; it said:\n{}", self.status, self.stderr);
+        Ok(self)
+    }
+
+    /// This output, if the command failed with this status and told this error code.
+    ///
+    /// # Errors
+    /// With everything the command said, if it did something else.
+    pub fn failed(self, status: i32, code: &str) -> Result<Self> {
+        ensure!(
+            self.status == status && self.stderr.contains(&format!("[{code}]")),
+            "the host was to end with status {status} and {code}; it ended with {} and said:\n{}",
+            self.status,
+            self.stderr
+        );
+        Ok(self)
+    }
+}
+
+/// The built component of a connector, by the name of its package.
+///
+/// # Errors
+/// When it is not built.
+pub fn component(connector: &str) -> Result<PathBuf> {
+    let folder = match std::env::var_os("COMPONENTS") {
+        Some(folder) => PathBuf::from(folder),
+        None => target_folder()?.join("wasm32-wasip2/release"),
+    };
+    let path = folder.join(format!("{}.wasm", connector.replace('-', "_")));
+    ensure!(path.exists(), "there is no {}: run cargo xtask test", path.display());
+    Ok(path)
+}
+
+/// The host's program.
+fn program() -> Result<PathBuf> {
+    let path = match std::env::var_os("HOST_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => target_folder()?.join("release/host"),
+    };
+    ensure!(path.exists(), "there is no {}: run cargo xtask test", path.display());
+    Ok(path)
+}
+
+/// The folder cargo builds in: this test lies in its `release/deps`.
+fn target_folder() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.ancestors().nth(3).context("failed to find the folder cargo builds in")?;
+    Ok(folder.to_path_buf())
+}
+
+fn text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// As a shell tells it: 128 and the signal's number for a program that a signal ended.
+fn exit_status(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().or_else(|| status.signal().map(|number| 128 + number)).unwrap_or(-1)
+}

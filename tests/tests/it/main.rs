@@ -1,0 +1,26 @@
+//! The whole platform through its front door: connectors as components, the host as a program, a source over HTTP.
+
+mod architecture;
+mod bad_input;
+mod connectors;
+mod demo;
+mod faults;
+mod interrupts;
+mod readme;
+
+use anyhow::Result;
+use tests::host::Host;
+use tests::source::{Options, Source};
+
+/// A source with so many records, and a host that is configured for it.
+fn source_and_host(options: Options) -> Result<(Source, Host)> {
+    let source = Source::start(options)?;
+    let host = Host::new()?;
+    host.configure(&source)?;
+    Ok((source, host))
+}
+
+/// A source with so many records that does what it should.
+fn records(records: u64) -> Options {
+    Options { records, ..Options::default() }
+}
