@@ -22,7 +22,7 @@ pub(super) const MEMORY_LIMIT: &str = "1GiB";
 /// Threads of the engine, at most: the connector and the decoder need theirs.
 const THREADS_MAX: usize = 4;
 /// Bytes of the log at which a commit also moves it into the file.
-const CHECKPOINT_THRESHOLD: &str = "256MiB";
+pub(super) const CHECKPOINT_THRESHOLD: &str = "256MiB";
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -512,6 +512,83 @@ fn files_that_are_no_warehouse_are_told_apart() {
     assert_eq!(code(rows(&at("missing.db"), "SELECT 1")), Code::DestinationInvalid);
 }
 
+/// The other process of the tests below: opens the file named by the environment, says so, and waits to be ended.
+#[test]
+#[ignore = "runs in a process of its own"]
+fn holds_the_file() {
+    let Some(path) = std::env::var_os("WAREHOUSE_TO_HOLD") else { return };
+    let (mut to, _) = DuckDb::open(Path::new(&path), request("c")).unwrap();
+    commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("committed"))])]).unwrap();
+    to.stage(vec![upserts(0, &[(2, Some("staged"))])], &pairs()).unwrap();
+    let engine = to.engine().unwrap();
+    engine.execute_batch("BEGIN; INSERT INTO c.t VALUES (3, 'not committed', now(), false)").unwrap();
+    let path = Path::new(&path).with_extension("held");
+    std::fs::write(path, "").unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(60));
+}
+
+fn other_process(path: &Path) -> std::process::Child {
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "destination::duckdb::tests::holds_the_file"])
+        .env("WAREHOUSE_TO_HOLD", path)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !path.with_extension("held").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child
+}
+
+#[test]
+fn invariant_8_a_killed_process_leaves_what_it_committed() {
+    let home = Home::new();
+    let mut child = other_process(&home.file());
+    let error = DuckDb::open(&home.file(), request("c")).err().unwrap();
+    assert!(error.advice().unwrap().contains(&child.id().to_string()), "{:?}", error.advice());
+    assert_eq!(code(rows(&home.file(), "SELECT 1")), Code::WarehouseInUse);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(home.rows(PAIRS), ["1|committed|false"]);
+    let (to, opened) = home.open("c");
+    assert_eq!((opened.sequence, opened.empty), (1, vec![false]));
+    drop(to);
+    assert_eq!(home.rows("SELECT outcome FROM c._syncs ORDER BY outcome"), ["interrupted", "running"]);
+}
+
+/// Only where a small file system can be mounted.
+#[test]
+fn a_full_disk_is_told_and_what_was_committed_stands() {
+    let home = Home::new();
+    let folder = home.0.path().join("small");
+    std::fs::create_dir(&folder).unwrap();
+    let mount = |arguments: &[&str]| {
+        std::process::Command::new("mount").args(arguments).stderr(std::process::Stdio::null()).status()
+    };
+    let target = folder.to_str().unwrap();
+    if !mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs", target]).is_ok_and(|status| status.success()) {
+        return;
+    }
+    let path = folder.join("w.db");
+    let noise = |first: i64| {
+        (first..first + 20_000)
+            .map(|id| (id, format!("{:x}", id.wrapping_mul(0x9e37_79b9_7f4a_7c15u64.cast_signed())).repeat(4)))
+    };
+    let outcome = (|| {
+        for part in 0..100 {
+            let (mut to, _) = DuckDb::open(&path, request("c"))?;
+            let rows: Vec<(i64, String)> = noise(part * 20_000).collect();
+            let rows: Vec<(i64, Option<&str>)> = rows.iter().map(|(id, text)| (*id, Some(text.as_str()))).collect();
+            commit(&mut to, &pairs(), vec![fresh(upserts(0, &rows))])?;
+        }
+        Ok(())
+    })();
+    let counted = rows(&path, "SELECT count(*) % 20000, count(*) > 0 FROM c.t");
+    let _ = std::process::Command::new("umount").arg(target).status();
+    assert_eq!(code(outcome), Code::DiskFull);
+    assert_eq!(counted.unwrap(), ["0|true"]);
+}
+
 #[test]
 fn a_folder_is_made_for_the_warehouse() {
     let home = Home::new();
