@@ -113,5 +113,9 @@ fn every_file_says_first_what_it_is() {
         .filter(|file| !fs::read_to_string(file).unwrap().starts_with("//!"))
         .map(|file| file.display().to_string())
         .collect();
-    assert!(silent.is_empty(), "begin these files with a sentence that a stranger understands (//! …):\n{}", silent.join("\n"));
+    assert!(
+        silent.is_empty(),
+        "begin these files with a sentence that a stranger understands (//! …):\n{}",
+        silent.join("\n")
+    );
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod connectors;
 mod demo;
 mod faults;
+mod guests;
 mod interrupts;
 mod readme;
 

@@ -43,6 +43,10 @@ macro_rules! calls {
         fn call_update(mode: &str, sync: &Sync) -> Result<(), Error> {
             match mode {
                 $(concat!("update.", stringify!($update)) => update::$update(sync),)*
+                "schema.names_that_fit" => {
+                    schema::fill_names();
+                    Ok(())
+                }
                 // `check` and `schema` were on their own.
                 _ if mode.starts_with("check.") || mode.starts_with("schema.") => Ok(()),
                 _ => Err(Error::Internal(format!("there is no mode {mode:?}"))),

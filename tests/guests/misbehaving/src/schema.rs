@@ -51,12 +51,22 @@ pub(crate) fn many_tables() -> Vec<Table> {
     (0..10_001).map(|number| table(&format!("table {number}"), &["id"])).collect()
 }
 
-/// Names that a careless host would trip over, with keys named like the columns of the host.
+/// Names that a careless host would trip over.
+const NAMES: [&str; 8] = ["", "select", "a\"b'c;--", "../../etc", "nul\0", "_syncs", "Things", "ünï 🦀"];
+
+/// Keys named like the columns of the host.
 pub(crate) fn names_that_fit() -> Vec<Table> {
-    let names = ["", "select", "a\"b'c;--", "../../etc", "nul\0", "_syncs", "Things", "ünï 🦀"];
     let mut tables = well_behaved();
-    tables.extend(names.map(|name| table(name, &["_row_id", "_synced_at", "_DELETED", ""])));
+    tables.extend(NAMES.map(|name| table(name, &["_row_id", "_synced_at", "_DELETED", ""])));
     tables
+}
+
+/// A row for each of those tables, written twice: one row each has to come out.
+pub(crate) fn fill_names() {
+    for name in [NAMES, NAMES].concat() {
+        let row = r#"{"_row_id": 1, "_synced_at": "x", "_DELETED": true, "": 2.5}"#;
+        crate::component::write(name, Kind::Upsert, row);
+    }
 }
 
 pub(crate) fn panic() -> Vec<Table> {
