@@ -301,7 +301,8 @@ fn ways_of_writing() {
     let size = (50_000, ROWS / 2);
     for (name, keys) in [("integer", Keys::Integers), ("text", Keys::RandomText)] {
         let least = least_of_rounds(WAYS, |(_, again, write)| {
-            let bench = Bench::new(keys, &[("checkpoint_threshold", super::open::CHECKPOINT_THRESHOLD)]);
+            let bench =
+                Bench::new(keys, &[("checkpoint_threshold", super::open::CHECKPOINT_THRESHOLD), ("threads", "1")]);
             bench.engine.register_table_function::<ArrowVTab>("arrow").unwrap();
             if *again {
                 bench.measure(size, 0, fresh);
@@ -333,12 +334,12 @@ fn least_of_rounds<V>(variants: &[V], mut measure: impl FnMut(&V) -> Vec<Clock>)
 #[ignore = "a measurement"]
 fn settings_of_the_engine() {
     let variants: &[&[(&str, &str)]] = &[
-        &[],
+        &[("threads", "2")],
         &[("threads", "1")],
-        &[("preserve_insertion_order", "false")],
-        &[("checkpoint_threshold", "64MiB")],
-        &[("checkpoint_threshold", "256MiB")],
-        &[("auto_checkpoint_skip_wal_threshold", "40000")],
+        &[("threads", "1"), ("preserve_insertion_order", "false")],
+        &[("threads", "1"), ("checkpoint_threshold", "64MiB")],
+        &[("threads", "1"), ("checkpoint_threshold", "256MiB")],
+        &[("threads", "1"), ("auto_checkpoint_skip_wal_threshold", "40000")],
     ];
     let size = (50_000, ROWS / 2);
     let least = least_of_rounds(variants, |variant| {
@@ -355,7 +356,10 @@ fn settings_of_the_engine() {
 #[ignore = "a measurement"]
 fn sizes_of_a_transaction() {
     for rows in [1_000, 10_000, 50_000, 100_000, 200_000] {
-        let bench = Bench::new(Keys::RandomText, &[("checkpoint_threshold", "256MiB")]);
+        let bench = Bench::new(
+            Keys::RandomText,
+            &[("checkpoint_threshold", super::open::CHECKPOINT_THRESHOLD), ("threads", "1")],
+        );
         bench.run(&format!("{rows} rows a transaction: first load"), rows, 0, fresh);
         bench.run(&format!("{rows} rows a transaction: again"), rows, 1, merged);
     }

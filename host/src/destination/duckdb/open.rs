@@ -19,10 +19,13 @@ use crate::schema::TableSchema;
 /// What the engine may hold in memory before it writes to its temporary folder beside the file. A transaction of 50,000
 /// rows needs a tenth of it.
 pub(super) const MEMORY_LIMIT: &str = "1GiB";
-/// Threads of the engine, at most: the connector and the decoder need theirs.
-const THREADS_MAX: usize = 4;
-/// Bytes of the log at which a commit also moves it into the file.
-pub(super) const CHECKPOINT_THRESHOLD: &str = "256MiB";
+/// Threads of an engine that writes. A transaction of 50,000 rows is too small to share: with two threads a row costs one
+/// and a half to two times the CPU, and the connector and the decoder need the other cores.
+const WRITE_THREADS: usize = 1;
+/// Threads of an engine that only reads, at most.
+const READ_THREADS_MAX: usize = 4;
+/// Bytes of the log at which a commit also moves it into the file. The engine's 16 MiB is one transaction of 50,000 rows.
+pub(super) const CHECKPOINT_THRESHOLD: &str = "64MiB";
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +137,10 @@ fn absolute(path: &Path, access: Access) -> Result<PathBuf> {
 /// Starts an engine on the file, closed to everything else: no other file, no extension from outside, and no statement
 /// can open it again.
 fn start(path: &Path, access: Access) -> Result<Connection> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let threads = match access {
+        Access::Write => WRITE_THREADS,
+        Access::Read => std::thread::available_parallelism().map_or(1, usize::from).min(READ_THREADS_MAX),
+    };
     let config = || -> Result<Config, duckdb::Error> {
         Config::default()
             .access_mode(if access == Access::Read { AccessMode::ReadOnly } else { AccessMode::ReadWrite })?
