@@ -2,7 +2,6 @@
 //!
 //! Pure: takes batches of JSON lines, fills columns, widens types, refuses what breaks a rule, naming table and record.
 
-
 use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::buffer::Log;
@@ -337,6 +336,7 @@ fn check_declared(declared: &[Table], limits: &Limits) -> Result<()> {
     }
     let mut names = std::collections::HashSet::new();
     for table in declared {
+        check_names(table)?;
         let name = shorten(&table.name);
         if !names.insert(&table.name) {
             return invalid(format!("two tables are named \"{name}\""));
@@ -359,6 +359,19 @@ fn check_declared(declared: &[Table], limits: &Limits) -> Result<()> {
                 ));
             }
         }
+    }
+    Ok(())
+}
+
+/// Names that no warehouse can hold are refused before the first row comes.
+fn check_names(table: &Table) -> Result<()> {
+    let columns = table.columns.iter().map(|column| &column.name);
+    for name in [&table.name].into_iter().chain(&table.primary_key).chain(columns) {
+        unique_name(name, std::iter::empty()).map_err(|error| {
+            let message =
+                format!("use the connector's schema: table \"{}\" names {}", shorten(&table.name), shorten(name));
+            Error::new(Code::SchemaInvalid, message).because(error)
+        })?;
     }
     Ok(())
 }

@@ -106,58 +106,105 @@ fn a_missing_export() -> Result<()> {
     fails(&wat::parse_str(text)?, &[], &broken("component-wrong-world", &["describe, check, schema"]))
 }
 
-/// A component with the right names, none of the right types, and a core module of these contents.
-fn with_module(fields: &str) -> Result<Vec<u8>> {
+/// Functions of the right names, without arguments and results.
+#[test]
+fn functions_of_other_types() -> Result<()> {
     let exports = ["describe", "check", "schema", "update"].map(|name| format!("(export \"{name}\" (func $f))"));
     let text = format!(
-        r#"(component (core module $m {fields} (func (export "f"))) (core instance $i (instantiate $m))
+        r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m))
         (func $f (canon lift (core func $i "f"))) {})"#,
         exports.concat()
     );
-    Ok(wat::parse_str(text)?)
+    fails(&wat::parse_str(text)?, &[], &broken("component-wrong-world", &["type-checking"]))
 }
 
+/// A number as WebAssembly writes it: LEB128.
+fn number(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(value & 0x7f).unwrap_or_default();
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// A number at the beginning of the bytes, and what follows it.
+fn take_number(bytes: &[u8]) -> (usize, &[u8]) {
+    let length = bytes.iter().position(|byte| byte & 0x80 == 0).map_or(bytes.len(), |last| last + 1);
+    let value = bytes[..length].iter().rev().fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f));
+    (value, &bytes[length..])
+}
+
+/// The numbers of a component's sections.
+const CORE_MODULE: u8 = 1;
+const CORE_INSTANCES: u8 = 2;
+
+/// The connector with one more core module of these contents, instantiated so many times when the connector is.
+fn with_module(fields: &str, instances: usize) -> Result<Vec<u8>> {
+    let mut file = connector()?;
+    let (mut rest, mut modules) = (&file[8..], 0);
+    while let [section, tail @ ..] = rest {
+        let (length, content) = take_number(tail);
+        modules += usize::from(*section == CORE_MODULE);
+        rest = &content[length..];
+    }
+    let module = wat::parse_str(format!("(module {fields})"))?;
+    // An instance: by instantiation (0), of this module, without arguments (0).
+    let instance = [&[0], &number(modules)[..], &[0]].concat();
+    let instances = [number(instances), instance.repeat(instances)].concat();
+    for (section, content) in [(CORE_MODULE, module), (CORE_INSTANCES, instances)] {
+        file.push(section);
+        file.extend(number(content.len()));
+        file.extend(content);
+    }
+    Ok(file)
+}
+
+/// Proves the surgery of the tests below.
 #[test]
-fn functions_of_other_types() -> Result<()> {
-    fails(&with_module("")?, &[], &broken("component-wrong-world", &["describe"]))
+fn an_idle_module_does_no_harm() -> Result<()> {
+    let misbehaving = Misbehaving::new("update.well_behaved")?;
+    misbehaving.host.write("connector.wasm", with_module("(memory 1) (func $s) (start $s)", 3)?)?;
+    misbehaving.sync(&[])?.succeeded().map(drop)
 }
 
 /// Each is within the limit, the sum is not.
 #[test]
 fn many_memories() -> Result<()> {
-    fails(&with_module(&"(memory 1000)".repeat(50))?, &[], &limited("limit-memory", &["limit memory"]))
+    fails(&with_module(&"(memory 1000)".repeat(5), 1)?, &[], &limited("limit-memory", &["limit memory-bytes"]))
 }
 
 #[test]
 fn many_tables() -> Result<()> {
-    fails(&with_module(&"(table 1000000 funcref)".repeat(50))?, &[], &limited("limit-memory", &["limit memory"]))
+    let tables = "(table 1000000 funcref)".repeat(20);
+    fails(&with_module(&tables, 1)?, &[], &limited("limit-memory", &["limit memory-bytes"]))
 }
 
-/// No single one has a size to speak of; their number is bounded too.
+/// None has a size to speak of; their number is bounded too.
 #[test]
 fn too_many_memories() -> Result<()> {
-    let instances = "(core instance (instantiate $m))".repeat(2_000);
-    let text = format!("(component (core module $m (memory 0) (table 0 funcref)) {instances})");
-    let failure = broken("component-wrong-world", &[]);
-    fails(&wat::parse_str(text)?, &[], &failure)?;
-    let exports = ["describe", "check", "schema", "update"].map(|name| format!("(export \"{name}\" (func $f))"));
-    let text = format!(
-        r#"(component (core module $m (memory 0) (table 0 funcref) (func (export "f"))) {instances}
-        (core instance $i (instantiate $m)) (func $f (canon lift (core func $i "f"))) {})"#,
-        exports.concat()
-    );
-    fails(&wat::parse_str(text)?, &[], &limited("limit-memory", &["limit"]))
+    fails(&with_module(&"(memory 0)".repeat(100), 11)?, &[], &broken("connector-trapped", &["memory count too high"]))
+}
+
+#[test]
+fn too_many_instances() -> Result<()> {
+    fails(&with_module("", 2_000)?, &[], &broken("component-invalid", &["instances count exceeds"]))
 }
 
 #[test]
 fn a_start_function_without_end() -> Result<()> {
+    let component = with_module("(func $s (loop (br 0))) (start $s)", 1)?;
     let failure = limited("limit-cpu", &["cpu-without-call"]);
-    let component = with_module("(func $s (loop (br 0))) (start $s)")?;
     fails(&component, &["--limit", "cpu-without-call=300ms"], &failure)
 }
 
+/// Rust's own stack lies in memory; this one is the engine's.
 #[test]
 fn recursion_that_only_the_engine_can_stop() -> Result<()> {
-    let component = with_module("(func $s (call $s) (call $s)) (start $s)")?;
+    let component = with_module("(func $s (call $s) (call $s)) (start $s)", 1)?;
     fails(&component, &[], &broken("connector-trapped", &["call stack exhausted"]))
 }
