@@ -323,7 +323,11 @@ mod tests {
     }
 
     fn any_type() -> impl Strategy<Value = ColumnType> {
-        let offset = prop_oneof![Just(None), Just(Some(Offset::Zulu)), Just(Some(Offset::Minutes { negative: true, minutes: 90 }))];
+        let offset = prop_oneof![
+            Just(None),
+            Just(Some(Offset::Zulu)),
+            Just(Some(Offset::Minutes { negative: true, minutes: 90 }))
+        ];
         let time = (any::<bool>(), 0u8..7, offset).prop_map(|(space, fraction_digits, offset)| {
             let format = Some(TimeFormat { separator: if space { ' ' } else { 'T' }, fraction_digits, offset });
             if offset.is_some() { ColumnType::UtcDatetime(format) } else { ColumnType::NaiveDatetime(format) }
@@ -332,7 +336,8 @@ mod tests {
             let precision = whole + scale;
             (1..=38).contains(&precision).then_some(ColumnType::Decimal { precision, scale })
         });
-        let plain = prop::sample::select(inferred().into_iter().map(|(column_type, _)| column_type).collect::<Vec<_>>());
+        let plain =
+            prop::sample::select(inferred().into_iter().map(|(column_type, _)| column_type).collect::<Vec<_>>());
         prop_oneof![plain, time, decimal]
     }
 

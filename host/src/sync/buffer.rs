@@ -51,11 +51,13 @@ impl Buffer {
         self.columns.get(column).map_or(Mark::Absent, |column| column.mark(row))
     }
 
-    /// Makes every column at least as wide as in `other`, whose columns are those of the same table later on.
+    /// Makes every column at least as wide as in `other`, whose columns are those of the same table. Never narrower:
+    /// `other` may be older than what came here since.
     pub(crate) fn widen_like(&mut self, other: &Self) {
         for (index, theirs) in other.columns.iter().enumerate() {
             if let Some(column_type) = theirs.column_type() {
-                self.column(index, column_type).widen(column_type);
+                let own = self.column(index, column_type);
+                own.widen(own.column_type().map_or(column_type, |own_type| own_type.join(column_type)));
             }
         }
         self.align();

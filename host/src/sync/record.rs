@@ -386,9 +386,31 @@ mod tests {
     #[test]
     fn what_is_no_object_is_refused() {
         for text in [
-            "", "[]", "1", "{", "{\"a\":}", "{\"a\":1}x", "{\"a\":01}", "{'a':1}", "{\"a\":\"\u{1}\"}", "nul", "{\"a\":1,}",
-            "{\"a\":[1,]}", "{\"a\":[1}}", "{\"a\":{\"b\"}}", "{\"a\":\"x", "{\"a\":\"\\x\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":-}",
-            "{\"a\":1.}", "{\"a\":1e}", "{\"a\":tru}", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "{a:1}", "{\"\\ud800\":1}",
+            "",
+            "[]",
+            "1",
+            "{",
+            "{\"a\":}",
+            "{\"a\":1}x",
+            "{\"a\":01}",
+            "{'a':1}",
+            "{\"a\":\"\u{1}\"}",
+            "nul",
+            "{\"a\":1,}",
+            "{\"a\":[1,]}",
+            "{\"a\":[1}}",
+            "{\"a\":{\"b\"}}",
+            "{\"a\":\"x",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\u12g4\"}",
+            "{\"a\":-}",
+            "{\"a\":1.}",
+            "{\"a\":1e}",
+            "{\"a\":tru}",
+            "{\"a\" 1}",
+            "{\"a\":1 \"b\":2}",
+            "{a:1}",
+            "{\"\\ud800\":1}",
         ] {
             assert_eq!(fields(text), None, "{text}");
             assert_eq!(expected(text), None, "{text}");
@@ -428,12 +450,14 @@ mod tests {
     fn arbitrary_object() -> impl Strategy<Value = String> {
         let string = "\"([ -!#-\\[\\]-~éß漢😀]|\\\\[\"\\\\/bfnrt]|\\\\u00[0-9a-fA-F]{2}){0,20}\"";
         let number = "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,10})?([eE][+-]?[0-9]{1,3})?";
-        let leaf = prop_oneof![string, number, Just("true".to_owned()), Just("false".to_owned()), Just("null".to_owned())];
+        let leaf =
+            prop_oneof![string, number, Just("true".to_owned()), Just("false".to_owned()), Just("null".to_owned())];
         let space = "[ \t\r\n]{0,2}";
         let value = leaf.prop_recursive(4, 30, 6, move |inner| {
             let items = prop::collection::vec((space, inner.clone(), space), 0..6);
             let array = items.prop_map(|items| {
-                let items: Vec<String> = items.into_iter().map(|(before, item, after)| before + &item + &after).collect();
+                let items: Vec<String> =
+                    items.into_iter().map(|(before, item, after)| before + &item + &after).collect();
                 format!("[{}]", items.join(","))
             });
             prop_oneof![array, object_of(inner.boxed())]

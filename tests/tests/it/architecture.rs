@@ -39,7 +39,12 @@ const RULES: &[Rule] = &[
         why: "the model is plain data: no I/O, no types of engines and clients",
     },
     Rule { place: "host/src/schema", except: &[], words: INPUT_OUTPUT, why: "inference is pure" },
-    Rule { place: "host/src/guest/egress", except: &[], words: INPUT_OUTPUT, why: "the egress policy is pure" },
+    Rule {
+        place: "host/src/guest/egress",
+        except: &[],
+        words: &["std::fs", "TcpStream", "UdpSocket", "ToSocketAddrs", "tokio::", "reqwest::"],
+        why: "the egress policy is pure: it knows addresses, not sockets",
+    },
     Rule { place: "host/src/sync/tables.rs", except: &[], words: INPUT_OUTPUT, why: "decoding is pure" },
     Rule { place: "host/src/sync/fold.rs", except: &[], words: INPUT_OUTPUT, why: "folding is pure" },
     Rule { place: "host/src/sync/record.rs", except: &[], words: INPUT_OUTPUT, why: "scanning is pure" },
@@ -86,8 +91,9 @@ fn modules_use_only_what_the_architecture_allows() {
         assert!(!files.is_empty(), "{} is gone: correct the rule", rule.place);
         for file in files {
             let inside = file.strip_prefix(&place).unwrap().to_string_lossy().into_owned();
-            let is_test = file.file_stem().is_some_and(|stem| stem.to_string_lossy().contains("tests"))
-                || inside.split('/').any(|part| part == "tests");
+            let is_test =
+                file.file_stem().is_some_and(|stem| stem.to_string_lossy().contains("tests") || stem == "bench")
+                    || inside.split('/').any(|part| part == "tests");
             if is_test || rule.except.iter().any(|name| inside == *name || inside.starts_with(&format!("{name}/"))) {
                 continue;
             }

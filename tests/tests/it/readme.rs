@@ -15,7 +15,10 @@ fn the_connector_in_the_readme_is_the_one_that_is_built() {
     let source = file("guest/connectors/operations/src/lib.rs");
     let connector = source.split("\n#[cfg(test)]").next().unwrap().trim_end();
     assert!(connector.lines().count() <= 40, "it has {} lines", connector.lines().count());
-    assert!(file("README.md").contains(&format!("```rust\n{connector}\n```")), "README.md should contain:\n{connector}");
+    assert!(
+        file("README.md").contains(&format!("```rust\n{connector}\n```")),
+        "README.md should contain:\n{connector}"
+    );
 }
 
 /// Every `host` command of the README is one that the host knows.

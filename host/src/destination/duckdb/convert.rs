@@ -74,6 +74,9 @@ fn text(value: &str, from: ColumnType) -> String {
         ColumnType::NaiveDatetime(None) => free_timestamp_text(value, ""),
         ColumnType::UtcDatetime(None) => free_timestamp_text(&format!("make_timestamp(epoch_us({value}))"), "Z"),
         ColumnType::Binary => format!("to_base64({value})"),
+        ColumnType::Float | ColumnType::Double => {
+            format!("regexp_replace({}, '\\.0$', '')", cast(value, ColumnType::String))
+        }
         _ => cast(value, ColumnType::String),
     }
 }
