@@ -1,4 +1,4 @@
-//! Lets the host find a prebuilt libduckdb at run time where it was linked from DUCKDB_LIB_DIR.
+//! Lets the host find a prebuilt libduckdb at run time where it was linked from `DUCKDB_LIB_DIR`.
 
 fn main() {
     println!("cargo:rerun-if-env-changed=DUCKDB_LIB_DIR");

@@ -290,7 +290,7 @@ mod tests {
     fn columns_that_do_not_fit_are_counted() {
         let titles: Vec<String> = (0..20).map(|number| format!("column number {number}")).collect();
         let columns: Vec<Column<'_>> = titles.iter().map(|title| words(title)).collect();
-        let page = table(&columns, &[titles.clone()], Room::Columns(80));
+        let page = table(&columns, std::slice::from_ref(&titles), Room::Columns(80));
         assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
         assert!(page.starts_with(" column numb…   column numb…   column numb…   column numb…   16 more …\n"), "{page}");
     }

@@ -2,8 +2,6 @@
 //!
 //! One adapter like this per supported version of the contract; the model is the one inside.
 
-#![expect(missing_docs, reason = "generated; the WIT file documents every item")]
-
 use crate::model;
 
 wasmtime::component::bindgen!({

@@ -7,6 +7,7 @@ mod http;
 mod log;
 mod operations;
 
+#[expect(unreachable_pub, reason = "the generated bindings re-export them, which needs `pub`")]
 pub use http::{OpenResponse, PendingResponse};
 pub(super) use log::Gate;
 

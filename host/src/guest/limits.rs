@@ -53,9 +53,9 @@ impl Default for Limits {
         const MIB: u64 = 1024 * KIB;
         Self {
             memory_bytes_max: 256 * MIB,
-            cpu_max: Duration::from_secs(600),
+            cpu_max: Duration::from_mins(10),
             cpu_without_call_max: Duration::from_secs(10),
-            wall_max: Duration::from_secs(6 * 3600),
+            wall_max: Duration::from_hours(6),
             call_bytes_max: 24 * MIB,
             handles_max: 4_096,
             requests_max: 1_000_000,

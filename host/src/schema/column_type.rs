@@ -245,6 +245,7 @@ fn parse(text: &str) -> Option<ColumnType> {
 }
 
 /// `Some(None)` for no detail, `None` for a detail that is no format.
+#[expect(clippy::option_option, reason = "no detail and no valid detail are two different answers")]
 fn parse_format(detail: Option<&str>) -> Option<Option<TimeFormat>> {
     let Some(detail) = detail else { return Some(None) };
     let mut letters = detail.chars();

@@ -2,6 +2,8 @@
 //!
 //! `cargo test --release -p host --lib sync::bench -- --ignored --nocapture --test-threads 1`
 
+#![allow(clippy::pedantic, clippy::print_stdout, reason = "a benchmark prints figures and is read by its author")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +24,6 @@ fn cpu() -> Duration {
 
 fn print(stage: &str, rows: u64, begun: Instant, cpu_before: Duration) {
     let (wall, used) = (begun.elapsed().as_secs_f64(), (cpu() - cpu_before).as_secs_f64());
-    #[expect(clippy::cast_precision_loss, reason = "a few hundred thousand rows")]
     let rows = rows as f64;
     #[expect(clippy::print_stdout, reason = "the figures are for whoever runs the benchmark")]
     {

@@ -100,8 +100,8 @@ fn is_number(text: &str) -> bool {
         .is_ok_and(|raw| raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit()))
 }
 
-/// Every RFC 3339 format is read, and a fraction of more than 6 digits only if the rest are zeros. A UTC_DATETIME
-/// needs an offset, a NAIVE_DATETIME has none.
+/// Every RFC 3339 format is read, and a fraction of more than 6 digits only if the rest are zeros. A `UTC_DATETIME`
+/// needs an offset, a `NAIVE_DATETIME` has none.
 fn instant(column_type: ColumnType, text: &str) -> Option<i64> {
     let text = without_spare_zeros(text);
     match (moment(&text)?, column_type) {

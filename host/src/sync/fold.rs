@@ -209,17 +209,14 @@ impl Fold {
     }
 
     fn delete(&mut self, log: &Buffer, row: usize, key: &[usize], hash: u64) {
-        match self.find(log, row, key, hash) {
-            Some(old) => {
-                let part = if old.patch { &mut self.patches } else { &mut self.rows };
-                part.deleted[at(old)] = true;
-            }
-            None => {
-                let row = self.patches.push(log, row, None, hash);
-                self.patches.deleted[row as usize] = true;
-                self.point(None, Slot { patch: true, row }, hash);
-            }
+        if let Some(old) = self.find(log, row, key, hash) {
+            let part = if old.patch { &mut self.patches } else { &mut self.rows };
+            part.deleted[at(old)] = true;
+            return;
         }
+        let row = self.patches.push(log, row, None, hash);
+        self.patches.deleted[row as usize] = true;
+        self.point(None, Slot { patch: true, row }, hash);
     }
 
     fn truncate(&mut self) {

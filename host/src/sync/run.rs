@@ -210,8 +210,8 @@ impl Run {
             decoder.run(received, &runtime, &|| told.get().copied().unwrap_or(Ending::Aborted))
         });
         let updated = self.update(&grants, state.as_deref(), operations, (stop, &ending)).await;
-        let decoded = decoding.await.map_err(|error| bug("decode rows", error))?;
-        let conclude = move || conclude(writer, decoded, updated, opened.tables);
+        let left = decoding.await.map_err(|error| bug("decode rows", error))?;
+        let conclude = move || conclude(writer, left, updated, opened.tables);
         tokio::task::spawn_blocking(conclude).await.map_err(|error| bug("finish the sync", error))?
     }
 

@@ -3,6 +3,8 @@
 //! Random streams go through `Tables` cut in random places; the segments are applied to a table of text by the letter of
 //! `Segment`'s documentation, and compared with a reference that applies one operation after the other.
 
+#![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
+
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};

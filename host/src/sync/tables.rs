@@ -177,7 +177,7 @@ impl Tables {
     fn take_row(&mut self, index: usize, kind: OperationKind, line: &str) -> Result<()> {
         let live = &mut self.live[index];
         live.position += 1;
-        let mut row = Row {
+        let mut record = Row {
             live,
             schema: &mut self.schemas[index],
             limits: &self.limits,
@@ -185,10 +185,10 @@ impl Tables {
             place: 0,
             changed: false,
         };
-        row.check(kind, line)?;
-        row.fill(kind, line)?;
-        row.finish(line)?;
-        self.changed |= row.changed;
+        record.check(kind, line)?;
+        record.fill(kind, line)?;
+        record.finish(line)?;
+        self.changed |= record.changed;
         let live = &mut self.live[index];
         live.log.buffer.end_row();
         live.log.kinds.push(kind);

@@ -2,6 +2,8 @@
 //!
 //! `cargo test --release -p host --lib duckdb::bench -- --ignored --nocapture --test-threads 1`
 
+#![allow(clippy::pedantic, clippy::print_stdout, reason = "a benchmark prints figures and is read by its author")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -34,10 +34,9 @@ pub(super) fn expression(value: &str, from: ColumnType, to: ColumnType) -> Optio
     }
     match (from, to) {
         (_, String) => Some(text(value, from)),
-        (Short, Int | Long { .. } | Double)
-        | (Int, Long { .. } | Double)
-        | (Long { exact: true }, Double)
-        | (Float, Double) => Some(cast(value, to)),
+        (Short, Int | Long { .. }) | (Int, Long { .. }) | (Short | Int | Long { exact: true } | Float, Double) => {
+            Some(cast(value, to))
+        }
         (Short | Int | Long { .. } | Decimal { .. }, Decimal { precision, scale }) => {
             let (whole, fraction) = digits(from)?;
             (whole <= precision - scale && fraction <= scale).then(|| cast(value, to))

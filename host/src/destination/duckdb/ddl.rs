@@ -54,7 +54,8 @@ pub(super) fn migrate(place: &Place, old: &[TableSchema], new: &[TableSchema]) -
             SchemaChange::NewTable { table } => sql.push_str(&create_table(place, &new[table])),
             SchemaChange::NewColumn { table, column } => {
                 let (table, column) = (&new[table], &new[table].columns[column]);
-                sql.push_str(&format!("ALTER TABLE {} ADD COLUMN {};\n", place.table(&table.name), definition(column)));
+                let (target, column) = (place.table(&table.name), definition(column));
+                sql.extend(["ALTER TABLE ", &target, " ADD COLUMN ", &column, ";\n"]);
             }
             SchemaChange::Widened { table, column, from, to } => {
                 let table = &new[table];

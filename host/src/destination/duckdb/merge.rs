@@ -144,8 +144,8 @@ impl Merge<'_> {
     fn insert(&self, stage: &str, segment: &Staged) -> Result<()> {
         let (mut names, mut values) = (String::new(), String::new());
         for (index, column) in segment.columns.iter().enumerate() {
-            names.push_str(&format!("{}, ", quoted(&self.column(column)?.name)));
-            values.push_str(&format!("{}, ", self.value(index, column)?));
+            names.extend([&quoted(&self.column(column)?.name), ", "]);
+            values.extend([&self.value(index, column)?, ", "]);
         }
         let sql = format!(
             "INSERT INTO {} ({names}{}, {}) SELECT {values}s.d, {} FROM {stage} AS s",
@@ -165,7 +165,8 @@ impl Merge<'_> {
             }
             let name = quoted(&self.column(column)?.name);
             let value = self.value(index, column)?;
-            sets.push_str(&format!("{name} = CASE WHEN s.g{index} THEN {value} ELSE t.{name} END, "));
+            let set = format!("{name} = CASE WHEN s.g{index} THEN {value} ELSE t.{name} END, ");
+            sets.push_str(&set);
         }
         let deleted = quoted(DELETED);
         let sql = format!(

@@ -167,8 +167,3 @@ pub(super) fn batch_of(columns: Vec<ArrayRef>) -> Result<RecordBatch, arrow::err
     let fields: Vec<Field> = columns.iter().enumerate().map(field).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
-
-/// The type of `_synced_at` in a batch.
-pub(super) fn instant_type() -> DataType {
-    DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()))
-}

@@ -1,5 +1,7 @@
 //! The destination against real files: what a commit leaves behind, and what it must not.
 
+#![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

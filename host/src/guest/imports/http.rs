@@ -9,9 +9,11 @@ use crate::guest::client::{self, ErrorKind, Failure, HttpError};
 use crate::guest::instance::Guest;
 
 /// A request under way; empty once it was waited for.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it, which needs `pub`")]
 pub struct PendingResponse(Option<client::Pending>);
 
 /// An answer whose body may not be read yet.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it, which needs `pub`")]
 pub struct OpenResponse(client::Response);
 
 type Answer<T> = Result<T, http::Error>;

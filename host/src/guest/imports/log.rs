@@ -20,9 +20,11 @@ pub(in crate::guest) struct Gate {
     inner: Arc<dyn Listener>,
     lines_per_second_max: u64,
     line_bytes_max: usize,
-    window: Mutex<Window>,
+    /// Fine lines, and all others: chatter must not push out what people need to see.
+    windows: [Mutex<Window>; 2],
 }
 
+#[derive(Debug)]
 struct Window {
     start: Instant,
     lines: u64,
@@ -35,13 +37,14 @@ impl Gate {
             inner,
             lines_per_second_max: limits.log_lines_per_second_max,
             line_bytes_max: usize::try_from(limits.log_line_bytes_max).unwrap_or(usize::MAX),
-            window: Mutex::new(Window { start: Instant::now(), lines: 0, dropped: 0 }),
+            windows: [(); 2].map(|()| Mutex::new(Window { start: Instant::now(), lines: 0, dropped: 0 })),
         }
     }
 
     /// Whether a line may pass now, and how many were dropped before it.
-    fn admit(&self) -> (bool, u64) {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+    fn admit(&self, level: LogLevel) -> (bool, u64) {
+        let window = &self.windows[usize::from(level == LogLevel::Fine)];
+        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         let mut dropped = 0;
         if window.start.elapsed() >= Duration::from_secs(1) {
             dropped = window.dropped;
@@ -54,15 +57,20 @@ impl Gate {
         window.lines += 1;
         (true, dropped)
     }
+
+    fn tell_dropped(&self, fine: bool, dropped: u64) {
+        if dropped > 0 {
+            let (level, kind) = if fine { (LogLevel::Fine, "fine ") } else { (LogLevel::Warning, "") };
+            let message = format!("{dropped} lines of {kind}log were dropped (limit log-lines-per-second)");
+            self.inner.log(level, &message);
+        }
+    }
 }
 
 impl Listener for Gate {
     fn log(&self, level: LogLevel, message: &str) {
-        let (admitted, dropped) = self.admit();
-        if dropped > 0 {
-            self.inner
-                .log(LogLevel::Warning, &format!("{dropped} lines of log were dropped (limit log-lines-per-second)"));
-        }
+        let (admitted, dropped) = self.admit(level);
+        self.tell_dropped(level == LogLevel::Fine, dropped);
         if !admitted {
             return;
         }
@@ -84,10 +92,9 @@ impl Listener for Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        let dropped = self.window.get_mut().unwrap_or_else(PoisonError::into_inner).dropped;
-        if dropped > 0 {
-            self.inner
-                .log(LogLevel::Warning, &format!("{dropped} lines of log were dropped (limit log-lines-per-second)"));
+        for (index, window) in self.windows.iter().enumerate() {
+            let dropped = window.lock().unwrap_or_else(PoisonError::into_inner).dropped;
+            self.tell_dropped(index == 1, dropped);
         }
     }
 }
