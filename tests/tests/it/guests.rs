@@ -54,15 +54,15 @@ impl Misbehaving {
     }
 
     /// `host COMMAND connector.wasm` with further arguments.
-    fn command(&self, command: &[&str], more: &[&str]) -> Result<Output> {
-        let output = self.host.run(&[command, &["--config", "configuration.json"], more].concat())?;
+    fn command(&self, command: &[&str], options: &[&str]) -> Result<Output> {
+        let output = self.host.run(&[command, &["--config", "configuration.json"], options].concat())?;
         check_words(&output)?;
         Ok(output)
     }
 
-    fn sync(&self, more: &[&str]) -> Result<Output> {
+    fn sync(&self, options: &[&str]) -> Result<Output> {
         let run = ["run", "connector.wasm", "--connection", "misbehaving", "--allow-private", "127.0.0.1:9"];
-        self.command(&run, more)
+        self.command(&run, options)
     }
 
     /// A sync of the same connection that does nothing wrong: rows 1 to 4.
@@ -142,25 +142,25 @@ macro_rules! mode {
 use mode;
 
 /// A sync that fails in `update`: rows and state up to its checkpoint stay, the row after it does not.
-fn fails(mode: &str, more: &[&str], failure: &Failure) -> Result<()> {
+fn fails(mode: &str, options: &[&str], failure: &Failure) -> Result<()> {
     let misbehaving = Misbehaving::new(mode)?;
-    failure.check(misbehaving.sync(more)?)?;
+    failure.check(misbehaving.sync(options)?)?;
     assert_eq!(misbehaving.durable()?, ("1 2 3".to_owned(), state(3)));
     Ok(())
 }
 
 /// A sync that fails before `update`: what the sync before it left stays as it is.
-fn refused(misbehaving: &Misbehaving, more: &[&str], failure: &Failure) -> Result<()> {
+fn refused(misbehaving: &Misbehaving, options: &[&str], failure: &Failure) -> Result<()> {
     misbehaving.sync_well()?;
-    failure.check(misbehaving.sync(more)?)?;
+    failure.check(misbehaving.sync(options)?)?;
     assert_eq!(misbehaving.durable()?, ("1 2 3 4".to_owned(), state(3)));
     Ok(())
 }
 
 /// A sync that is odd, but no failure: every row arrives.
-fn succeeds(mode: &str, more: &[&str]) -> Result<(Misbehaving, Output)> {
+fn succeeds(mode: &str, options: &[&str]) -> Result<(Misbehaving, Output)> {
     let misbehaving = Misbehaving::new(mode)?;
-    let output = misbehaving.sync(more)?.succeeded()?;
+    let output = misbehaving.sync(options)?.succeeded()?;
     let (ids, _) = misbehaving.durable()?;
     ensure!(ids.starts_with("1 2 3 4"), "rows are missing, there are only {ids}");
     Ok((misbehaving, output))

@@ -56,8 +56,8 @@ pub(crate) fn endless_recursion() -> Description {
 /// Words that clear the terminal and forge a line.
 pub(crate) fn hostile_words() -> Description {
     let mut description = well_behaved();
-    description.version = "1.0.0\u{1b}[2J\nall rows were loaded".to_owned();
-    description.fields[0].help = "\u{1b}]0;title\u{7}\nforged".to_owned();
+    "1.0.0\u{1b}[2J\nall rows were loaded".clone_into(&mut description.version);
+    "\u{1b}]0;title\u{7}\nforged".clone_into(&mut description.fields[0].help);
     description
 }
 

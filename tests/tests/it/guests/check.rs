@@ -4,9 +4,9 @@ use anyhow::Result;
 
 use super::{Failure, Misbehaving, broken, limited, mode};
 
-fn fails(mode: &str, more: &[&str], failure: &Failure) -> Result<()> {
+fn fails(mode: &str, options: &[&str], failure: &Failure) -> Result<()> {
     let misbehaving = Misbehaving::new(mode)?;
-    failure.check(misbehaving.command(&["check", "connector.wasm"], more)?)?;
+    failure.check(misbehaving.command(&["check", "connector.wasm"], options)?)?;
     assert!(!misbehaving.host.folder().join("files").exists(), "a warehouse was made");
     Ok(())
 }

@@ -11,10 +11,10 @@ fn connector() -> Result<Vec<u8>> {
     fs::read(component("misbehaving")?).map_err(Into::into)
 }
 
-fn fails(file: &[u8], more: &[&str], failure: &Failure) -> Result<()> {
+fn fails(file: &[u8], options: &[&str], failure: &Failure) -> Result<()> {
     let misbehaving = Misbehaving::new("update.well_behaved")?;
     misbehaving.host.write("connector.wasm", file)?;
-    refused(&misbehaving, more, failure)
+    refused(&misbehaving, options, failure)
 }
 
 /// The connector with each `from` in it replaced by something as long.

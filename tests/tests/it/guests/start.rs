@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use super::{Failure, Misbehaving, broken, limited, mode, refused};
 
-fn fails(mode: &str, more: &[&str], failure: &Failure) -> Result<()> {
-    refused(&Misbehaving::by_file(mode)?, more, failure)
+fn fails(mode: &str, options: &[&str], failure: &Failure) -> Result<()> {
+    refused(&Misbehaving::by_file(mode)?, options, failure)
 }
 
 #[test]

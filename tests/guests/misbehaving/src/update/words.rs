@@ -1,5 +1,7 @@
 //! Says too much, or words that mean harm.
 
+use std::io::Write as _;
+
 use elt_sdk::bindings::Error;
 use elt_sdk::bindings::elt::connector::log;
 
@@ -26,7 +28,7 @@ pub(crate) fn log_flood(_: &Sync) -> Done {
 pub(crate) fn log_line_too_long(_: &Sync) -> Done {
     log::write(log::Level::Warning, &format!("begin {} end", "é".repeat(1 << 20)));
     print!("print {} end", "é".repeat(1 << 20));
-    Ok(())
+    std::io::stdout().flush().map_err(|error| Error::Internal(error.to_string()))
 }
 
 #[expect(invalid_from_utf8_unchecked, reason = "that is the point")]
@@ -40,7 +42,8 @@ pub(crate) fn prints(_: &Sync) -> Done {
     println!("printed to stdout");
     eprintln!("printed to stderr");
     print!("printed without an end of line");
-    Ok(())
+    // Nobody else does: a component has no end of its process.
+    std::io::stdout().flush().map_err(|error| Error::Internal(error.to_string()))
 }
 
 pub(crate) fn error_of_hostile_words(_: &Sync) -> Done {

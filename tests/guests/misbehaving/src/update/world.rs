@@ -11,7 +11,7 @@ fn found(what: &str, answer: &str) {
     upsert("facts", elt_sdk::json!({"what": what, "answer": answer}).to_string());
 }
 
-fn tried<T>(what: &str, result: Result<T, impl Sized>) {
+fn tried<T>(what: &str, result: &Result<T, impl Sized>) {
     found(what, if result.is_ok() { "there" } else { "refused" });
 }
 
@@ -19,16 +19,16 @@ fn tried<T>(what: &str, result: Result<T, impl Sized>) {
 pub(crate) fn nothing_but_the_contract(_: &Sync) -> Done {
     found("arguments", &std::env::args().count().to_string());
     found("variables", &std::env::vars().count().to_string());
-    tried("read a file", std::fs::read("/etc/passwd"));
-    tried("read a folder", std::fs::read_dir("."));
-    tried("write a file", std::fs::write("escaped", "x"));
-    tried("write above", std::fs::write("../escaped", "x"));
-    tried("connect", TcpStream::connect("127.0.0.1:9"));
-    tried("connect by name", TcpStream::connect("localhost:9"));
-    tried("listen", TcpListener::bind("127.0.0.1:0"));
-    tried("send a datagram", UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", "127.0.0.1:9")));
-    tried("start a process", std::process::Command::new("true").spawn());
-    tried("start a thread", std::thread::Builder::new().spawn(|| {}));
+    tried("read a file", &std::fs::read("/etc/passwd"));
+    tried("read a folder", &std::fs::read_dir("."));
+    tried("write a file", &std::fs::write("escaped", "x"));
+    tried("write above", &std::fs::write("../escaped", "x"));
+    tried("connect", &TcpStream::connect("127.0.0.1:9"));
+    tried("connect by name", &TcpStream::connect("localhost:9"));
+    tried("listen", &TcpListener::bind("127.0.0.1:0"));
+    tried("send a datagram", &UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", "127.0.0.1:9")));
+    tried("start a process", &std::process::Command::new("true").spawn());
+    tried("start a thread", &std::thread::Builder::new().spawn(|| {}));
     Ok(())
 }
 

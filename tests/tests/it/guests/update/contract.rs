@@ -32,8 +32,8 @@ pub(in super::super) fn save_too_long() -> Result<()> {
 /// Past the limit of a call as well, which comes first.
 #[test]
 pub(in super::super) fn save_very_long() -> Result<()> {
-    let more = ["--limit", "memory-bytes=1GiB"];
-    fails(mode!(update, save_very_long), &more, &limited("limit-handles", &["limit call-bytes"]))
+    let options = ["--limit", "memory-bytes=1GiB"];
+    fails(mode!(update, save_very_long), &options, &limited("limit-handles", &["limit call-bytes"]))
 }
 
 #[test]

@@ -75,7 +75,8 @@ pub(in super::super) fn handles_of_answers() -> Result<()> {
     let output = misbehaving.sync(&["--allow-private", &source.address(), "--limit", "handles=100"])?;
     limited("limit-handles", &["limit handles"]).check(output)?;
     assert_eq!(misbehaving.durable()?.0, "1 2 3");
-    assert_eq!(source.stats().requests, 101);
+    // The one too many may have left or not.
+    ensure!((100..=101).contains(&source.stats().requests), "{:?}", source.stats());
     Ok(())
 }
 
