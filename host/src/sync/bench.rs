@@ -42,7 +42,7 @@ fn record(id: u64) -> String {
         cents / 100,
         cents % 100,
         id * 31 % 9_999_991,
-        id % 3 == 0,
+        id.is_multiple_of(3),
         id % 200,
     )
 }

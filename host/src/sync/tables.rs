@@ -175,10 +175,10 @@ impl Tables {
     }
 
     fn take_row(&mut self, index: usize, kind: OperationKind, line: &str) -> Result<()> {
-        let live = &mut self.live[index];
-        live.position += 1;
+        let table = &mut self.live[index];
+        table.position += 1;
         let mut record = Row {
-            live,
+            live: table,
             schema: &mut self.schemas[index],
             limits: &self.limits,
             time: self.time,
@@ -189,12 +189,12 @@ impl Tables {
         record.fill(kind, line)?;
         record.finish(line)?;
         self.changed |= record.changed;
-        let live = &mut self.live[index];
-        live.log.buffer.end_row();
-        live.log.kinds.push(kind);
-        live.counted.count(kind);
-        if live.samples.len() < self.sample_records {
-            live.samples.push(line.to_owned());
+        let table = &mut self.live[index];
+        table.log.buffer.end_row();
+        table.log.kinds.push(kind);
+        table.counted.count(kind);
+        if table.samples.len() < self.sample_records {
+            table.samples.push(line.to_owned());
         }
         Ok(())
     }

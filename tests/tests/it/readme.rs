@@ -3,20 +3,21 @@
 use std::fs;
 use std::path::Path;
 
+use anyhow::{Context as _, Result};
 use tests::host::Host;
 
-fn file(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
+fn file(name: &str) -> Result<String> {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).context("failed to read a page")
 }
 
 /// The smallest connector stands in the README word for word, up to its test module, and has at most 40 lines.
 #[test]
 fn the_connector_in_the_readme_is_the_one_that_is_built() {
-    let source = file("guest/connectors/operations/src/lib.rs");
+    let source = file("guest/connectors/operations/src/lib.rs").unwrap();
     let connector = source.split("\n#[cfg(test)]").next().unwrap().trim_end();
     assert!(connector.lines().count() <= 40, "it has {} lines", connector.lines().count());
     assert!(
-        file("README.md").contains(&format!("```rust\n{connector}\n```")),
+        file("README.md").unwrap().contains(&format!("```rust\n{connector}\n```")),
         "README.md should contain:\n{connector}"
     );
 }
@@ -24,7 +25,7 @@ fn the_connector_in_the_readme_is_the_one_that_is_built() {
 /// Every `host` command of the README is one that the host knows.
 #[test]
 fn the_commands_in_the_readme_exist() {
-    let readme = file("README.md");
+    let readme = file("README.md").unwrap();
     let mut commands: Vec<&str> = readme
         .lines()
         .filter_map(|line| line.trim().strip_prefix("host "))
@@ -41,7 +42,7 @@ fn the_commands_in_the_readme_exist() {
 /// Files that the README links to are there.
 #[test]
 fn the_links_in_the_readme_lead_somewhere() {
-    let readme = file("README.md");
+    let readme = file("README.md").unwrap();
     let links = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     for link in links.filter(|link| !link.starts_with("http") && !link.starts_with('#')) {
         let path = link.split('#').next().unwrap();

@@ -73,12 +73,6 @@ fn text(ids: &[u64], write: impl Fn(u64) -> String) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(ids.iter().map(|id| write(*id))))
 }
 
-#[expect(
-    clippy::cast_possible_wrap,
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "any value will do"
-)]
 fn batch(keys: Keys, ids: std::ops::Range<usize>, version: u64) -> Segment {
     let ids: Vec<u64> = ids.map(|id| id as u64).collect();
     let noise: Vec<u64> = ids.iter().map(|id| mixed(id.wrapping_mul(31) + version)).collect();

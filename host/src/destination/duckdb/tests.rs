@@ -95,7 +95,7 @@ pub(super) fn arrow_type(column_type: ColumnType) -> DataType {
         ColumnType::NaiveDate => DataType::Date32,
         ColumnType::NaiveTime => DataType::Time64(TimeUnit::Microsecond),
         ColumnType::NaiveDatetime(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
-        ColumnType::UtcDatetime(_) => stage::instant_type(),
+        ColumnType::UtcDatetime(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         ColumnType::Binary => DataType::Binary,
         ColumnType::Xml | ColumnType::String | ColumnType::Json => DataType::Utf8,
     }
