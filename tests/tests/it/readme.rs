@@ -26,9 +26,11 @@ fn the_connector_in_the_readme_is_the_one_that_is_built() {
 #[test]
 fn the_commands_in_the_readme_exist() {
     let readme = file("README.md").unwrap();
-    let mut commands: Vec<&str> = readme
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("host "))
+    // Blocks of shell commands: what stands between "```sh" and "```".
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut commands: Vec<&str> = blocks
+        .flat_map(str::lines)
+        .filter_map(|line| line.strip_prefix("host "))
         .filter_map(|rest| rest.split_whitespace().next())
         .collect();
     commands.sort_unstable();
