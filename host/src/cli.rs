@@ -54,8 +54,8 @@ Exit status: 0 done, 1 bug of the host, 2 usage or configuration, 3 connector or
 4 destination, 5 limit, 130 and 143 stopped by Ctrl-C and SIGTERM. Every error has a code
 and a page in docs/errors.
 
-Environment: NO_COLOR (no colours), ELT_CACHE_DIR (compiled connectors; by default
-~/.cache/elt/components).";
+Environment: NO_COLOR (no colours), ELT_CACHE_DIR (its folder components keeps compiled
+connectors; by default ~/.cache/elt-connectors).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -64,9 +64,9 @@ enum Command {
     /// Shows what a connector says about itself: configuration fields, hosts, rate limits
     Describe(describe::Arguments),
     /// Asks a connector whether its source can be reached with this configuration
-    Check(check::Arguments),
+    Check(load::Look),
     /// Lists the tables a connector fills
-    Schema(schema::Arguments),
+    Schema(load::Look),
     /// Runs SQL that reads on the warehouse
     Query(query::Arguments),
     /// Lists the tables in the warehouse

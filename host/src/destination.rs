@@ -3,16 +3,23 @@
 //! A destination that can commit keeps one row per connection, `(connection, fence, sequence, state, committed_at)`, and
 //! changes it in the same transaction as the rows (invariants 2, 7 and 8 in docs/INVARIANTS.md).
 
-pub mod duckdb;
+mod duckdb;
 mod null;
+mod remembered;
+mod sql;
+
+pub use duckdb::{Column, RowSink, Value};
+pub use remembered::{ConnectionRow, Dropped, Refresh, StateRow, TableColumn, TableInfo};
+pub use sql::ddl::SYNCS;
 
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Code, Error, Result};
+use crate::model::Selection;
 use crate::schema::{ColumnType, TableSchema};
 
 /// What a destination knew of a connection when a sync began.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Opened {
     /// The state of the last commit; none before the first.
     pub state: Option<String>,
@@ -22,7 +29,18 @@ pub struct Opened {
     pub tables: Vec<TableSchema>,
     /// For each table, whether it has no rows at all.
     pub empty: Vec<bool>,
+    /// The longest name of a table or column that the destination holds, in bytes of UTF-8.
+    pub name_bytes_max: usize,
 }
+
+impl Default for Opened {
+    fn default() -> Self {
+        Self { state: None, sequence: 0, tables: Vec::new(), empty: Vec::new(), name_bytes_max: NAME_BYTES_MAX }
+    }
+}
+
+/// The longest name of a table or column unless a destination says otherwise.
+const NAME_BYTES_MAX: usize = 1_000;
 
 /// Operations on one table, folded: what a run of the stream amounts to. Segments of one table are applied in order.
 #[derive(Clone, Debug)]
@@ -62,8 +80,14 @@ pub struct Commit {
     pub segments: Vec<Segment>,
     /// The state of the checkpoint; none if the connector never saved one.
     pub state: Option<String>,
-    /// The value of `_synced_at` in every row this commit writes, in microseconds since 1970.
+    /// The value of `_synced_at` in every row this commit writes, in microseconds since 1970. A destination moves it on
+    /// where it is not later than that of the commit before.
     pub synced_at_us: i64,
+    /// The connector has finished: a full refresh under way ends with this commit, and rows that did not come back are
+    /// deleted.
+    pub is_last: bool,
+    /// The tables that the sync reads.
+    pub selection: Selection,
     /// The sync's record in `_syncs`, as of this commit.
     pub sync: SyncRecord,
 }
@@ -94,6 +118,8 @@ pub struct SyncRecord {
 pub struct Committed {
     /// For each table of the commit: updates and deletes whose row was not there.
     pub ignored: Vec<u64>,
+    /// For each table of the commit: rows deleted because a full refresh did not bring them back.
+    pub swept: Vec<u64>,
 }
 
 /// A destination with a connection open for one sync. Blocking: the sync calls it from a thread of its own.
@@ -114,7 +140,50 @@ pub trait Destination: Send {
     fn finish(&mut self, sync: &SyncRecord) -> Result<Vec<u64>>;
 
     /// Memory the engine itself holds, in bytes, where it can tell.
-    fn memory_bytes(&self) -> Option<u64>;
+    fn memory_bytes(&mut self) -> Option<u64>;
+}
+
+/// What becomes of deleted rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deletes {
+    /// They stay, marked by `_deleted`.
+    #[default]
+    Soft,
+    /// They are removed.
+    Hard,
+}
+
+/// Where a sync starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartFrom {
+    /// From the destination's state.
+    #[default]
+    LastCommit,
+    /// From the beginning: a full refresh.
+    Beginning,
+    /// From a state that was handed in.
+    GivenState,
+}
+
+/// A warehouse, open to be looked at without a sync.
+pub trait Warehouse {
+    /// Every table that syncs have written, by connection and in the order in which they were made.
+    fn tables(&mut self) -> Result<Vec<TableInfo>>;
+
+    /// The rows of every connection that has tables or a history here, by name.
+    fn connections(&mut self) -> Result<Vec<ConnectionRow>>;
+
+    /// The states of a connection's last commits, the newest first.
+    fn states(&mut self, connection: &str) -> Result<Vec<StateRow>>;
+
+    /// Makes `state` what the next sync of a connection starts from, and returns the number of this commit. Rows stay as
+    /// they are; a full refresh under way is given up. `fenced-off` if a sync begins at the same time; one that is under
+    /// way cannot commit any more.
+    fn set_state(&mut self, connection: &str, state: Option<String>, committed_at_us: i64) -> Result<u64>;
+
+    /// Drops a connection's tables and its history and forgets its state, in one transaction. A sync of it that is under
+    /// way cannot commit any more.
+    fn reset(&mut self, connection: &str) -> Result<Dropped>;
 }
 
 /// How a sync opens its destination.
@@ -124,6 +193,19 @@ pub struct OpenRequest {
     pub connection: String,
     /// The sync's first record for `_syncs`.
     pub sync: SyncRecord,
+    /// Where the sync starts.
+    pub start_from: StartFrom,
+    /// What becomes of deleted rows.
+    pub deletes: Deletes,
+}
+
+/// What a warehouse is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading and writing; makes what is not there.
+    Write,
+    /// Reading only.
+    Read,
 }
 
 /// Where rows go, as typed: `duckdb:PATH` or `null:`.
@@ -165,10 +247,33 @@ pub(crate) fn closed() -> Box<dyn Destination> {
 /// Opens a destination for one sync: takes the fence, notes the sync in `_syncs`, reads state and tables.
 pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Destination>, Opened)> {
     match url {
-        DestinationUrl::DuckDb(path) => {
-            let (destination, opened) = duckdb::DuckDb::open(path, request)?;
-            Ok((Box::new(destination), opened))
-        }
+        DestinationUrl::DuckDb(path) => begin(duckdb::DuckDb::open(path, Access::Write)?, request),
         DestinationUrl::Null => Ok((Box::new(null::Null::default()), Opened::default())),
     }
+}
+
+fn begin<E: sql::Engine + 'static>(engine: E, request: OpenRequest) -> Result<(Box<dyn Destination>, Opened)> {
+    let (destination, opened) = sql::SqlDestination::begin(engine, request)?;
+    Ok((Box::new(destination), opened))
+}
+
+/// Opens a warehouse without a sync.
+pub fn warehouse(url: &DestinationUrl, access: Access) -> Result<Box<dyn Warehouse>> {
+    match url {
+        DestinationUrl::DuckDb(path) => Ok(Box::new(duckdb::DuckDb::open(path, access)?)),
+        DestinationUrl::Null => Err(nothing_kept()),
+    }
+}
+
+/// Runs any SQL that reads, and hands its rows to the sink as they come: they are never all in memory.
+pub fn query(url: &DestinationUrl, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
+    match url {
+        DestinationUrl::DuckDb(path) => duckdb::query(path, sql, sink),
+        DestinationUrl::Null => Err(nothing_kept()),
+    }
+}
+
+fn nothing_kept() -> Error {
+    Error::new(Code::DestinationInvalid, "look into the destination null:")
+        .hint("null: keeps nothing. Name a warehouse, for example --destination duckdb:files/warehouse.db.")
 }

@@ -123,6 +123,8 @@ codes! {
     OperationInvalid = "operation-invalid", Fault::Connector;
     /// A value does not fit the declared type of its column.
     ValueMismatch = "value-mismatch", Fault::Connector;
+    /// The component's file has too many bytes.
+    LimitComponent = "limit-component", Fault::Limit;
     /// The guest wanted more memory than it may have.
     LimitMemory = "limit-memory", Fault::Limit;
     /// The guest computed too long.

@@ -35,9 +35,23 @@ pub struct ConnectorOptions {
     /// Lets the connector speak plain http to this public host (repeatable)
     #[arg(long, value_name = "HOST[:PORT]", help_heading = "Sandbox")]
     allow_http: Vec<String>,
+    #[command(flatten)]
+    limits: LimitOptions,
+}
+
+/// Changes of the sandbox's limits, as typed.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LimitOptions {
     /// Changes a limit, for example memory-bytes=64MiB or cpu=10s (repeatable; see docs/guides/limits.md)
     #[arg(long = "limit", value_name = "NAME=VALUE", help_heading = "Sandbox")]
     limits: Vec<String>,
+}
+
+impl LimitOptions {
+    /// The defaults with what was typed on top.
+    pub fn in_force(&self) -> Result<Limits> {
+        limits::in_force(&self.limits)
+    }
 }
 
 /// What running a connector needs, in force.
@@ -54,7 +68,7 @@ pub struct Sandbox {
 impl ConnectorOptions {
     /// Reads the configuration, resolves its references, applies limits to their defaults.
     pub fn in_force(&self) -> Result<Sandbox> {
-        let limits = limits::in_force(&self.limits)?;
+        let limits = self.limits.in_force()?;
         let allow =
             EgressAllow { private: address::checked(&self.allow_private)?, http: address::checked(&self.allow_http)? };
         let configuration = match &self.config {
@@ -77,15 +91,6 @@ impl DestinationOptions {
     /// The destination meant.
     pub fn in_force(&self) -> Result<DestinationUrl> {
         self.destination.parse()
-    }
-
-    /// The warehouse file meant: there must be one to look at.
-    pub fn warehouse(&self) -> Result<PathBuf> {
-        match self.in_force()? {
-            DestinationUrl::DuckDb(path) => Ok(path),
-            DestinationUrl::Null => Err(Error::new(Code::DestinationInvalid, "look into the destination null:")
-                .hint("null: keeps nothing. Name a warehouse, for example --destination duckdb:files/warehouse.db.")),
-        }
     }
 
     /// As typed.
@@ -129,16 +134,17 @@ pub fn state(path: &Path, bytes_max: u64) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// The folder of compiled components: `ELT_CACHE_DIR`, else `elt/components` in the user's cache folder. None where
-/// there is no home: then every start compiles.
+/// The folder of compiled components: `components` in `ELT_CACHE_DIR`, else in `elt-connectors` in the user's cache
+/// folder. None where there is no home: then every start compiles.
 pub fn cache_folder() -> Option<PathBuf> {
     cache_folder_in(&|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
 }
 
 fn cache_folder_in(folder: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     folder("ELT_CACHE_DIR")
-        .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("elt/components")))
-        .or_else(|| folder("HOME").map(|home| home.join(".cache/elt/components")))
+        .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("elt-connectors")))
+        .or_else(|| folder("HOME").map(|home| home.join(".cache/elt-connectors")))
+        .map(|cache| cache.join("components"))
 }
 
 /// Whether colours are welcome: not with `NO_COLOR` set (<https://no-color.org>).
@@ -175,9 +181,9 @@ mod tests {
         let with = |names: &'static [&'static str]| {
             cache_folder_in(&move |name| names.contains(&name).then(|| PathBuf::from("/").join(name)))
         };
-        assert_eq!(with(&["ELT_CACHE_DIR", "HOME"]), Some("/ELT_CACHE_DIR".into()));
-        assert_eq!(with(&["XDG_CACHE_HOME", "HOME"]), Some("/XDG_CACHE_HOME/elt/components".into()));
-        assert_eq!(with(&["HOME"]), Some("/HOME/.cache/elt/components".into()));
+        assert_eq!(with(&["ELT_CACHE_DIR", "HOME"]), Some("/ELT_CACHE_DIR/components".into()));
+        assert_eq!(with(&["XDG_CACHE_HOME", "HOME"]), Some("/XDG_CACHE_HOME/elt-connectors/components".into()));
+        assert_eq!(with(&["HOME"]), Some("/HOME/.cache/elt-connectors/components".into()));
         assert_eq!(with(&[]), None);
     }
 

@@ -9,7 +9,7 @@ pub mod value;
 
 pub use change::{SchemaChange, changes};
 pub use column_type::{ColumnType, Offset, TimeFormat};
-pub use name::{NameError, unique_name};
+pub use name::{NameError, TakenNames};
 
 /// The name of the column that identifies rows of a table without a primary key.
 pub const ROW_ID: &str = "_row_id";

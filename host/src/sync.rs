@@ -30,7 +30,7 @@ pub use run::run;
 
 use std::sync::Arc;
 
-use crate::destination::DestinationUrl;
+use crate::destination::{Deletes, DestinationUrl};
 use crate::guest::{Component, EgressAllow, Limits};
 use crate::model::{Configuration, Selection};
 
@@ -51,6 +51,8 @@ pub struct Request {
     pub full_refresh: bool,
     /// Start from this state instead of the destination's.
     pub state: Option<String>,
+    /// What becomes of deleted rows.
+    pub deletes: Deletes,
     /// Stop after this many rows; they are committed with the last checkpoint, so the next sync fetches them again.
     pub limit_rows: Option<u64>,
     /// Strings that look like dates and timestamps become such (`--timestamps text` switches it off).

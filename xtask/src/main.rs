@@ -35,7 +35,7 @@ cargo xtask COMMAND
   setup                 prepares the machine: the wasm32-wasip2 target and a DuckDB library
 
 DuckDB comes from DUCKDB_LIB_DIR, else prebuilt from npm, else it is compiled (ELT_DUCKDB=bundled asks for that).
-Downloads are kept in ELT_CACHE, by default ~/.cache/elt-connectors; builds go to CARGO_TARGET_DIR, by default target.";
+Downloads are kept in ELT_CACHE_DIR, by default ~/.cache/elt-connectors; builds go to CARGO_TARGET_DIR, by default target.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

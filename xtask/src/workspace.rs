@@ -78,10 +78,10 @@ impl Workspace {
 
 fn cache_folder() -> Result<PathBuf> {
     let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    named("ELT_CACHE")
+    named("ELT_CACHE_DIR")
         .or_else(|| named("XDG_CACHE_HOME").map(|cache| cache.join("elt-connectors")))
         .or_else(|| named("HOME").map(|home| home.join(".cache/elt-connectors")))
-        .ok_or_else(|| "failed to find a folder for downloads: set ELT_CACHE".into())
+        .ok_or_else(|| "failed to find a folder for downloads: set ELT_CACHE_DIR".into())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

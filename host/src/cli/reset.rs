@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::screen::Screen;
 use super::{state, text};
-use crate::destination::duckdb;
+use crate::destination::{self, Access};
 use crate::error::{Code, Error, Result};
 use crate::options::DestinationOptions;
 
@@ -25,23 +25,24 @@ pub(super) struct Arguments {
 
 /// Asks, then deletes.
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
-    let warehouse = arguments.destination.warehouse()?;
-    let name = state::connection(&warehouse, arguments.connection.as_deref())?.connection;
+    let url = arguments.destination.in_force()?;
+    let mut warehouse = destination::warehouse(&url, Access::Read)?;
+    let name = state::connection(&mut *warehouse, arguments.connection.as_deref())?.connection;
     if !arguments.yes {
-        let tables = duckdb::tables(&warehouse)?;
+        let tables = warehouse.tables()?;
         let own: Vec<_> = tables.iter().filter(|table| table.connection == name).collect();
         let what = format!(
             "{} with {}",
             text::counted(own.len() as u64, "table", "tables"),
             text::counted(own.iter().map(|table| table.rows).sum(), "row", "rows")
         );
-        if !is_confirmed(&format!("Delete {what} and the state of \"{name}\" from {}?", warehouse.display()), *screen)?
-        {
+        if !is_confirmed(&format!("Delete {what} and the state of \"{name}\" from {url}?"), *screen)? {
             screen.people("Nothing was deleted.");
             return Ok(());
         }
     }
-    let dropped = duckdb::reset(&warehouse, &name)?.unwrap_or_default();
+    drop(warehouse);
+    let dropped = destination::warehouse(&url, Access::Write)?.reset(&name)?;
     let tables = text::counted(dropped.tables.len() as u64, "table", "tables");
     screen.people(&format!("Deleted {tables} and the state of \"{name}\". The next sync starts from the beginning."));
     Ok(())

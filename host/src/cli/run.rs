@@ -13,7 +13,7 @@ use super::progress::{Display, Everyone};
 use super::report::{self, Setting};
 use super::screen::Screen;
 use super::{load, text};
-use crate::destination::DestinationUrl;
+use crate::destination::{self, DestinationUrl};
 use crate::error::{Code, Error, Result};
 use crate::model::Selection;
 use crate::options::{self, ConnectorOptions, DestinationOptions};
@@ -39,9 +39,12 @@ pub(super) struct Arguments {
     /// Starts this sync from the state in FILE instead of the destination's
     #[arg(long, value_name = "FILE", conflicts_with = "full_refresh")]
     state: Option<PathBuf>,
-    /// Starts without a state, so that everything is fetched again
+    /// Starts without a state, so that everything is fetched again; rows that do not come back are deleted at the end
     #[arg(long)]
     full_refresh: bool,
+    /// What becomes of rows that the source deleted
+    #[arg(long, value_enum, default_value_t = Deletes::Soft, value_name = "HOW")]
+    deletes: Deletes,
     /// Stops after about N rows; they are loaded, and the next sync goes on from the last checkpoint
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_rows: Option<u64>,
@@ -68,6 +71,23 @@ enum Timestamps {
     Infer,
     /// They stay text
     Text,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Deletes {
+    /// They stay, marked by the column _deleted
+    Soft,
+    /// They are removed from the table
+    Hard,
+}
+
+impl From<Deletes> for destination::Deletes {
+    fn from(deletes: Deletes) -> Self {
+        match deletes {
+            Deletes::Soft => Self::Soft,
+            Deletes::Hard => Self::Hard,
+        }
+    }
 }
 
 /// A trial run stops after this many rows unless told otherwise.
@@ -105,6 +125,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             selection: arguments.selection(),
             full_refresh: arguments.full_refresh,
             state,
+            deletes: arguments.deletes.into(),
             limit_rows: arguments.limit_rows.or(arguments.dry_run.then_some(DRY_RUN_ROWS)),
             timestamps: arguments.timestamps == Timestamps::Infer,
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },

@@ -1,39 +1,16 @@
 //! `host schema`: the tables a connector fills, their keys and declared columns.
 
-use std::path::PathBuf;
-
-use clap::Args;
-
 use super::json::{self, Object};
-use super::load;
+use super::load::Look;
 use super::screen::Screen;
 use super::text::{self, Room, words};
 use crate::error::Result;
 use crate::model::{Column, Table};
-use crate::options::ConnectorOptions;
-
-/// What can be typed after `host schema`.
-#[derive(Args, Debug)]
-pub(super) struct Arguments {
-    /// The connector: a WebAssembly component
-    #[arg(value_name = "COMPONENT")]
-    component: PathBuf,
-    #[command(flatten)]
-    connector: ConnectorOptions,
-    /// Prints one JSON object
-    #[arg(long)]
-    json: bool,
-}
 
 /// Lists the tables.
-pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
-    let sandbox = arguments.connector.in_force()?;
-    let component = load::component(&arguments.component, &sandbox.limits, *screen)?;
-    let tables = load::block_on(async {
-        let grants = load::grants(&component, sandbox, *screen).await?;
-        component.schema(&grants).await
-    })??;
-    let page = if arguments.json { for_programs(&tables) + "\n" } else { for_people(&tables, screen.room_for_data) };
+pub(super) fn run(look: &Look, screen: &Screen) -> Result<()> {
+    let tables = look.ask(*screen, async |component, grants| component.schema(grants).await)?;
+    let page = if look.json { for_programs(&tables) + "\n" } else { for_people(&tables, screen.room_for_data) };
     screen.data(&page).map(|_closed| ())
 }
 

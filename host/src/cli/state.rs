@@ -1,12 +1,10 @@
 //! `host state show`: the state of a connection, as the next sync will get it.
 
-use std::path::Path;
-
 use clap::{Args, Subcommand};
 
 use super::screen::Screen;
 use super::text;
-use crate::destination::duckdb::{self, ConnectionRow};
+use crate::destination::{self, Access, ConnectionRow, Warehouse};
 use crate::error::{Code, Error, Result};
 use crate::options::DestinationOptions;
 
@@ -35,7 +33,8 @@ struct Show {
 /// Shows.
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
     let Command::Show(show) = &arguments.command;
-    let row = connection(&show.destination.warehouse()?, show.connection.as_deref())?;
+    let mut warehouse = destination::warehouse(&show.destination.in_force()?, Access::Read)?;
+    let row = connection(&mut *warehouse, show.connection.as_deref())?;
     screen.people(&caption(&row));
     match row.state {
         Some(state) => screen.data(&(state + "\n")).map(|_closed| ()),
@@ -55,8 +54,8 @@ fn caption(row: &ConnectionRow) -> String {
 }
 
 /// The connection of that name, or the only one.
-pub(super) fn connection(warehouse: &Path, name: Option<&str>) -> Result<ConnectionRow> {
-    let rows = duckdb::connections(warehouse)?;
+pub(super) fn connection(warehouse: &mut dyn Warehouse, name: Option<&str>) -> Result<ConnectionRow> {
+    let rows = warehouse.connections()?;
     let names: Vec<String> = rows.iter().map(|row| row.connection.clone()).collect();
     let found = match name {
         Some(name) => rows.into_iter().find(|row| row.connection == name),
@@ -99,6 +98,7 @@ mod tests {
             sequence: 1_000,
             state: Some("{}".into()),
             committed_at_us: Some(1_700_000_000_000_000),
+            refresh: None,
         };
         assert_eq!(caption(&row), "cds, commit 1,000 at 2023-11-14T22:13:20Z:");
         row.state = None;

@@ -5,7 +5,7 @@ use clap::Args;
 use super::json::{self, Object};
 use super::screen::Screen;
 use super::text::{self, Room, numbers, words};
-use crate::destination::duckdb::{self, TableColumn, TableInfo};
+use crate::destination::{self, Access, TableColumn, TableInfo};
 use crate::error::Result;
 use crate::options::DestinationOptions;
 
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
 
 /// Lists the tables.
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
-    let tables = duckdb::tables(&arguments.destination.warehouse()?)?;
+    let tables = destination::warehouse(&arguments.destination.in_force()?, Access::Read)?.tables()?;
     let page = if arguments.json {
         tables.iter().map(|table| for_programs(table) + "\n").collect()
     } else if tables.is_empty() {

@@ -1,17 +1,12 @@
-//! DuckDB as a destination: rows, schema and state of a connection change in one fenced transaction.
+//! DuckDB as a destination: a file in this process.
 //!
-//! The folder holds one file per concern: `open` (the file, its lock, the first transaction), `stage` (segments that wait),
-//! `ddl` and `convert` (schemas and types), `merge` (rows and patches), `catalog` (what the warehouse remembers), `read`
-//! (queries and what the command line shows), `errors` (the engine's words as codes).
+//! The folder holds one file per concern: `open` (the file, its lock, its settings), `convert` (types), `query` (any SQL
+//! that reads), `errors` (the engine's words as codes). Everything else is `destination::sql`.
 
-mod catalog;
 mod convert;
-mod ddl;
 mod errors;
-mod merge;
 mod open;
-mod read;
-mod stage;
+mod query;
 mod value;
 
 #[cfg(test)]
@@ -21,160 +16,190 @@ mod tests;
 
 use std::path::Path;
 
-use duckdb::Connection;
+use arrow::record_batch::RecordBatch;
+use duckdb::types::{ToSqlOutput, Value as Cell};
+use duckdb::{Connection, ToSql};
 
-pub use catalog::ConnectionRow;
-pub use ddl::SYNCS;
-pub use read::{Column, Dropped, RowSink, TableColumn, TableInfo, connections, query, reset, state, tables};
-
+pub(super) use query::query;
+pub use query::{Column, RowSink};
 pub use value::Value;
 
-use self::catalog::Catalog;
-use self::ddl::Place;
 use self::errors::failed;
-use self::merge::Merge;
-use self::open::{Access, Warehouse};
-use self::stage::{STAGED_BYTES_MAX, Stage, Staged};
-use super::{Commit, Committed, Destination, OpenRequest, Opened, Segment, SyncRecord};
-use crate::error::{Code, Error, Result};
-use crate::schema::TableSchema;
+use self::open::OpenFile;
+use super::Access;
+use super::sql::ddl::{literal, quoted};
+use super::sql::{Census, Engine, LoadColumn, Scalar, Target};
+use crate::error::{Error, Result};
+use crate::schema::ColumnType;
 
-/// A DuckDB file, open for one sync.
-pub struct DuckDb {
-    warehouse: Warehouse,
-    place: Place,
-    /// The connection's row as this sync last wrote it.
-    row: ConnectionRow,
-    /// The tables as of the last commit.
-    tables: Vec<TableSchema>,
-    stage: Stage,
-    /// The sync's record as the warehouse has it.
-    sync: SyncRecord,
+/// A DuckDB file, open for one session.
+pub(super) struct DuckDb {
+    file: OpenFile,
+    /// The database, named by DuckDB after the file. It is always named in statements: a schema may have the same name.
+    catalog: String,
 }
 
 impl DuckDb {
-    /// Opens the file at `path`, making it and its folder if they are not there, and begins a sync: takes the fence,
-    /// notes the sync in `_syncs`, reads state and tables.
-    pub fn open(path: &Path, request: OpenRequest) -> Result<(Self, Opened)> {
-        Self::open_with(path, request, STAGED_BYTES_MAX)
+    /// Opens the file at `path`; for writing, makes it and its folder if they are not there.
+    pub(super) fn open(path: &Path, access: Access) -> Result<Self> {
+        let file = OpenFile::open(path, access)?;
+        let catalog = file.engine().query_row("SELECT current_database()", [], |row| row.get(0));
+        let catalog = catalog.map_err(failed("read the name of the database"))?;
+        Ok(Self { file, catalog })
     }
 
-    fn open_with(path: &Path, request: OpenRequest, staged_bytes_max: usize) -> Result<(Self, Opened)> {
-        let warehouse = Warehouse::open(path, Access::Write)?;
-        let begun = open::begin(warehouse.engine()?, &request)?;
-        let opened = Opened {
-            state: begun.row.state.clone(),
-            sequence: begun.row.sequence,
-            tables: begun.tables.clone(),
-            empty: begun.empty,
-        };
-        let stage = Stage::new(staged_bytes_max);
-        let sync = request.sync;
-        Ok((Self { warehouse, place: begun.place, row: begun.row, tables: begun.tables, stage, sync }, opened))
+    fn engine(&self) -> &Connection {
+        self.file.engine()
     }
 
-    fn engine(&self) -> Result<&Connection> {
-        self.warehouse.engine()
-    }
-
-    fn catalog(&self) -> Result<Catalog<'_>> {
-        Ok(Catalog { engine: self.engine()?, place: &self.place })
-    }
-
-    /// Everything of a commit between BEGIN and COMMIT. Returns the connection's new row.
-    fn write(&self, commit: &Commit, segments: &[Staged]) -> Result<(ConnectionRow, Committed)> {
-        let (engine, catalog) = (self.engine()?, self.catalog()?);
-        // DDL first: DuckDB refuses a commit in which ALTER follows DELETE or UPDATE on the same table.
-        let migration = ddl::migrate(&self.place, &self.tables, &commit.tables)?;
-        if !migration.is_empty() {
-            engine.execute_batch(&migration).map_err(failed("change the schema of the warehouse"))?;
-        }
-        let mut ignored = vec![0; commit.tables.len()];
-        for segment in segments {
-            let unknown = || Error::new(Code::HostBug, "find the table of a segment");
-            let table = commit.tables.get(segment.table).ok_or_else(unknown)?;
-            let merge = Merge { engine, place: &self.place, table, synced_at_us: commit.synced_at_us };
-            ignored[segment.table] += merge.apply(segment)?;
-        }
-        catalog.record(&self.tables, &commit.tables).map_err(failed("write the warehouse's catalog"))?;
-        catalog.note_sync(&commit.sync).map_err(failed("note the sync in _syncs"))?;
-        let row = ConnectionRow {
-            sequence: self.row.sequence + 1,
-            state: commit.state.clone(),
-            committed_at_us: Some(commit.synced_at_us),
-            ..self.row.clone()
-        };
-        self.advance(&catalog, &row)?;
-        Ok((row, Committed { ignored }))
-    }
-
-    /// The last statement of a transaction.
-    fn advance(&self, catalog: &Catalog<'_>, row: &ConnectionRow) -> Result<()> {
-        match catalog.advance(row) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.fenced_off()),
-            // The other sync's change of this row is newer than this transaction.
-            Err(error) if errors::is_conflict(&error) => Err(self.fenced_off()),
-            Err(error) => Err(failed("save the state")(error)),
-        }
-    }
-
-    fn fenced_off(&self) -> Error {
-        Error::new(
-            Code::FencedOff,
-            format!("commit: another sync of {} has taken over", ddl::quoted(&self.place.schema)),
-        )
-        .hint(
-            "Run only one sync of a connection at a time. Nothing of this commit was written; the other sync goes on.",
-        )
+    fn schema(&self, schema: &str) -> String {
+        format!("{}.{}", quoted(&self.catalog), quoted(schema))
     }
 }
 
-impl Destination for DuckDb {
-    fn stage(&mut self, segments: Vec<Segment>, _tables: &[TableSchema]) -> Result<()> {
-        self.stage.push(self.warehouse.engine()?, segments).map_err(failed("stage rows"))
+impl ToSql for Scalar {
+    fn to_sql(&self) -> duckdb::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Owned(Cell::Null),
+            Self::Boolean(value) => ToSqlOutput::Owned(Cell::Boolean(*value)),
+            Self::Integer(value) => ToSqlOutput::Owned(Cell::BigInt(*value)),
+            Self::Text(value) => value.to_sql()?,
+        })
+    }
+}
+
+/// A cell of a small result: integers of any width are one kind.
+fn scalar(cell: Cell) -> Scalar {
+    match cell {
+        Cell::Boolean(value) => Scalar::Boolean(value),
+        Cell::TinyInt(value) => Scalar::Integer(value.into()),
+        Cell::SmallInt(value) => Scalar::Integer(value.into()),
+        Cell::Int(value) => Scalar::Integer(value.into()),
+        Cell::BigInt(value) => Scalar::Integer(value),
+        Cell::HugeInt(value) => i64::try_from(value).map_or(Scalar::Null, Scalar::Integer),
+        Cell::UTinyInt(value) => Scalar::Integer(value.into()),
+        Cell::USmallInt(value) => Scalar::Integer(value.into()),
+        Cell::UInt(value) => Scalar::Integer(value.into()),
+        Cell::UBigInt(value) => i64::try_from(value).map_or(Scalar::Null, Scalar::Integer),
+        Cell::Text(value) => Scalar::Text(value),
+        _ => Scalar::Null,
+    }
+}
+
+impl Engine for DuckDb {
+    type Failure = duckdb::Error;
+
+    fn type_name(&self, column_type: ColumnType) -> String {
+        convert::duckdb_type(column_type)
     }
 
-    fn commit(&mut self, mut commit: Commit) -> Result<Committed> {
-        let mut segments = self.stage.take();
-        segments.extend(std::mem::take(&mut commit.segments).into_iter().map(Staged::from));
-        let engine = self.engine()?;
-        engine.execute_batch("BEGIN").map_err(failed("begin a transaction"))?;
-        let written = self.write(&commit, &segments).and_then(|written| match engine.execute_batch("COMMIT") {
-            Ok(()) => Ok(written),
-            Err(error) if errors::is_conflict(&error) => Err(self.fenced_off()),
-            Err(error) => Err(failed("commit")(error)),
-        });
-        match written {
-            Ok((row, committed)) => {
-                self.row = row;
-                self.tables = commit.tables;
-                self.sync = commit.sync;
-                Ok(committed)
-            }
-            Err(error) => {
-                // The first error tells what happened; a transaction that cannot be rolled back is over already.
-                let _ = engine.execute_batch("ROLLBACK");
-                Err(error)
-            }
+    fn expression(&self, value: &str, from: ColumnType, to: ColumnType) -> Option<String> {
+        convert::expression(value, from, to)
+    }
+
+    fn table(&self, schema: &str, name: &str) -> String {
+        format!("{}.{}", self.schema(schema), quoted(name))
+    }
+
+    fn temporary(&self, name: &str) -> String {
+        format!("temp.main.{}", quoted(name))
+    }
+
+    /// As text which every build of the engine reads the same way, whatever the session's zone.
+    fn instant(&self, us: i64) -> String {
+        let text =
+            jiff::Timestamp::from_microsecond(us).map_or_else(|_| "infinity".to_owned(), |time| time.to_string());
+        format!("TIMESTAMPTZ {}", literal(&text))
+    }
+
+    fn micros(&self, instant: &str) -> String {
+        format!("epoch_us({instant})")
+    }
+
+    fn create_schema(&self, schema: &str) -> String {
+        format!("CREATE SCHEMA IF NOT EXISTS {};\n", self.schema(schema))
+    }
+
+    fn drop_schema(&self, schema: &str) -> String {
+        if schema.eq_ignore_ascii_case("main") {
+            return String::new();
         }
+        format!("DROP SCHEMA {}", self.schema(schema))
     }
 
-    fn discard(&mut self) -> Result<()> {
-        self.stage.discard(self.warehouse.engine()?).map_err(failed("discard staged rows"))
+    /// No index: merging is two to seven times faster without one (docs/decisions/0001-duckdb-merge.md).
+    fn create_key(&self, _schema: &str, _table: &str, _columns: &[String]) -> String {
+        String::new()
     }
 
-    fn finish(&mut self, sync: &SyncRecord) -> Result<Vec<u64>> {
-        if *sync != self.sync {
-            self.catalog()?.note_sync(sync).map_err(failed("note the sync's end in _syncs"))?;
-            self.sync = sync.clone();
+    fn run(&mut self, sql: &str) -> Result<(), duckdb::Error> {
+        self.engine().execute_batch(sql)
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Scalar]) -> Result<u64, duckdb::Error> {
+        self.engine().execute(sql, duckdb::params_from_iter(values)).map(|changed| changed as u64)
+    }
+
+    fn query(&mut self, sql: &str, values: &[Scalar]) -> Result<Vec<Vec<Scalar>>, duckdb::Error> {
+        let mut statement = self.engine().prepare(sql)?;
+        let mut rows = statement.query(duckdb::params_from_iter(values))?;
+        let mut found = Vec::new();
+        let mut columns = None;
+        while let Some(row) = rows.next()? {
+            let columns = *columns.get_or_insert_with(|| row.as_ref().column_count());
+            found.push((0..columns).map(|index| row.get(index).map(scalar)).collect::<Result<_, _>>()?);
         }
-        read::count(self.engine()?, &self.place, &self.tables)
+        Ok(found)
     }
 
-    fn memory_bytes(&self) -> Option<u64> {
+    fn load(&mut self, target: Target<'_>, columns: &[LoadColumn], rows: &RecordBatch) -> Result<(), duckdb::Error> {
+        let (table, catalog, schema) = match target {
+            Target::Table { schema, name } => (name, self.catalog.as_str(), schema),
+            Target::Temporary(name) => (name, "temp", "main"),
+        };
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let mut appender = self.engine().appender_with_columns_to_catalog_and_db(table, catalog, schema, &names)?;
+        appender.append_record_batch(rows.clone())?;
+        // Dropping an appender swallows its errors.
+        appender.flush()
+    }
+
+    /// One look at DuckDB's own catalog instead of a question per table. Its estimate of a table's rows is exact about
+    /// whether there were ever any.
+    fn census(&mut self, schemas: &[&str]) -> Result<Census, duckdb::Error> {
+        let names: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
+        let sql = format!(
+            "SELECT schema_name, table_name, estimated_size FROM duckdb_tables() \
+             WHERE database_name = {} AND NOT temporary AND schema_name IN ({})",
+            literal(&self.catalog),
+            names.join(", ")
+        );
+        let mut statement = self.engine().prepare(&sql)?;
+        let rows = statement
+            .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get::<_, Option<i64>>(2)?.unwrap_or(0) > 0)))?;
+        rows.collect()
+    }
+
+    fn is_bare(&mut self, schema: &str) -> Result<bool, duckdb::Error> {
+        let sources =
+            ["duckdb_tables()", "duckdb_views()", "duckdb_sequences()", "duckdb_types()", "duckdb_functions()"];
+        let one = |source| format!("SELECT 1 FROM {source} WHERE database_name = ?1 AND schema_name = ?2");
+        let all: Vec<String> = sources.iter().map(one).collect();
+        let sql = format!("SELECT count(*) = 0 FROM ({})", all.join(" UNION ALL "));
+        self.engine().query_row(&sql, duckdb::params![self.catalog, schema], |row| row.get(0))
+    }
+
+    fn memory_bytes(&mut self) -> Option<u64> {
         let sql = "SELECT CAST(sum(memory_usage_bytes) AS BIGINT) FROM duckdb_memory()";
-        let bytes: i64 = self.engine().ok()?.query_row(sql, [], |row| row.get(0)).ok()?;
+        let bytes: i64 = self.engine().query_row(sql, [], |row| row.get(0)).ok()?;
         u64::try_from(bytes).ok()
+    }
+
+    fn is_conflict(failure: &duckdb::Error) -> bool {
+        errors::is_conflict(failure)
+    }
+
+    fn failed(what: String, failure: duckdb::Error) -> Error {
+        failed(what)(failure)
     }
 }

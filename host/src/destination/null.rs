@@ -30,7 +30,8 @@ impl Destination for Null {
     fn commit(&mut self, commit: Commit) -> Result<Committed> {
         self.count(&commit.segments);
         self.rows.resize(commit.tables.len(), 0);
-        Ok(Committed { ignored: vec![0; commit.tables.len()] })
+        let none = vec![0; commit.tables.len()];
+        Ok(Committed { ignored: none.clone(), swept: none })
     }
 
     fn discard(&mut self) -> Result<()> {
@@ -41,7 +42,7 @@ impl Destination for Null {
         Ok(self.rows.clone())
     }
 
-    fn memory_bytes(&self) -> Option<u64> {
+    fn memory_bytes(&mut self) -> Option<u64> {
         Some(0)
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     let length = fs::metadata(path).map_err(missing)?.len();
     if length > bytes_max {
         let message = format!("load {shown}: it has {length} bytes (limit component-bytes: {bytes_max})");
-        return Err(Error::new(Code::ComponentInvalid, message));
+        return Err(Error::new(Code::LimitComponent, message)
+            .hint("Build it with `--release`, or raise the limit with --limit component-bytes=…."));
     }
     let bytes = fs::read(path).map_err(missing)?;
     if !bytes.starts_with(MAGIC) {

@@ -57,6 +57,10 @@ pub(super) fn of_trap(error: wasmtime::Error, guest: &Guest) -> Error {
         );
     }
     let words = error.root_cause().to_string();
+    if words.contains("count too high at") {
+        return Error::new(Code::LimitMemory, format!("start the connector: {words}"))
+            .hint("A component has at most 1,000 memories, tables and instances together; one made of Rust has four.");
+    }
     if let Some((limit, advice)) = passed(&words) {
         let message = format!("take a call of the connector: {words} (limit {limit})");
         return Error::new(Code::LimitHandles, message)
@@ -87,13 +91,32 @@ fn cut(words: &str) -> &str {
 
 /// The rules of `description` that the contract sets.
 pub(super) fn check_description(description: Description) -> Result<Description> {
+    match description_fault(&description) {
+        None => Ok(description),
+        Some((what, rule)) => {
+            Err(Error::new(Code::SchemaInvalid, format!("use the connector's description: {what}")).hint(rule))
+        }
+    }
+}
+
+/// What is wrong with a description, and the rule it breaks.
+fn description_fault(description: &Description) -> Option<(String, &'static str)> {
     let mut letters = description.name.chars();
     let starts = letters.next().is_some_and(|first| first.is_ascii_lowercase());
     let goes_on = letters.all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_-".contains(letter));
-    if starts && goes_on && description.name.len() <= 100 {
-        return Ok(description);
+    if !starts || !goes_on || description.name.len() > 100 {
+        let what = format!("\"{}\" is no name", cut(&description.name));
+        return Some((what, "A connector's name is lower case: [a-z][a-z0-9_-]*, up to 100 letters."));
     }
-    let message = format!("use the connector's description: \"{}\" is no name", cut(&description.name));
-    Err(Error::new(Code::SchemaInvalid, message)
-        .hint("A connector's name is lower case: [a-z][a-z0-9_-]*, up to 100 letters."))
+    if description.version.is_empty() {
+        return Some(("its version is empty".into(), "A connector has a version, for example 0.1.0."));
+    }
+    let mut names = std::collections::HashSet::new();
+    if let Some(twice) = description.fields.iter().find(|field| !names.insert(&field.name)) {
+        let what = format!("two fields are named \"{}\"", cut(&twice.name));
+        return Some((what, "Every field of the configuration has a name of its own."));
+    }
+    let silly = description.rate_limits.iter().find(|limit| limit.requests == 0 || limit.window_ms == 0)?;
+    let what = format!("a rate limit allows {} requests within {} ms", silly.requests, silly.window_ms);
+    Some((what, "A rate limit allows at least one request within at least one millisecond."))
 }

@@ -21,11 +21,13 @@ impl MemoryLimiter {
     }
 
     fn grow(&mut self, current: usize, desired: usize) -> bool {
-        let Some(used) = self.used_bytes.checked_add(desired.saturating_sub(current)) else { return false };
+        let used = self.used_bytes.saturating_add(desired.saturating_sub(current));
         if used > self.max_bytes {
             self.refused = true;
             return false;
         }
+        // A guest that lived on after a refusal did not die of it.
+        self.refused = false;
         self.used_bytes = used;
         self.peak_bytes = self.peak_bytes.max(used);
         true
@@ -67,5 +69,7 @@ mod tests {
         assert!(!limiter.table_growing(0, 10, None).unwrap());
         assert!(limiter.refused);
         assert_eq!(limiter.peak_bytes, 900);
+        assert!(limiter.memory_growing(0, 50, None).unwrap());
+        assert!(!limiter.refused);
     }
 }

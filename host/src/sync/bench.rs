@@ -57,7 +57,13 @@ fn decode_infer_and_fold() {
         })
         .collect();
     let declared = vec![Table { name: "t".into(), primary_key: vec!["record_id".into()], columns: vec![] }];
-    let settings = Settings { selection: Selection::All, limits: Limits::default(), time: true, sample_records: 0 };
+    let settings = Settings {
+        selection: Selection::All,
+        limits: Limits::default(),
+        time: true,
+        sample_records: 0,
+        name_bytes_max: 1_000,
+    };
     let mut tables = Tables::new(declared, vec![], &[], settings).unwrap();
     let (begun, before, mut rows) = (Instant::now(), cpu(), 0);
     for (number, page) in pages.iter().enumerate() {

@@ -204,6 +204,7 @@ impl Decoder {
     fn commit(&mut self, last: Option<SyncRecord>) -> Result<()> {
         let segments = self.tables.segments()?;
         let folded = self.tables.take_folded();
+        let is_last = last.as_ref().is_some_and(|record| record.outcome == "succeeded");
         self.totals.resize(folded.len(), Counts::default());
         for (total, more) in self.totals.iter_mut().zip(&folded) {
             total.add(*more);
@@ -218,6 +219,8 @@ impl Decoder {
             segments,
             state: self.state.clone(),
             synced_at_us: super::run::now_us(),
+            is_last,
+            selection: self.tables.selection().clone(),
             sync: self.sync.clone(),
         };
         self.flow.load = self.flow.open;

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::guest::Meter;
 use crate::model::LogLevel;
 use crate::schema::SchemaChange;
 
@@ -79,12 +80,8 @@ pub struct Progress {
     pub checkpoints: AtomicU64,
     /// Commits.
     pub commits: AtomicU64,
-    /// HTTP requests begun, retries included.
-    pub requests: AtomicU64,
-    /// HTTP retries.
-    pub retries: AtomicU64,
-    /// Bytes of bodies received, decompressed.
-    pub response_bytes: AtomicU64,
+    /// The connector's HTTP requests.
+    pub meter: Meter,
     /// Most memory the guest had at once, in bytes.
     pub guest_memory_bytes: AtomicU64,
 }

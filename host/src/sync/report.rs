@@ -69,6 +69,8 @@ pub struct TableReport {
     pub truncated: u64,
     /// Updates and deletes whose row was not there.
     pub ignored: u64,
+    /// Rows deleted because the full refresh that ended did not bring them back.
+    pub swept: u64,
     /// Upserts of a key that this sync had upserted before.
     pub repeated_keys: u64,
     /// Rows in the warehouse now that are not marked as deleted.

@@ -12,9 +12,9 @@ use super::report::{Outcome, Report, Sample, TableReport};
 use super::tables::{Counts, Settings, Tables};
 use super::writer::{self, Writer, Written, ended};
 use super::{Request, Stop};
-use crate::destination::{self, Destination, OpenRequest, Opened, SyncRecord};
+use crate::destination::{self, Destination, OpenRequest, Opened, StartFrom, SyncRecord};
 use crate::error::{Code, Error, Fault, Result};
-use crate::guest::{self, Grants, Listener, Meter, OperationSender};
+use crate::guest::{self, Grants, Listener, OperationSender};
 use crate::model::{LogLevel, Selection, Table};
 use crate::schema::{SchemaChange, TableSchema, changes};
 
@@ -38,7 +38,7 @@ pub async fn run(
     let started_at_us = now_us();
     let id = format!("{started_at_us}-{:08x}", fastrand::u32(..));
     let record = SyncRecord { id, started_at_us, outcome: "running".into(), ..SyncRecord::default() };
-    let mut run = Run { request, observer, progress, meter: Meter::default(), record, begun: Instant::now() };
+    let mut run = Run { request, observer, progress, record, state_durable: None, begun: Instant::now() };
     let done = run.all(stop).await;
     run.report(done)
 }
@@ -48,8 +48,9 @@ struct Run {
     request: Request,
     observer: Arc<dyn Observer>,
     progress: Arc<Progress>,
-    meter: Meter,
     record: SyncRecord,
+    /// The destination's state when the sync began.
+    state_durable: Option<String>,
     begun: Instant,
 }
 
@@ -74,7 +75,6 @@ struct Done {
 struct Ear {
     observer: Arc<dyn Observer>,
     progress: Arc<Progress>,
-    meter: Meter,
 }
 
 impl Listener for Ear {
@@ -84,9 +84,6 @@ impl Listener for Ear {
 
     fn memory(&self, bytes: u64) {
         self.progress.guest_memory_bytes.fetch_max(bytes, Ordering::Relaxed);
-        self.progress.requests.store(self.meter.requests(), Ordering::Relaxed);
-        self.progress.retries.store(self.meter.retries(), Ordering::Relaxed);
-        self.progress.response_bytes.store(self.meter.response_bytes(), Ordering::Relaxed);
     }
 
     fn retrying(&self, reason: &str, wait: Duration) {
@@ -98,23 +95,33 @@ impl Listener for Ear {
 impl Run {
     async fn all(&mut self, stop: watch::Receiver<Option<Stop>>) -> Result<Done> {
         let grants = self.grants();
-        let description = self.request.component.describe(&self.request.limits).await?;
+        let description = unless_stopped(&stop, self.request.component.describe(&self.request.limits)).await?;
         let connector = format!("{} {}", description.name, description.version);
-        let (url, connection, sync) =
-            (self.request.destination.clone(), self.request.connection.clone(), self.record.clone());
+        let (url, open) = (self.request.destination.clone(), self.open_request());
         // The destination opens while the connector names its tables.
-        let opening = tokio::task::spawn_blocking(move || destination::open(&url, OpenRequest { connection, sync }));
-        let schema = self.request.component.schema(&grants).await;
+        let opening = tokio::task::spawn_blocking(move || destination::open(&url, open));
+        let schema = unless_stopped(&stop, self.request.component.schema(&grants)).await;
         let opened = opening.await.map_err(|error| bug("open the destination", error))?;
         let (mut destination, opened) = opened?;
+        self.state_durable.clone_from(&opened.state);
         match self.prepare(schema, &opened, connector) {
             Ok(ready) => self.drive(ready, destination, opened, (grants, stop)).await,
             Err(error) => {
                 // The sync's end is noted where possible; the first error is what counts.
-                let _ = destination.finish(&ended(&self.record, "failed", Some(&error)));
+                let _ = destination.finish(&failed(&self.record, &error));
                 Err(error)
             }
         }
+    }
+
+    fn open_request(&self) -> OpenRequest {
+        let start_from = match (&self.request.state, self.request.full_refresh) {
+            (Some(_), _) => StartFrom::GivenState,
+            (None, true) => StartFrom::Beginning,
+            (None, false) => StartFrom::LastCommit,
+        };
+        let (connection, sync) = (self.request.connection.clone(), self.record.clone());
+        OpenRequest { connection, sync, start_from, deletes: self.request.deletes }
     }
 
     fn grants(&self) -> Grants {
@@ -123,8 +130,8 @@ impl Run {
             configuration: self.request.configuration.clone(),
             limits: self.request.limits.clone(),
             allow: self.request.allow.clone(),
-            listener: Arc::new(Ear { observer, progress, meter: self.meter.clone() }),
-            meter: self.meter.clone(),
+            listener: Arc::new(Ear { observer, progress }),
+            meter: self.progress.meter.clone(),
         }
     }
 
@@ -149,6 +156,7 @@ impl Run {
             limits: self.request.limits.clone(),
             time: self.request.timestamps,
             sample_records: self.request.sample_records,
+            name_bytes_max: opened.name_bytes_max,
         };
         let tables = Tables::new(declared, opened.tables.clone(), &opened.empty, settings)?;
         Ok(Ready { tables, state, connector })
@@ -221,26 +229,16 @@ impl Run {
         grants: &Grants,
         state: Option<&str>,
         operations: OperationSender,
-        (mut stop, ending): (watch::Receiver<Option<Stop>>, &OnceLock<Ending>),
+        (stop, ending): (watch::Receiver<Option<Stop>>, &OnceLock<Ending>),
     ) -> Result<()> {
         let not_taken = operations.watch();
         // Keeps the channel open until the ending is set: the decoder asks for it as soon as the channel is closed.
         let _open = operations.clone();
         let update = self.request.component.update(grants, state, &self.request.selection, operations);
-        let stopped = async {
-            match stop.wait_for(Option::is_some).await.map(|stop| *stop) {
-                Ok(Some(stop)) => stop,
-                _ => std::future::pending().await,
-            }
-        };
         let wall_max = self.request.limits.wall_max;
-        let again = "Run again: the sync goes on from the last checkpoint.";
         tokio::select! {
             biased;
-            stop = stopped => Err(match stop {
-                Stop::Interrupt => Error::new(Code::Interrupted, "finish: the sync was interrupted"),
-                Stop::Terminate => Error::new(Code::Terminated, "finish: the sync was terminated"),
-            }.hint(again)),
+            stopped = stopped(stop) => Err(stopped),
             result = update => {
                 if result.is_ok() {
                     let _ = ending.set(Ending::Finished);
@@ -250,7 +248,7 @@ impl Run {
             () = not_taken => Err(Error::new(Code::Interrupted, "go on: rows are no longer taken")),
             () = tokio::time::sleep(wall_max) => {
                 let message = format!("finish within {wall_max:?} (limit wall)");
-                Err(Error::new(Code::LimitTime, message).hint(format!("{again} Or raise the limit with --limit wall=…")))
+                Err(Error::new(Code::LimitTime, message).hint(format!("{AGAIN} Or raise the limit with --limit wall=…")))
             }
         }
     }
@@ -262,9 +260,9 @@ impl Run {
             connector: self.request.component.name(),
             outcome: Outcome::Succeeded,
             tables: Vec::new(),
-            requests: self.meter.requests(),
-            retries: self.meter.retries(),
-            response_bytes: self.meter.response_bytes(),
+            requests: self.progress.meter.requests(),
+            retries: self.progress.meter.retries(),
+            response_bytes: self.progress.meter.response_bytes(),
             checkpoints: self.progress.checkpoints.load(Ordering::Relaxed),
             commits: self.progress.commits.load(Ordering::Relaxed),
             duration: self.begun.elapsed(),
@@ -272,7 +270,7 @@ impl Run {
             guest_memory_peak_bytes: self.progress.guest_memory_bytes.load(Ordering::Relaxed),
             destination_memory_bytes: None,
             state_before: self.record.state_before.clone(),
-            state_after: self.record.state_before,
+            state_after: self.state_durable,
             samples: Vec::new(),
         };
         let done = match done {
@@ -296,6 +294,34 @@ impl Run {
     }
 }
 
+/// What to do after a sync that ended early.
+const AGAIN: &str = "Run again: the sync goes on from the last checkpoint.";
+
+/// Waits until the sync is asked to stop, if ever.
+async fn stopped(mut stop: watch::Receiver<Option<Stop>>) -> Error {
+    let error = match stop.wait_for(Option::is_some).await.map(|stop| *stop) {
+        Ok(Some(Stop::Interrupt)) => Error::new(Code::Interrupted, "finish: the sync was interrupted"),
+        Ok(Some(Stop::Terminate)) => Error::new(Code::Terminated, "finish: the sync was terminated"),
+        _ => std::future::pending().await,
+    };
+    error.hint(AGAIN)
+}
+
+/// A call of the connector, given up when the sync is asked to stop.
+async fn unless_stopped<T>(stop: &watch::Receiver<Option<Stop>>, call: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        stopped = stopped(stop.clone()) => Err(stopped),
+        result = call => result,
+    }
+}
+
+/// The record of a sync that did not succeed.
+fn failed(record: &SyncRecord, error: &Error) -> SyncRecord {
+    let outcome = if matches!(error.fault(), Fault::Signal(_)) { "interrupted" } else { "failed" };
+    ended(record, outcome, Some(error))
+}
+
 fn bug(what: &str, error: tokio::task::JoinError) -> Error {
     Error::new(Code::HostBug, what).because(error)
 }
@@ -317,10 +343,7 @@ fn conclude(writer: Writer, mut decoded: Decoded, updated: Result<()>, known: Ve
     };
     let record = match &ending {
         Ok(_) => decoded.sync.clone(),
-        Err(error) => {
-            let outcome = if matches!(error.fault(), Fault::Signal(_)) { "interrupted" } else { "failed" };
-            SyncRecord { state_after: written.state.clone(), ..ended(&decoded.sync, outcome, Some(error)) }
-        }
+        Err(error) => SyncRecord { state_after: written.state.clone(), ..failed(&decoded.sync, error) },
     };
     let (rows_now, ending) = match written.destination.finish(&record) {
         Ok(rows_now) => (rows_now, ending),
@@ -347,6 +370,7 @@ fn table_reports(done: &Done) -> Vec<TableReport> {
                 deleted,
                 truncated,
                 ignored: done.written.ignored.get(index).copied().unwrap_or(0),
+                swept: done.written.swept.get(index).copied().unwrap_or(0),
                 repeated_keys: done.decoded.tables.repeated(index),
                 rows_now: done.rows_now.get(index).copied().unwrap_or(0),
                 ..TableReport::default()
@@ -375,7 +399,8 @@ fn table_reports(done: &Done) -> Vec<TableReport> {
             }
         }
     }
-    let touched = |report: &TableReport| report.upserted + report.updated + report.deleted + report.truncated > 0;
+    let touched =
+        |report: &TableReport| report.upserted + report.updated + report.deleted + report.truncated + report.swept > 0;
     reports.into_iter().filter(touched).collect()
 }
 

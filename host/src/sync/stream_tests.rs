@@ -112,7 +112,13 @@ fn plain(raw: &str) -> String {
 /// The steps through the decoder, cut where they say.
 fn decoded(steps: &[(Step, Cut)]) -> Rows {
     let declared = vec![Table { name: "t".into(), primary_key: vec!["id".into()], columns: vec![] }];
-    let settings = Settings { selection: Selection::All, limits: Limits::default(), time: true, sample_records: 0 };
+    let settings = Settings {
+        selection: Selection::All,
+        limits: Limits::default(),
+        time: true,
+        sample_records: 0,
+        name_bytes_max: 1_000,
+    };
     let mut tables = Tables::new(declared, vec![], &[], settings).unwrap();
     let mut rows = Rows::new();
     let mut batch: Option<Batch> = None;

@@ -9,12 +9,12 @@ use super::column::Mark;
 use super::declared::accept;
 use super::fold::{Fold, Seen};
 use super::record::{BadRecord, for_each_field, row_id};
-use crate::destination::Segment;
+use crate::destination::{SYNCS, Segment};
 use crate::error::{Code, Error, Result};
 use crate::guest::Limits;
 use crate::model::{Batch, DataType, OperationKind, Selection, Table};
 use crate::schema::value::Value;
-use crate::schema::{ColumnSchema, ColumnType, DELETED, ROW_ID, SYNCED_AT, TableSchema, unique_name};
+use crate::schema::{ColumnSchema, ColumnType, DELETED, ROW_ID, SYNCED_AT, TableSchema, TakenNames};
 
 /// Operations of one table by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,8 @@ struct Live {
     declared: Table,
     /// Source names of columns to their index.
     by_name: HashMap<String, usize>,
+    /// The names that no new column can have.
+    taken: TakenNames,
     /// The types of the key's columns, which cannot change.
     key_types: Vec<DataType>,
     /// The index of the column at each position of the last record: sources keep their order.
@@ -77,6 +79,7 @@ pub(crate) struct Tables {
     /// Strings may become dates and timestamps.
     time: bool,
     sample_records: usize,
+    name_bytes_max: usize,
     hasher: DefaultHashBuilder,
     /// The schema as of now: a continuation of what the destination has.
     schemas: Vec<TableSchema>,
@@ -92,6 +95,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) time: bool,
     pub(crate) sample_records: usize,
+    /// The longest name that the destination holds.
+    pub(crate) name_bytes_max: usize,
 }
 
 impl Tables {
@@ -108,9 +113,10 @@ impl Tables {
             let table = declared.iter().find(|table| table.name == schema.source_name);
             let table = table.cloned().unwrap_or_else(|| undeclared(schema));
             check_key(schema, &table)?;
-            live.push(Live::new(table, schema, empty.get(index).copied().unwrap_or(false)));
+            let empty = empty.get(index).copied().unwrap_or(false);
+            live.push(Live::new(table, schema, empty, settings.name_bytes_max));
         }
-        let Settings { selection, limits, time, sample_records } = settings;
+        let Settings { selection, limits, time, sample_records, name_bytes_max } = settings;
         let checkpointed = Some(known.clone());
         let hasher = DefaultHashBuilder::default();
         Ok(Self {
@@ -119,6 +125,7 @@ impl Tables {
             limits,
             time,
             sample_records,
+            name_bytes_max,
             hasher,
             schemas: known,
             live,
@@ -141,7 +148,10 @@ impl Tables {
             return Ok((self.truncate(&batch.table), 0));
         }
         let text = std::str::from_utf8(&batch.rows).map_err(|error| {
-            Error::new(Code::RecordInvalid, format!("read a batch for table \"{}\": it is not UTF-8", batch.table))
+            let line = batch.rows[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
+            let message = format!("read line {line} of a batch for table \"{}\": it is not UTF-8", batch.table);
+            Error::new(Code::RecordInvalid, message)
+                .hint("Rows are JSON, and JSON is UTF-8: convert the source's answer in the connector.")
                 .because(error)
         })?;
         let mut lines = text.split('\n').filter(|line| line.bytes().any(|byte| !byte.is_ascii_whitespace())).peekable();
@@ -155,7 +165,8 @@ impl Tables {
             if rows >= self.limits.batch_rows_max {
                 let message =
                     format!("take a batch for table \"{name}\": it has more than {rows} rows (limit batch-rows)");
-                return Err(Error::new(Code::LimitBatch, message));
+                return Err(Error::new(Code::LimitBatch, message)
+                    .hint("Write smaller batches, or raise the limit with --limit batch-rows=…."));
             }
             self.take_row(index, batch.kind, line)?;
             rows += 1;
@@ -212,7 +223,7 @@ impl Tables {
         let declared = self.declared.iter().find(|table| table.name == source_name).cloned();
         let declared = declared.unwrap_or_else(|| keyless(source_name));
         let taken = self.schemas.iter().map(|schema| schema.name.as_str()).chain([SYNCS]);
-        let name = unique_name(source_name, taken).map_err(|error| {
+        let name = TakenNames::new(taken, self.name_bytes_max).unique(source_name).map_err(|error| {
             Error::new(Code::SchemaInvalid, format!("name the table {}", shorten(source_name))).because(error)
         })?;
         let mut schema =
@@ -227,10 +238,11 @@ impl Tables {
             });
             schema.key = vec![0];
         }
+        let mut taken = taken_names(&schema, self.name_bytes_max);
         for column in &declared.columns {
-            add_column(&mut schema, &column.name, ColumnType::declared(column.data_type), true)?;
+            add_column(&mut schema, &mut taken, (&column.name, ColumnType::declared(column.data_type), true))?;
         }
-        self.live.push(Live::new(declared, &schema, true));
+        self.live.push(Live::new(declared, &schema, true, self.name_bytes_max));
         self.schemas.push(schema);
         self.changed = true;
         Ok(self.schemas.len() - 1)
@@ -290,6 +302,10 @@ impl Tables {
         self.checkpointed.as_deref().unwrap_or(&self.schemas)
     }
 
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
     /// The schema as of now.
     pub(crate) fn schemas(&self) -> &[TableSchema] {
         &self.schemas
@@ -305,9 +321,6 @@ impl Tables {
         self.live.get(table).map_or(&[], |live| &live.samples)
     }
 }
-
-/// The table in which the destination keeps the history of syncs.
-const SYNCS: &str = "_syncs";
 
 fn keyless(name: &str) -> Table {
     Table { name: name.to_owned(), primary_key: Vec::new(), columns: Vec::new() }
@@ -367,7 +380,7 @@ fn check_declared(declared: &[Table], limits: &Limits) -> Result<()> {
 fn check_names(table: &Table) -> Result<()> {
     let columns = table.columns.iter().map(|column| &column.name);
     for name in [&table.name].into_iter().chain(&table.primary_key).chain(columns) {
-        unique_name(name, std::iter::empty()).map_err(|error| {
+        TakenNames::new(std::iter::empty(), usize::MAX).unique(name).map_err(|error| {
             let message =
                 format!("use the connector's schema: table \"{}\" names {}", shorten(&table.name), shorten(name));
             Error::new(Code::SchemaInvalid, message).because(error)
@@ -396,9 +409,18 @@ fn check_key(schema: &TableSchema, declared: &Table) -> Result<()> {
         .hint("Remove the connection's tables with `host reset` and sync again."))
 }
 
-fn add_column(schema: &mut TableSchema, source_name: &str, column_type: ColumnType, declared: bool) -> Result<usize> {
-    let taken = schema.columns.iter().map(|column| column.name.as_str()).chain([SYNCED_AT, DELETED, ROW_ID]);
-    let name = unique_name(source_name, taken).map_err(|error| {
+fn taken_names(schema: &TableSchema, name_bytes_max: usize) -> TakenNames {
+    let names = schema.columns.iter().map(|column| column.name.as_str()).chain([SYNCED_AT, DELETED, ROW_ID]);
+    TakenNames::new(names, name_bytes_max)
+}
+
+/// `column`: its source name, its type, and whether it is declared.
+fn add_column(
+    schema: &mut TableSchema,
+    taken: &mut TakenNames,
+    (source_name, column_type, declared): (&str, ColumnType, bool),
+) -> Result<usize> {
+    let name = taken.unique(source_name).map_err(|error| {
         Error::new(Code::SchemaInvalid, format!("name column {} of table \"{}\"", shorten(source_name), schema.name))
             .because(error)
     })?;
@@ -407,7 +429,7 @@ fn add_column(schema: &mut TableSchema, source_name: &str, column_type: ColumnTy
 }
 
 impl Live {
-    fn new(declared: Table, schema: &TableSchema, empty: bool) -> Self {
+    fn new(declared: Table, schema: &TableSchema, empty: bool, name_bytes_max: usize) -> Self {
         let row_id = schema.is_keyless().then(|| schema.key[0]);
         let own = schema.columns.iter().enumerate().filter(|(index, _)| Some(*index) != row_id);
         let by_name = own.map(|(index, column)| (column.source_name.clone(), index)).collect();
@@ -415,6 +437,7 @@ impl Live {
         Self {
             declared,
             by_name,
+            taken: taken_names(schema, name_bytes_max),
             key_types,
             order: Vec::new(),
             log: Log::default(),
@@ -507,8 +530,8 @@ impl Row<'_> {
                 format!("column \"{}\" is one too many (limit columns: {})", shorten(name), self.limits.columns_max),
             ));
         }
-        let index =
-            add_column(self.schema, name, column_type, false).map_err(|error| Refused(error.code(), error.chain()))?;
+        let index = add_column(self.schema, &mut self.live.taken, (name, column_type, false))
+            .map_err(|error| Refused(error.code(), error.chain()))?;
         self.live.by_name.insert(name.to_owned(), index);
         self.changed = true;
         Ok(index)

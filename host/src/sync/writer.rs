@@ -35,6 +35,8 @@ pub(crate) struct Written {
     pub(crate) tables: Vec<TableSchema>,
     /// Updates and deletes without a row, by table.
     pub(crate) ignored: Vec<u64>,
+    /// Rows deleted by the last commit because a full refresh did not bring them back, by table.
+    pub(crate) swept: Vec<u64>,
     /// Operations committed, by table.
     pub(crate) totals: Vec<Counts>,
     pub(crate) state: Option<String>,
@@ -74,7 +76,15 @@ impl Writer {
 
 fn write(start: Start, work: &Receiver<Work>) -> Written {
     let Start { destination, tables, mut sequence, state, observer, progress } = start;
-    let mut written = Written { destination, tables, ignored: Vec::new(), totals: Vec::new(), state, failed: None };
+    let mut written = Written {
+        destination,
+        tables,
+        ignored: Vec::new(),
+        swept: Vec::new(),
+        totals: Vec::new(),
+        state,
+        failed: None,
+    };
     while let Ok(next) = work.recv() {
         let done = match next {
             Work::Stage(segments, tables) => written.destination.stage(segments, &tables),
@@ -118,6 +128,7 @@ fn commit_one(written: &mut Written, commit: Commit, teller: &Teller<'_>) -> Res
     for (sum, more) in written.ignored.iter_mut().zip(&committed.ignored) {
         *sum += more;
     }
+    written.swept = committed.swept;
     written.totals.resize(tables.len(), Counts::default());
     for (total, more) in written.totals.iter_mut().zip(&teller.counts) {
         total.add(*more);

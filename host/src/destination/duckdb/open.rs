@@ -1,4 +1,4 @@
-//! Opening a warehouse's file: one engine per file and process, its settings, and the first transaction of a sync.
+//! Opening a warehouse's file: one engine per file and process, and its settings.
 //!
 //! DuckDB keeps other processes out with a lock on the file, but such a lock does not tell two engines of one process
 //! apart: they would both write. So every file has one slot here, and whoever opens it in this process shares the engine.
@@ -9,12 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use duckdb::{AccessMode, Config, Connection};
 
-use super::catalog::{self, Catalog, Census, ConnectionRow};
-use super::ddl::{self, Place};
-use super::errors::{self, failed, failed_on_disk, failed_to_open};
-use crate::destination::OpenRequest;
+use super::errors::{failed, failed_on_disk, failed_to_open};
+use crate::destination::Access;
 use crate::error::{Code, Error, Result};
-use crate::schema::TableSchema;
 
 /// What the engine may hold in memory before it writes to its temporary folder beside the file. A transaction of 50,000
 /// rows needs a tenth of it.
@@ -27,15 +24,6 @@ const READ_THREADS_MAX: usize = 4;
 /// Bytes of the log at which a commit also moves it into the file. The engine's 16 MiB is one transaction of 50,000 rows.
 pub(super) const CHECKPOINT_THRESHOLD: &str = "64MiB";
 
-/// What a file is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Reading and writing; makes the file if it is not there.
-    Write,
-    /// Reading only.
-    Read,
-}
-
 /// An open file in this process.
 struct Open {
     engine: Connection,
@@ -47,13 +35,14 @@ type Slot = Arc<Mutex<Option<Open>>>;
 
 static SLOTS: Mutex<BTreeMap<PathBuf, Slot>> = Mutex::new(BTreeMap::new());
 
-/// A connection to a warehouse. The last one of a process closes the file.
-pub(super) struct Warehouse {
-    engine: Option<Connection>,
-    slot: Slot,
+/// A connection to a warehouse.
+pub(super) struct OpenFile {
+    // Dropped in this order: the slot's own connection closes the file, inside the slot's lock.
+    engine: Connection,
+    _lease: Lease,
 }
 
-impl Warehouse {
+impl OpenFile {
     /// Opens the file, or joins those who have it open in this process.
     pub(super) fn open(path: &Path, access: Access) -> Result<Self> {
         let path = absolute(path, access)?;
@@ -72,20 +61,22 @@ impl Warehouse {
         let engine = shared.engine.try_clone().map_err(failed("connect to the warehouse"))?;
         shared.users += 1;
         drop(open);
-        Ok(Self { engine: Some(engine), slot })
+        Ok(Self { engine, _lease: Lease(slot) })
     }
 
     /// The connection.
-    pub(super) fn engine(&self) -> Result<&Connection> {
-        self.engine.as_ref().ok_or_else(|| Error::new(Code::HostBug, "use a warehouse that is closed"))
+    pub(super) fn engine(&self) -> &Connection {
+        &self.engine
     }
 }
 
-impl Drop for Warehouse {
+/// One user's share of an open file. The last one of a process closes it.
+struct Lease(Slot);
+
+impl Drop for Lease {
     fn drop(&mut self) {
         // Inside the slot's lock: nobody may open the file while it is being closed.
-        let mut open = locked(&self.slot);
-        drop(self.engine.take());
+        let mut open = locked(&self.0);
         if let Some(shared) = open.as_mut() {
             shared.users = shared.users.saturating_sub(1);
             if shared.users == 0 {
@@ -154,110 +145,4 @@ fn start(path: &Path, access: Access) -> Result<Connection> {
     };
     let config = config().map_err(failed("configure the engine"))?;
     Connection::open_with_flags(path, config).map_err(failed_to_open(path))
-}
-
-/// What the first transaction of a sync found.
-pub(super) struct Begun {
-    pub(super) place: Place,
-    pub(super) row: ConnectionRow,
-    pub(super) tables: Vec<TableSchema>,
-    pub(super) empty: Vec<bool>,
-}
-
-/// How often a sync tries to take the fence while a commit of the sync before it is under way.
-const FENCE_ATTEMPTS: u32 = 100;
-const FENCE_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
-
-/// The first transaction of a sync: makes what is missing, takes the fence, notes the sync, reads tables and state.
-pub(super) fn begin(engine: &Connection, request: &OpenRequest) -> Result<Begun> {
-    check_name(&request.connection)?;
-    let catalog: String = engine
-        .query_row("SELECT current_database()", [], |row| row.get(0))
-        .map_err(failed("read the name of the database"))?;
-    let place = Place { catalog, schema: request.connection.clone() };
-    for _ in 1..FENCE_ATTEMPTS {
-        match try_begin(engine, &place, request)? {
-            Some(begun) => return Ok(begun),
-            None => std::thread::sleep(FENCE_PAUSE),
-        }
-    }
-    let what = format!("begin a sync of {}: another sync of it is committing", request.connection);
-    Err(Error::new(Code::WarehouseInUse, what).hint("Run again when that sync has ended."))
-}
-
-/// None if a commit of another sync was in the way.
-fn try_begin(engine: &Connection, place: &Place, request: &OpenRequest) -> Result<Option<Begun>> {
-    engine.execute_batch("BEGIN").map_err(failed("begin a transaction"))?;
-    let begun = begin_inside(engine, place, request);
-    match begun {
-        Ok(Some(begun)) => match engine.execute_batch("COMMIT") {
-            Ok(()) => Ok(Some(begun)),
-            Err(error) if errors::is_conflict(&error) => Ok(None),
-            Err(error) => Err(failed("commit the start of the sync")(error)),
-        },
-        other => {
-            // The first error tells what happened; a transaction that cannot be rolled back is over already.
-            let _ = engine.execute_batch("ROLLBACK");
-            other
-        }
-    }
-}
-
-fn begin_inside(engine: &Connection, place: &Place, request: &OpenRequest) -> Result<Option<Begun>> {
-    let catalog = Catalog { engine, place };
-    let census = Census::take(engine, place).map_err(failed("read the list of tables"))?;
-    if census.has_catalog() {
-        catalog.check_format()?;
-        if let Some(other) = catalog.namesake().map_err(failed("read the connections"))? {
-            return Err(name_refused(&place.schema, &format!("the warehouse already has a connection \"{other}\"")));
-        }
-    }
-    let mut sql = String::new();
-    if !census.has_catalog() {
-        sql.push_str(&catalog::create(place));
-    }
-    if !census.has_connection(place) {
-        sql.push_str(&ddl::create_schema(place));
-    }
-    if !sql.is_empty() {
-        engine.execute_batch(&sql).map_err(failed(format!("make the schema {}", ddl::quoted(&place.schema))))?;
-    }
-    let row = match catalog.take_fence() {
-        Ok(row) => row,
-        Err(error) if errors::is_conflict(&error) => return Ok(None),
-        Err(error) => return Err(failed("take the fence")(error)),
-    };
-    match catalog.begin_sync(&request.sync) {
-        Ok(()) => {}
-        Err(error) if errors::is_conflict(&error) => return Ok(None),
-        Err(error) => return Err(failed("note the sync in _syncs")(error)),
-    }
-    let tables = if row.fence == 1 { Vec::new() } else { catalog.tables()? };
-    let empty = tables.iter().map(|table| count(&census, place, table).map(|rows| rows == 0)).collect::<Result<_>>()?;
-    Ok(Some(Begun { place: place.clone(), row, tables, empty }))
-}
-
-fn count(census: &Census, place: &Place, table: &TableSchema) -> Result<u64> {
-    census.rows(&place.schema, &table.name).ok_or_else(|| {
-        let what = format!("find the table {}, which the warehouse's catalog lists", place.table(&table.name));
-        Error::new(Code::DestinationFailed, what)
-            .hint("It was dropped or renamed by hand. Put it back, or reset the connection and sync everything again.")
-    })
-}
-
-/// Names that cannot be a schema beside DuckDB's own and the catalog's.
-fn check_name(connection: &str) -> Result<()> {
-    let reserved = [catalog::SYSTEM, "information_schema", "pg_catalog"];
-    if connection.is_empty() || connection.contains('\0') {
-        return Err(name_refused(connection, "it is empty or contains a NUL"));
-    }
-    if reserved.iter().any(|name| name.eq_ignore_ascii_case(connection)) {
-        return Err(name_refused(connection, "the warehouse uses that schema itself"));
-    }
-    Ok(())
-}
-
-fn name_refused(connection: &str, why: &str) -> Error {
-    Error::new(Code::Usage, format!("use \"{}\" as a connection's name: {why}", connection.escape_default()))
-        .hint("Choose another name with --connection NAME.")
 }

@@ -14,9 +14,14 @@ use arrow::array::{
 use arrow::datatypes::{DataType, TimeUnit};
 use proptest::prelude::*;
 
-use super::{Column, DuckDb, RowSink, Value, query, stage};
-use crate::destination::{Commit, Committed, Destination, OpenRequest, Opened, Segment, SegmentColumn, SyncRecord};
+use super::{Column, DuckDb, RowSink, Value, query};
+use crate::destination::sql::{Engine as _, SqlDestination, batch_of};
+use crate::destination::{
+    Access, Commit, Committed, Deletes, Destination, OpenRequest, Opened, Segment, SegmentColumn, StartFrom,
+    SyncRecord, Warehouse,
+};
 use crate::error::{Code, Error, Result};
+use crate::model::Selection;
 use crate::schema::value::{Moment, double_text, moment, moment_text, units_text};
 use crate::schema::{ColumnSchema, ColumnType, Offset, TableSchema, TimeFormat};
 
@@ -34,8 +39,12 @@ impl Home {
         self.0.path().join("warehouse.db")
     }
 
-    fn open(&self, connection: &str) -> (DuckDb, Opened) {
-        DuckDb::open(&self.file(), request(connection)).unwrap()
+    fn open(&self, connection: &str) -> (Open, Opened) {
+        open(&self.file(), request(connection)).unwrap()
+    }
+
+    fn look(&self, access: Access) -> Result<DuckDb> {
+        DuckDb::open(&self.file(), access)
     }
 
     fn rows(&self, sql: &str) -> Vec<String> {
@@ -43,11 +52,18 @@ impl Home {
     }
 }
 
+type Open = SqlDestination<DuckDb>;
+
+pub(super) fn open(path: &Path, request: OpenRequest) -> Result<(Open, Opened)> {
+    SqlDestination::begin(DuckDb::open(path, Access::Write)?, request)
+}
+
 fn request(connection: &str) -> OpenRequest {
     static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let id = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
     let sync = SyncRecord { id, started_at_us: 1_000_000, outcome: "running".to_owned(), ..SyncRecord::default() };
-    OpenRequest { connection: connection.to_owned(), sync }
+    let connection = connection.to_owned();
+    OpenRequest { connection, sync, start_from: StartFrom::LastCommit, deletes: Deletes::Soft }
 }
 
 /// Rows as text, cells separated by `|`, NULL as `-`.
@@ -114,8 +130,8 @@ fn segment(table: usize, columns: &[(usize, ColumnType, ArrayRef)], deleted: &[b
             .iter()
             .map(|(column, kind, _)| SegmentColumn { column: *column, column_type: *kind })
             .collect(),
-        rows: stage::batch_of(arrays).unwrap(),
-        patches: stage::batch_of(empty).unwrap(),
+        rows: batch_of(arrays).unwrap(),
+        patches: batch_of(empty).unwrap(),
         fresh: false,
     }
 }
@@ -141,7 +157,7 @@ fn patches(table: usize, patches: &[(i64, Option<Option<&str>>, bool)]) -> Segme
     let values: Vec<Option<&str>> = patches.iter().map(|patch| patch.1.flatten()).collect();
     let given: Vec<bool> = patches.iter().map(|patch| patch.1.is_some()).collect();
     let deleted: Vec<bool> = patches.iter().map(|patch| patch.2).collect();
-    made.patches = stage::batch_of(vec![
+    made.patches = batch_of(vec![
         longs(&keys),
         texts(&values),
         Arc::new(BooleanArray::from(vec![true; keys.len()])),
@@ -166,11 +182,13 @@ fn commit_of(tables: &[TableSchema], segments: Vec<Segment>) -> Commit {
         segments,
         state: Some("{\"cursor\":1}".to_owned()),
         synced_at_us: 1_700_000_000_000_001,
+        is_last: false,
+        selection: Selection::All,
         sync: SyncRecord { id: "none".to_owned(), outcome: "running".to_owned(), ..SyncRecord::default() },
     }
 }
 
-fn commit(destination: &mut DuckDb, tables: &[TableSchema], segments: Vec<Segment>) -> Result<Committed> {
+fn commit(destination: &mut Open, tables: &[TableSchema], segments: Vec<Segment>) -> Result<Committed> {
     destination.commit(commit_of(tables, segments))
 }
 
@@ -241,7 +259,7 @@ fn columns_that_a_segment_does_not_have_become_null_in_rows_and_stay_in_patches(
     let fresh_key = fresh(segment(0, &[(0, LONG, longs(&[4]))], &[false]));
     let mut delete = segment(0, &[(0, LONG, longs(&[]))], &[]);
     let (yes, no) = (BooleanArray::from(vec![true]), BooleanArray::from(vec![false]));
-    delete.patches = stage::batch_of(vec![longs(&[2]), Arc::new(yes.clone()), Arc::new(yes)]).unwrap();
+    delete.patches = batch_of(vec![longs(&[2]), Arc::new(yes.clone()), Arc::new(yes)]).unwrap();
     drop(no);
     commit(&mut to, &pairs(), vec![only_key, fresh_key, delete]).unwrap();
     drop(to);
@@ -361,8 +379,9 @@ fn a_failed_commit_leaves_everything_as_it_was() {
 #[test]
 fn the_history_tells_how_each_sync_went() {
     let home = Home::new();
-    let (mut to, _) = home.open("c");
-    let id = to.sync.id.clone();
+    let request = request("c");
+    let id = request.sync.id.clone();
+    let (mut to, _) = open(&home.file(), request).unwrap();
     let ended = SyncRecord {
         id,
         started_at_us: 1_000_000,
@@ -409,9 +428,9 @@ fn any_name_will_do() {
         let (to, opened) = home.open(name);
         assert_eq!(opened.tables, wider, "{name}");
         drop(to);
-        let info = super::tables(&home.file()).unwrap();
+        let info = home.look(Access::Read).and_then(|mut warehouse| warehouse.tables()).unwrap();
         assert_eq!((info[0].name.as_str(), info[0].rows, info[0].deleted_rows), (name, 0, 1));
-        assert_eq!(super::reset(&home.file(), name).unwrap().unwrap().tables, [name]);
+        assert_eq!(home.look(Access::Write).unwrap().reset(name).unwrap().tables, [name]);
     }
 }
 
@@ -419,10 +438,10 @@ fn any_name_will_do() {
 fn names_that_cannot_be_a_schema_are_refused() {
     let home = Home::new();
     for name in ["", "_ELT", "information_schema", "pg_catalog", "a\0b"] {
-        assert_eq!(DuckDb::open(&home.file(), request(name)).err().unwrap().code(), Code::Usage, "{name:?}");
+        assert_eq!(open(&home.file(), request(name)).err().unwrap().code(), Code::Usage, "{name:?}");
     }
     drop(home.open("Orders"));
-    assert_eq!(DuckDb::open(&home.file(), request("orders")).err().unwrap().code(), Code::Usage);
+    assert_eq!(open(&home.file(), request("orders")).err().unwrap().code(), Code::Usage);
 }
 
 #[test]
@@ -503,7 +522,7 @@ fn files_that_are_no_warehouse_are_told_apart() {
     std::fs::write(at("empty"), "").unwrap();
     std::fs::write(at("text"), "hello").unwrap();
     std::fs::create_dir(at("folder")).unwrap();
-    let open = |path: &Path| DuckDb::open(path, request("c"));
+    let open = |path: &Path| open(path, request("c"));
     assert_eq!(code(open(&at("garbage"))), Code::WarehouseCorrupted);
     assert_eq!(code(open(&at("empty"))), Code::WarehouseCorrupted);
     assert_eq!(code(open(&at("text"))), Code::WarehouseCorrupted);
@@ -519,11 +538,11 @@ fn files_that_are_no_warehouse_are_told_apart() {
 #[ignore = "runs in a process of its own"]
 fn holds_the_file() {
     let Some(path) = std::env::var_os("WAREHOUSE_TO_HOLD") else { return };
-    let (mut to, _) = DuckDb::open(Path::new(&path), request("c")).unwrap();
+    let (mut to, _) = open(Path::new(&path), request("c")).unwrap();
     commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("committed"))])]).unwrap();
     to.stage(vec![upserts(0, &[(2, Some("staged"))])], &pairs()).unwrap();
-    let engine = to.engine().unwrap();
-    engine.execute_batch("BEGIN; INSERT INTO c.t VALUES (3, 'not committed', now(), false)").unwrap();
+    let engine = to.engine_mut();
+    engine.run("BEGIN; INSERT INTO c.t VALUES (3, 'not committed', now(), false)").unwrap();
     let path = Path::new(&path).with_extension("held");
     std::fs::write(path, "").unwrap();
     std::thread::sleep(std::time::Duration::from_secs(60));
@@ -546,7 +565,7 @@ fn other_process(path: &Path) -> std::process::Child {
 fn invariant_8_a_killed_process_leaves_what_it_committed() {
     let home = Home::new();
     let mut child = other_process(&home.file());
-    let error = DuckDb::open(&home.file(), request("c")).err().unwrap();
+    let error = open(&home.file(), request("c")).err().unwrap();
     assert!(error.advice().unwrap().contains(&child.id().to_string()), "{:?}", error.advice());
     assert_eq!(code(rows(&home.file(), "SELECT 1")), Code::WarehouseInUse);
     child.kill().unwrap();
@@ -578,7 +597,7 @@ fn a_full_disk_is_told_and_what_was_committed_stands() {
     };
     let outcome = (|| {
         for part in 0..100 {
-            let (mut to, _) = DuckDb::open(&path, request("c"))?;
+            let (mut to, _) = open(&path, request("c"))?;
             let rows: Vec<(i64, String)> = noise(part * 20_000).collect();
             let rows: Vec<(i64, Option<&str>)> = rows.iter().map(|(id, text)| (*id, Some(text.as_str()))).collect();
             commit(&mut to, &pairs(), vec![fresh(upserts(0, &rows))])?;
@@ -595,7 +614,7 @@ fn a_full_disk_is_told_and_what_was_committed_stands() {
 fn a_folder_is_made_for_the_warehouse() {
     let home = Home::new();
     let path = home.0.path().join("a/b/c.db");
-    drop(DuckDb::open(&path, request("c")).unwrap());
+    drop(open(&path, request("c")).unwrap());
     assert!(path.is_file());
 }
 
@@ -609,7 +628,7 @@ fn damage_is_found() {
     let bytes = std::fs::read(home.file()).unwrap();
     for length in [0, 100, 4_096, 12_288, 20_000, bytes.len() - 1] {
         std::fs::write(home.file(), &bytes[..length]).unwrap();
-        let read = DuckDb::open(&home.file(), request("c")).and_then(|(to, _)| {
+        let read = open(&home.file(), request("c")).and_then(|(to, _)| {
             drop(to);
             rows(&home.file(), "SELECT sum(hash(t)) FROM c.t t")
         });
@@ -620,18 +639,18 @@ fn damage_is_found() {
         *byte ^= 0x55;
     }
     std::fs::write(home.file(), &noise).unwrap();
-    assert_eq!(code(DuckDb::open(&home.file(), request("c"))), Code::WarehouseCorrupted);
+    assert_eq!(code(open(&home.file(), request("c"))), Code::WarehouseCorrupted);
 }
 
 #[test]
 fn a_catalog_of_a_newer_program_is_refused() {
     let home = Home::new();
-    let (to, _) = home.open("c");
-    to.engine().unwrap().execute_batch("UPDATE _elt.format SET version = 99").unwrap();
+    let (mut to, _) = home.open("c");
+    to.engine_mut().run("UPDATE _elt.format SET version = 99").unwrap();
     drop(to);
-    let error = DuckDb::open(&home.file(), request("c")).err().unwrap();
+    let error = open(&home.file(), request("c")).err().unwrap();
     assert!(error.to_string().contains("99"), "{error}");
-    assert_eq!(code(super::tables(&home.file())), Code::DestinationFailed);
+    assert_eq!(code(home.look(Access::Read).and_then(|mut warehouse| warehouse.tables())), Code::DestinationFailed);
 }
 
 #[test]
@@ -639,9 +658,9 @@ fn a_table_dropped_by_hand_is_noticed() {
     let home = Home::new();
     let (mut to, _) = home.open("c");
     commit(&mut to, &pairs(), vec![]).unwrap();
-    to.engine().unwrap().execute_batch("DROP TABLE c.t").unwrap();
+    to.engine_mut().run("DROP TABLE c.t").unwrap();
     drop(to);
-    assert_eq!(code(DuckDb::open(&home.file(), request("c"))), Code::DestinationFailed);
+    assert_eq!(code(open(&home.file(), request("c"))), Code::DestinationFailed);
 }
 
 #[test]
@@ -723,33 +742,33 @@ fn reset_forgets_one_connection() {
         let (mut to, _) = home.open(name);
         commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some(name))])]).unwrap();
     }
-    let dropped = super::reset(&home.file(), "one").unwrap().unwrap();
+    let dropped = home.look(Access::Write).unwrap().reset("one").unwrap();
     assert_eq!((dropped.tables, dropped.schema), (vec!["t".to_owned()], true));
-    assert_eq!(super::reset(&home.file(), "other").unwrap(), None);
     assert_eq!(home.rows("SELECT v FROM two.t"), ["two"]);
     let (mut to, opened) = home.open("one");
     assert_eq!((opened.sequence, opened.state, opened.tables.len()), (0, None, 0));
     commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("new"))])]).unwrap();
     drop(to);
-    let rows = super::connections(&home.file()).unwrap();
+    let rows = home.look(Access::Read).unwrap().connections().unwrap();
     assert_eq!(
         rows.iter().map(|row| (row.connection.as_str(), row.sequence)).collect::<Vec<_>>(),
         [("one", 1), ("two", 1)]
     );
     assert_eq!(rows[0].committed_at_us, Some(1_700_000_000_000_001));
-    assert_eq!(super::state(&home.file(), "two").unwrap().unwrap().state.as_deref(), Some("{\"cursor\":1}"));
+    assert_eq!(rows[1].state.as_deref(), Some("{\"cursor\":1}"));
 }
 
 #[test]
 fn memory_is_told() {
-    let (to, _) = Home::new().open("c");
+    let (mut to, _) = Home::new().open("c");
     assert!(to.memory_bytes().is_some());
 }
 
 #[test]
 fn the_batch_of_a_segment_may_be_empty() {
     let home = Home::new();
-    let (mut to, _) = DuckDb::open_with(&home.file(), request("c"), 0).unwrap();
+    let (to, _) = home.open("c");
+    let mut to = to.staging_at_most(0);
     to.stage(vec![upserts(0, &[]), fresh(upserts(0, &[])), patches(0, &[])], &pairs()).unwrap();
     to.stage(vec![], &pairs()).unwrap();
     commit(&mut to, &pairs(), vec![upserts(0, &[])]).unwrap();
@@ -828,7 +847,7 @@ fn widening_does_not_depend_on_the_zone_of_the_session() {
         ColumnType::UtcDatetime(Some(TimeFormat { separator: 'T', fraction_digits: 0, offset: Some(Offset::Zulu) }));
     let (mut to, _) = home.open("c");
     // Known only to builds with ICU; without it there is but one zone.
-    let _ = to.engine().unwrap().execute_batch("SET TimeZone = 'America/New_York'");
+    let _ = to.engine_mut().run("SET TimeZone = 'America/New_York'");
     let values: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0]).with_timezone("UTC"));
     let rows = segment(0, &[(0, LONG, longs(&[1])), (1, utc, values)], &[false]);
     commit(&mut to, &[table("t", &[("id", LONG), ("v", utc)])], vec![rows]).unwrap();
@@ -948,7 +967,8 @@ proptest! {
     ) {
         let run = |limit: usize, staged: bool| {
             let home = Home::new();
-            let (mut to, _) = DuckDb::open_with(&home.file(), request("c"), limit).unwrap();
+            let (to, _) = home.open("c");
+    let mut to = to.staging_at_most(limit);
             let mut segments = Vec::new();
             for (kind, rows) in &steps {
                 let made = segment_of(*kind, rows);

@@ -72,7 +72,7 @@ fn corrupted() -> Result<()> {
 
 #[test]
 fn longer_than_the_limit() -> Result<()> {
-    let failure = broken("component-invalid", &["limit component-bytes"]);
+    let failure = limited("limit-component", &["limit component-bytes"]);
     fails(&connector()?, &["--limit", "component-bytes=10KiB"], &failure)
 }
 
@@ -187,7 +187,7 @@ fn many_tables() -> Result<()> {
 /// None has a size to speak of; their number is bounded too.
 #[test]
 fn too_many_memories() -> Result<()> {
-    fails(&with_module(&"(memory 0)".repeat(100), 11)?, &[], &broken("connector-trapped", &["memory count too high"]))
+    fails(&with_module(&"(memory 0)".repeat(100), 11)?, &[], &limited("limit-memory", &["memory count too high"]))
 }
 
 #[test]

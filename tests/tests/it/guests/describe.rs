@@ -18,10 +18,10 @@ fn is_taken(mode: &str) -> Result<()> {
     Ok(())
 }
 
-/// The field that comes first is plain: its value may be shown, and is.
 #[test]
 pub(super) fn colliding_fields() -> Result<()> {
-    is_taken(mode!(describe, colliding_fields))
+    let failure = broken("schema-invalid", &["two fields are named \"mode\""]);
+    fails(mode!(describe, colliding_fields), &[], &failure)
 }
 
 #[test]
@@ -77,7 +77,7 @@ pub(super) fn secret_host() -> Result<()> {
 
 #[test]
 pub(super) fn silly_rate_limits() -> Result<()> {
-    is_taken(mode!(describe, silly_rate_limits))
+    fails(mode!(describe, silly_rate_limits), &[], &broken("schema-invalid", &["0 requests within 0 ms"]))
 }
 
 #[test]
@@ -97,7 +97,7 @@ pub(super) fn url_as_host() -> Result<()> {
 
 #[test]
 pub(super) fn version_missing() -> Result<()> {
-    is_taken(mode!(describe, version_missing))
+    fails(mode!(describe, version_missing), &[], &broken("schema-invalid", &["version is empty"]))
 }
 
 #[test]

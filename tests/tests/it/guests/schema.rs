@@ -1,6 +1,8 @@
 //! Connectors whose tables cannot be, or that misbehave while they name them.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
 
 use super::{Failure, Misbehaving, broken, limited, mode, refused, succeeds};
 
@@ -68,6 +70,23 @@ pub(super) fn save() -> Result<()> {
 #[test]
 pub(super) fn sleep() -> Result<()> {
     fails(mode!(schema, sleep), &["--limit", "wall=1s"], &limited("limit-time", &["limit wall"]))
+}
+
+/// A person who gives up while the connector thinks about its tables is not kept waiting.
+#[test]
+fn an_interrupt_is_heard() -> Result<()> {
+    let misbehaving = Misbehaving::new(mode!(schema, sleep))?;
+    let host = &misbehaving.host;
+    let running = host.start(&["run", "connector.wasm", "--config", "configuration.json"])?;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !host.folder().join("files/warehouse.db").exists() {
+        ensure!(Instant::now() < deadline, "the sync did not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    running.signal("INT")?;
+    running.wait()?.failed(130, "interrupted")?;
+    assert_eq!(host.query("SELECT outcome FROM misbehaving._syncs")?, "interrupted");
+    Ok(())
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(in super::super) fn rows_not_objects() -> Result<()> {
 
 #[test]
 pub(in super::super) fn rows_not_utf8() -> Result<()> {
-    fails(mode!(update, rows_not_utf8), &[], &broken("record-invalid", &["\"things\"", "not UTF-8"]))
+    fails(mode!(update, rows_not_utf8), &[], &broken("record-invalid", &["line ", "\"things\"", "not UTF-8"]))
 }
 
 #[test]

@@ -1,64 +1,85 @@
 //! Applying a segment to its table: marks by truncate, then rows by delete and insert, then patches by update.
 //!
-//! Without a key index, delete by join and insert is two to seven times faster than INSERT OR REPLACE or MERGE
+//! In DuckDB, delete by join and insert is two to seven times faster than INSERT OR REPLACE or MERGE with a key index
 //! (docs/decisions/0001-duckdb-merge.md).
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
-use duckdb::Connection;
 
-use super::catalog::instant;
-use super::convert;
-use super::ddl::{self, Place, quoted};
-use super::errors::failed;
+use super::ddl::{INSTANT, no_conversion, quoted};
+use super::engine::{Engine, LoadColumn, Target, failed};
 use super::stage::{self, Batch, Spilled, Staged};
-use crate::destination::SegmentColumn;
+use crate::destination::{Deletes, SegmentColumn};
 use crate::error::{Code, Error, Result};
-use crate::schema::{DELETED, SYNCED_AT, TableSchema};
+use crate::schema::{ColumnSchema, ColumnType, DELETED, SYNCED_AT, TableSchema};
 
 /// The temporary table of a batch that was in memory.
 const SCRATCH: &str = "_scratch";
 
 /// One table during a commit.
-pub(super) struct Merge<'a> {
-    pub(super) engine: &'a Connection,
-    pub(super) place: &'a Place,
+pub(super) struct Merge<'a, E> {
+    pub(super) engine: &'a mut E,
+    pub(super) schema: &'a str,
     pub(super) table: &'a TableSchema,
+    pub(super) deletes: Deletes,
     pub(super) synced_at_us: i64,
 }
 
-impl Merge<'_> {
+impl<E: Engine> Merge<'_, E> {
     /// Applies a segment and returns how many patches found no row.
-    pub(super) fn apply(&self, segment: &Staged) -> Result<u64> {
+    pub(super) fn apply(&mut self, segment: &Staged) -> Result<u64> {
         if segment.truncates {
             self.mark_all()?;
         }
         if segment.rows.rows() > 0 {
             self.apply_rows(segment)?;
         }
-        if segment.patches.rows() == 0 {
-            return Ok(0);
+        let mut ignored = 0;
+        if segment.patches.rows() > 0 {
+            ignored =
+                self.staged(&segment.patches, &segment.columns, true, |merge, stage| merge.update(stage, segment))?;
         }
-        self.staged(&segment.patches, &segment.columns, true, |stage| self.update(stage, segment))
+        // Rows arrive marked when a delete or a truncate follows their upsert.
+        if self.deletes == Deletes::Hard {
+            let sql = format!("DELETE FROM {} WHERE {}", self.target(), quoted(DELETED));
+            self.execute(&sql, "remove deleted rows of")?;
+        }
+        Ok(ignored)
     }
 
-    fn mark_all(&self) -> Result<()> {
+    /// Marks every row, or with hard deletes removes it.
+    fn mark_all(&mut self) -> Result<()> {
+        if self.deletes == Deletes::Hard {
+            let sql = format!("DELETE FROM {}", self.target());
+            return self.execute(&sql, "truncate").map(drop);
+        }
+        self.mark("", "truncate").map(drop)
+    }
+
+    /// Marks the rows that no commit since `since_us` has written, and returns how many there were.
+    pub(super) fn sweep(&mut self, since_us: i64) -> Result<u64> {
+        let older = format!(" AND {} < {}", quoted(SYNCED_AT), self.engine.instant(since_us));
+        if self.deletes == Deletes::Hard {
+            let sql = format!("DELETE FROM {} WHERE true{older}", self.target());
+            return self.execute(&sql, "remove the rows that did not come back from");
+        }
+        self.mark(&older, "mark the rows that did not come back in")
+    }
+
+    fn mark(&mut self, condition: &str, verb: &str) -> Result<u64> {
+        let (target, deleted, synced_at) = (self.target(), quoted(DELETED), self.engine.instant(self.synced_at_us));
         let sql = format!(
-            "UPDATE {} SET {} = true, {} = {} WHERE NOT {}",
-            self.target(),
-            quoted(DELETED),
-            quoted(SYNCED_AT),
-            self.synced_at(),
-            quoted(DELETED)
+            "UPDATE {target} SET {deleted} = true, {} = {synced_at} WHERE NOT {deleted}{condition}",
+            quoted(SYNCED_AT)
         );
-        self.run(&sql, "truncate").map(drop)
+        self.execute(&sql, verb)
     }
 
-    fn apply_rows(&self, segment: &Staged) -> Result<()> {
+    fn apply_rows(&mut self, segment: &Staged) -> Result<()> {
         let as_they_are = segment.columns.iter().all(|column| {
             let target = self.table.columns.get(column.column).map(|target| target.column_type);
-            target.is_some_and(|target| convert::duckdb_type(target) == convert::duckdb_type(column.column_type))
+            target.is_some_and(|target| self.engine.type_name(target) == self.engine.type_name(column.column_type))
         });
         match &segment.rows {
             Batch::Memory(rows) if as_they_are => {
@@ -67,18 +88,18 @@ impl Merge<'_> {
                 }
                 self.append(rows, &segment.columns)
             }
-            rows => self.staged(rows, &segment.columns, false, |stage| {
+            rows => self.staged(rows, &segment.columns, false, |merge, stage| {
                 if !segment.fresh {
-                    self.delete(stage, &segment.columns)?;
+                    merge.delete(stage, &segment.columns)?;
                 }
-                self.insert(stage, segment)
+                merge.insert(stage, segment)
             }),
         }
     }
 
     /// Deletes the rows that have the keys of a batch. Only the keys go through a temporary table: the rows themselves
     /// are appended straight into the table, which costs a fifth to a third less than to copy them there by INSERT.
-    fn delete_keys(&self, rows: &RecordBatch, columns: &[SegmentColumn]) -> Result<()> {
+    fn delete_keys(&mut self, rows: &RecordBatch, columns: &[SegmentColumn]) -> Result<()> {
         let is_key = |(_, column): &(usize, &SegmentColumn)| self.table.key.contains(&column.column);
         let (mut indices, keys): (Vec<usize>, Vec<SegmentColumn>) =
             columns.iter().enumerate().filter(is_key).map(|(index, column)| (index, *column)).unzip();
@@ -86,16 +107,16 @@ impl Merge<'_> {
         let projected = rows
             .project(&indices)
             .map_err(|error| Error::new(Code::HostBug, self.what("find the keys of rows for")).because(error))?;
-        self.staged(&Batch::Memory(projected), &keys, false, |stage| self.delete(stage, &keys)).map(drop)
+        self.staged(&Batch::Memory(projected), &keys, false, |merge, stage| merge.delete(stage, &keys)).map(drop)
     }
 
     /// Gives `then` the name of a temporary table with the batch, and drops the table afterwards.
     fn staged<T>(
-        &self,
+        &mut self,
         batch: &Batch,
         columns: &[SegmentColumn],
         is_patch: bool,
-        then: impl FnOnce(&str) -> Result<T>,
+        then: impl FnOnce(&mut Self, &str) -> Result<T>,
     ) -> Result<T> {
         let made;
         let spilled: &Spilled = match batch {
@@ -103,45 +124,41 @@ impl Merge<'_> {
             Batch::Memory(memory) => {
                 let columns = stage::stage_columns(columns, is_patch);
                 made = stage::write(self.engine, SCRATCH, &columns, memory)
-                    .map_err(failed(self.what("stage rows for")))?;
+                    .map_err(failed::<E>(self.what("stage rows for")))?;
                 &made
             }
         };
-        let result = then(&format!("temp.main.{}", quoted(&spilled.table)))?;
-        let drop = format!("DROP TABLE temp.main.{}", quoted(&spilled.table));
-        self.run(&drop, "clear the stage of")?;
+        let stage = self.engine.temporary(&spilled.table);
+        let result = then(self, &stage)?;
+        let drop = format!("DROP TABLE {stage}");
+        self.engine.run(&drop).map_err(failed::<E>(self.what("clear the stage of")))?;
         Ok(result)
     }
 
     /// Writes rows straight into the table.
-    fn append(&self, rows: &RecordBatch, columns: &[SegmentColumn]) -> Result<()> {
+    fn append(&mut self, rows: &RecordBatch, columns: &[SegmentColumn]) -> Result<()> {
         let synced_at = TimestampMicrosecondArray::from_value(self.synced_at_us, rows.num_rows()).with_timezone("UTC");
         let mut arrays: Vec<ArrayRef> = rows.columns().to_vec();
         arrays.push(Arc::new(synced_at));
         let batch = stage::batch_of(arrays)
             .map_err(|error| Error::new(Code::HostBug, self.what("arrange rows for")).because(error))?;
-        let mut names: Vec<&str> = Vec::with_capacity(columns.len() + 2);
+        let mut into: Vec<LoadColumn> = Vec::with_capacity(columns.len() + 2);
         for column in columns {
-            names.push(&self.column(column)?.name);
+            into.push(LoadColumn::new(&self.column(column)?.name, column.column_type));
         }
-        names.extend([DELETED, SYNCED_AT]);
-        let append = || -> Result<(), duckdb::Error> {
-            let (catalog, schema) = (&self.place.catalog, &self.place.schema);
-            let mut appender =
-                self.engine.appender_with_columns_to_catalog_and_db(&self.table.name, catalog, schema, &names)?;
-            appender.append_record_batch(batch)?;
-            // Dropping an appender swallows its errors.
-            appender.flush()
-        };
-        append().map_err(failed(self.what("append to")))
+        into.push(LoadColumn::new(DELETED, ColumnType::Boolean));
+        into.push(LoadColumn::new(SYNCED_AT, INSTANT));
+        let target = Target::Table { schema: self.schema, name: &self.table.name };
+        let appended = self.engine.load(target, &into, &batch);
+        appended.map_err(failed::<E>(self.what("append to")))
     }
 
-    fn delete(&self, stage: &str, columns: &[SegmentColumn]) -> Result<usize> {
-        let sql = format!("DELETE FROM {} AS t USING {stage} AS s WHERE {}", self.target(), self.matches(columns)?);
-        self.run(&sql, "replace rows in")
+    fn delete(&mut self, stage: &str, columns: &[SegmentColumn]) -> Result<u64> {
+        let sql = self.engine.delete_matching(&self.target(), stage, &self.matches(columns)?);
+        self.execute(&sql, "replace rows in")
     }
 
-    fn insert(&self, stage: &str, segment: &Staged) -> Result<()> {
+    fn insert(&mut self, stage: &str, segment: &Staged) -> Result<()> {
         let (mut names, mut values) = (String::new(), String::new());
         for (index, column) in segment.columns.iter().enumerate() {
             names.extend([&quoted(&self.column(column)?.name), ", "]);
@@ -152,12 +169,12 @@ impl Merge<'_> {
             self.target(),
             quoted(DELETED),
             quoted(SYNCED_AT),
-            self.synced_at()
+            self.engine.instant(self.synced_at_us)
         );
-        self.run(&sql, "insert into").map(drop)
+        self.execute(&sql, "insert into").map(drop)
     }
 
-    fn update(&self, stage: &str, segment: &Staged) -> Result<u64> {
+    fn update(&mut self, stage: &str, segment: &Staged) -> Result<u64> {
         let mut sets = String::new();
         for (index, column) in segment.columns.iter().enumerate() {
             if self.table.key.contains(&column.column) {
@@ -173,11 +190,11 @@ impl Merge<'_> {
             "UPDATE {} AS t SET {sets}{deleted} = t.{deleted} OR s.d, {} = {} FROM {stage} AS s WHERE {}",
             self.target(),
             quoted(SYNCED_AT),
-            self.synced_at(),
+            self.engine.instant(self.synced_at_us),
             self.matches(&segment.columns)?
         );
-        let changed = self.run(&sql, "update rows in")?;
-        Ok((segment.patches.rows() as u64).saturating_sub(changed as u64))
+        let changed = self.execute(&sql, "update rows in")?;
+        Ok((segment.patches.rows() as u64).saturating_sub(changed))
     }
 
     /// The row of the table `t` and the row of the stage `s` have the same key.
@@ -195,27 +212,23 @@ impl Merge<'_> {
     /// The stage's value in the type of the table's column.
     fn value(&self, index: usize, column: &SegmentColumn) -> Result<String> {
         let (from, to) = (column.column_type, self.column(column)?.column_type);
-        convert::expression(&format!("s.c{index}"), from, to).ok_or_else(|| ddl::no_conversion(from, to))
+        self.engine.expression(&format!("s.c{index}"), from, to).ok_or_else(|| no_conversion(from, to))
     }
 
-    fn column(&self, column: &SegmentColumn) -> Result<&crate::schema::ColumnSchema> {
+    fn column(&self, column: &SegmentColumn) -> Result<&ColumnSchema> {
         let found = self.table.columns.get(column.column);
         found.ok_or_else(|| Error::new(Code::HostBug, self.what("find a segment's column in")))
     }
 
     fn target(&self) -> String {
-        self.place.table(&self.table.name)
-    }
-
-    fn synced_at(&self) -> String {
-        format!("TIMESTAMPTZ {}", ddl::literal(&instant(self.synced_at_us)))
+        self.engine.table(self.schema, &self.table.name)
     }
 
     fn what(&self, verb: &str) -> String {
-        format!("{verb} the table {}.{}", quoted(&self.place.schema), quoted(&self.table.name))
+        format!("{verb} the table {}.{}", quoted(self.schema), quoted(&self.table.name))
     }
 
-    fn run(&self, sql: &str, verb: &str) -> Result<usize> {
-        self.engine.execute(sql, []).map_err(failed(self.what(verb)))
+    fn execute(&mut self, sql: &str, verb: &str) -> Result<u64> {
+        self.engine.execute(sql, &[]).map_err(failed::<E>(self.what(verb)))
     }
 }

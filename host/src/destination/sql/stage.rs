@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema};
-use duckdb::Connection;
 
-use super::{convert, ddl};
+use super::ddl::quoted;
+use super::engine::{Engine, LoadColumn, Target};
 use crate::destination::{Segment, SegmentColumn};
-
-/// Bytes of Arrow data that stay in memory.
-pub(super) const STAGED_BYTES_MAX: usize = 64 << 20;
+use crate::schema::ColumnType;
 
 /// A batch where a statement can read it: columns `c0`, `c1` … in the segment's order, then for patches `g0`, `g1` …
 /// (given), then `d` (deleted).
@@ -77,7 +75,7 @@ impl Stage {
     }
 
     /// Adds segments; when memory holds too much, moves everything into temporary tables.
-    pub(super) fn push(&mut self, engine: &Connection, segments: Vec<Segment>) -> Result<(), duckdb::Error> {
+    pub(super) fn push<E: Engine>(&mut self, engine: &mut E, segments: Vec<Segment>) -> Result<(), E::Failure> {
         for segment in segments {
             self.bytes += segment.rows.get_array_memory_size() + segment.patches.get_array_memory_size();
             self.segments.push(segment.into());
@@ -85,15 +83,15 @@ impl Stage {
         if self.bytes <= self.bytes_max {
             return Ok(());
         }
-        engine.execute_batch("BEGIN")?;
-        let spilled = self.spill(engine).and_then(|()| engine.execute_batch("COMMIT"));
+        engine.run(E::BEGIN)?;
+        let spilled = self.spill(engine).and_then(|()| engine.run("COMMIT"));
         if spilled.is_err() {
-            let _ = engine.execute_batch("ROLLBACK");
+            let _ = engine.run("ROLLBACK");
         }
         spilled
     }
 
-    fn spill(&mut self, engine: &Connection) -> Result<(), duckdb::Error> {
+    fn spill<E: Engine>(&mut self, engine: &mut E) -> Result<(), E::Failure> {
         for staged in &mut self.segments {
             for (batch, is_patch) in [(&mut staged.rows, false), (&mut staged.patches, true)] {
                 if let Batch::Memory(memory) = &*batch {
@@ -115,54 +113,50 @@ impl Stage {
     }
 
     /// Forgets everything.
-    pub(super) fn discard(&mut self, engine: &Connection) -> Result<(), duckdb::Error> {
-        self.take()
-            .iter()
-            .flat_map(|staged| [&staged.rows, &staged.patches])
-            .try_for_each(|batch| drop_table(engine, batch))
-    }
-}
-
-/// Drops the temporary table of a spilled batch.
-pub(super) fn drop_table(engine: &Connection, batch: &Batch) -> Result<(), duckdb::Error> {
-    match batch {
-        Batch::Spilled(spilled) if !spilled.table.is_empty() => {
-            engine.execute_batch(&format!("DROP TABLE temp.main.{}", spilled.table))
+    pub(super) fn discard<E: Engine>(&mut self, engine: &mut E) -> Result<(), E::Failure> {
+        for staged in self.take() {
+            for batch in [staged.rows, staged.patches] {
+                if let Batch::Spilled(spilled) = batch
+                    && spilled.rows > 0
+                {
+                    let drop = format!("DROP TABLE {}", engine.temporary(&spilled.table));
+                    engine.run(&drop)?;
+                }
+            }
         }
-        _ => Ok(()),
+        Ok(())
     }
 }
 
-/// Names and types of a stage's columns.
-pub(super) fn stage_columns(columns: &[SegmentColumn], is_patch: bool) -> Vec<(String, String)> {
-    let values = columns
-        .iter()
-        .enumerate()
-        .map(|(index, column)| (format!("c{index}"), convert::duckdb_type(column.column_type)));
-    let given = (0..if is_patch { columns.len() } else { 0 }).map(|index| (format!("g{index}"), "BOOLEAN".to_owned()));
-    values.chain(given).chain([("d".to_owned(), "BOOLEAN".to_owned())]).collect()
+/// A stage's columns.
+pub(super) fn stage_columns(columns: &[SegmentColumn], is_patch: bool) -> Vec<LoadColumn> {
+    let values =
+        columns.iter().enumerate().map(|(index, column)| LoadColumn::new(format!("c{index}"), column.column_type));
+    let given = (0..if is_patch { columns.len() } else { 0 })
+        .map(|index| LoadColumn::new(format!("g{index}"), ColumnType::Boolean));
+    values.chain(given).chain([LoadColumn::new("d", ColumnType::Boolean)]).collect()
 }
 
 /// Makes a temporary table of a batch. An empty batch needs none.
-pub(super) fn write(
-    engine: &Connection,
+pub(super) fn write<E: Engine>(
+    engine: &mut E,
     table: &str,
-    columns: &[(String, String)],
+    columns: &[LoadColumn],
     batch: &RecordBatch,
-) -> Result<Spilled, duckdb::Error> {
-    if batch.num_rows() == 0 {
-        return Ok(Spilled { table: String::new(), rows: 0 });
+) -> Result<Spilled, E::Failure> {
+    let spilled = Spilled { table: table.to_owned(), rows: batch.num_rows() };
+    if spilled.rows > 0 {
+        let definition =
+            |column: &LoadColumn| format!("{} {}", quoted(&column.name), engine.type_name(column.column_type));
+        let definitions: Vec<String> = columns.iter().map(definition).collect();
+        engine.run(&format!("CREATE TEMP TABLE {} ({})", quoted(table), definitions.join(", ")))?;
+        engine.load(Target::Temporary(table), columns, batch)?;
     }
-    let definitions: Vec<String> = columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
-    engine.execute_batch(&format!("CREATE TEMP TABLE {} ({})", ddl::quoted(table), definitions.join(", ")))?;
-    let mut appender = engine.appender_to_catalog_and_db(table, "temp", "main")?;
-    appender.append_record_batch(batch.clone())?;
-    appender.flush()?;
-    Ok(Spilled { table: table.to_owned(), rows: batch.num_rows() })
+    Ok(spilled)
 }
 
 /// A batch of these columns, whatever they were named before.
-pub(super) fn batch_of(columns: Vec<ArrayRef>) -> Result<RecordBatch, arrow::error::ArrowError> {
+pub(in crate::destination) fn batch_of(columns: Vec<ArrayRef>) -> Result<RecordBatch, arrow::error::ArrowError> {
     let field = |(index, column): (usize, &ArrayRef)| Field::new(format!("c{index}"), column.data_type().clone(), true);
     let fields: Vec<Field> = columns.iter().enumerate().map(field).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)

@@ -1,0 +1,322 @@
+//! Warehouses that speak SQL and have transactions: rows, schema and state of a connection change in one fenced
+//! transaction.
+//!
+//! One file per concern: `engine` (what differs between engines), `catalog` (what the warehouse remembers), `ddl` (tables
+//! and columns), `stage` (segments that wait), `merge` (rows and patches), `read` (looking at it without a sync).
+
+mod catalog;
+pub(super) mod ddl;
+mod engine;
+mod merge;
+mod read;
+mod stage;
+
+pub(super) use catalog::SYSTEM;
+pub(super) use engine::{Census, Engine, LoadColumn, Scalar, Target};
+#[cfg(test)]
+pub(super) use stage::batch_of;
+
+use self::catalog::Catalog;
+use self::engine::failed;
+use self::merge::Merge;
+use self::stage::{Stage, Staged};
+use super::{
+    Commit, Committed, ConnectionRow, Destination, OpenRequest, Opened, Refresh, Segment, StartFrom, SyncRecord,
+};
+use crate::error::{Code, Error, Result};
+use crate::schema::TableSchema;
+
+/// A warehouse, open for one sync.
+pub(super) struct SqlDestination<E> {
+    engine: E,
+    request: OpenRequest,
+    /// The connection's row as this sync last wrote it.
+    row: ConnectionRow,
+    /// The tables as of the last commit.
+    tables: Vec<TableSchema>,
+    stage: Stage,
+    /// The sync's record as the warehouse has it.
+    sync: SyncRecord,
+    /// Nothing was committed yet.
+    is_first: bool,
+}
+
+/// How often a sync tries to take the fence while a commit of the sync before it is under way.
+const FENCE_ATTEMPTS: u32 = 100;
+const FENCE_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
+impl<E: Engine> SqlDestination<E> {
+    /// Begins a sync: makes what is missing, takes the fence, notes the sync in `_syncs`, reads state and tables.
+    pub(super) fn begin(mut engine: E, request: OpenRequest) -> Result<(Self, Opened)> {
+        check_name(&request.connection)?;
+        let begun = begin(&mut engine, &request)?;
+        let opened = Opened {
+            state: begun.row.state.clone(),
+            sequence: begun.row.sequence,
+            tables: begun.tables.clone(),
+            empty: begun.empty,
+            name_bytes_max: E::NAME_BYTES_MAX,
+        };
+        let (stage, sync) = (Stage::new(E::STAGED_BYTES_MAX), request.sync.clone());
+        let (row, tables) = (begun.row, begun.tables);
+        Ok((Self { engine, request, row, tables, stage, sync, is_first: true }, opened))
+    }
+
+    /// The same with another bound for what is staged in memory.
+    #[cfg(test)]
+    pub(super) fn staging_at_most(mut self, bytes_max: usize) -> Self {
+        self.stage = Stage::new(bytes_max);
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn engine_mut(&mut self) -> &mut E {
+        &mut self.engine
+    }
+
+    fn catalog(&mut self) -> Catalog<'_, E> {
+        Catalog { engine: &mut self.engine, schema: &self.request.connection }
+    }
+
+    /// Everything of a commit between BEGIN and COMMIT. Returns the connection's new row.
+    fn write(&mut self, commit: &Commit, segments: &[Staged]) -> Result<(ConnectionRow, Committed)> {
+        let schema = self.request.connection.clone();
+        // DDL first: DuckDB refuses a commit in which ALTER follows DELETE or UPDATE on the same table.
+        let migration = ddl::migrate(&self.engine, &schema, &self.tables, &commit.tables)?;
+        if !migration.is_empty() {
+            self.engine.run(&migration).map_err(failed::<E>("change the schema of the warehouse"))?;
+        }
+        let row = self.next_row(commit);
+        let mut committed = Committed { ignored: vec![0; commit.tables.len()], swept: vec![0; commit.tables.len()] };
+        for segment in segments {
+            committed.ignored[segment.table] += self.merge(commit, &row, segment.table)?.apply(segment)?;
+        }
+        if let Some(refresh) = self.row.refresh.clone().or(row.refresh.clone()).filter(|_| commit.is_last) {
+            for (index, table) in commit.tables.iter().enumerate() {
+                if refresh.includes(&table.source_name) && commit.selection.contains(&table.source_name) {
+                    committed.swept[index] = self.merge(commit, &row, index)?.sweep(refresh.since_us)?;
+                }
+            }
+        }
+        let old = std::mem::take(&mut self.tables);
+        let recorded = self.catalog().record(&old, &commit.tables);
+        self.tables = old;
+        recorded.map_err(failed::<E>("write the warehouse's catalog"))?;
+        self.catalog().note_sync(&commit.sync).map_err(failed::<E>("note the sync in _syncs"))?;
+        let row = ConnectionRow { refresh: row.refresh.filter(|_| !commit.is_last), ..row };
+        self.advance(&row)?;
+        Ok((row, committed))
+    }
+
+    /// What the connection's row will be. `_synced_at` never stands still, whatever the clock does: the sweep after a full
+    /// refresh compares it.
+    fn next_row(&self, commit: &Commit) -> ConnectionRow {
+        let committed_at_us = commit.synced_at_us.max(self.row.committed_at_us.map_or(i64::MIN, |last| last + 1));
+        let refresh = match (self.is_first, self.request.start_from) {
+            (true, StartFrom::Beginning) => Some(Refresh::of(committed_at_us, &commit.selection)),
+            (true, StartFrom::GivenState) => None,
+            _ => self.row.refresh.clone(),
+        };
+        ConnectionRow {
+            sequence: self.row.sequence + 1,
+            state: commit.state.clone(),
+            committed_at_us: Some(committed_at_us),
+            refresh,
+            ..self.row.clone()
+        }
+    }
+
+    fn merge<'a>(&'a mut self, commit: &'a Commit, row: &ConnectionRow, table: usize) -> Result<Merge<'a, E>> {
+        let unknown = || Error::new(Code::HostBug, "find the table of a segment");
+        Ok(Merge {
+            engine: &mut self.engine,
+            schema: &self.request.connection,
+            table: commit.tables.get(table).ok_or_else(unknown)?,
+            deletes: self.request.deletes,
+            synced_at_us: row.committed_at_us.unwrap_or(commit.synced_at_us),
+        })
+    }
+
+    /// The last statement of a transaction.
+    fn advance(&mut self, row: &ConnectionRow) -> Result<()> {
+        let sync = self.sync.id.clone();
+        match self.catalog().advance(row, &sync) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.fenced_off()),
+            // The other sync's change of this row is newer than this transaction.
+            Err(failure) if E::is_conflict(&failure) => Err(self.fenced_off()),
+            Err(failure) => Err(E::failed("save the state".to_owned(), failure)),
+        }
+    }
+
+    fn fenced_off(&self) -> Error {
+        let connection = ddl::quoted(&self.request.connection);
+        Error::new(Code::FencedOff, format!("commit: another sync of {connection} has taken over")).hint(
+            "Run only one sync of a connection at a time. Nothing of this commit was written; the other sync goes on.",
+        )
+    }
+}
+
+impl<E: Engine> Destination for SqlDestination<E> {
+    fn stage(&mut self, segments: Vec<Segment>, _tables: &[TableSchema]) -> Result<()> {
+        self.stage.push(&mut self.engine, segments).map_err(failed::<E>("stage rows"))
+    }
+
+    fn commit(&mut self, mut commit: Commit) -> Result<Committed> {
+        let mut segments = self.stage.take();
+        segments.extend(std::mem::take(&mut commit.segments).into_iter().map(Staged::from));
+        self.engine.run(E::BEGIN).map_err(failed::<E>("begin a transaction"))?;
+        let written = self.write(&commit, &segments).and_then(|written| match self.engine.run("COMMIT") {
+            Ok(()) => Ok(written),
+            Err(failure) if E::is_conflict(&failure) => Err(self.fenced_off()),
+            Err(failure) => Err(E::failed("commit".to_owned(), failure)),
+        });
+        match written {
+            Ok((row, committed)) => {
+                self.row = row;
+                self.tables = commit.tables;
+                self.sync = commit.sync;
+                self.is_first = false;
+                Ok(committed)
+            }
+            Err(error) => {
+                // The first error tells what happened; a transaction that cannot be rolled back is over already.
+                let _ = self.engine.run("ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
+    fn discard(&mut self) -> Result<()> {
+        self.stage.discard(&mut self.engine).map_err(failed::<E>("discard staged rows"))
+    }
+
+    fn finish(&mut self, sync: &SyncRecord) -> Result<Vec<u64>> {
+        if *sync != self.sync {
+            self.catalog().note_sync(sync).map_err(failed::<E>("note the sync's end in _syncs"))?;
+            self.sync = sync.clone();
+        }
+        read::count(&mut self.engine, &self.request.connection, &self.tables)
+    }
+
+    fn memory_bytes(&mut self) -> Option<u64> {
+        self.engine.memory_bytes()
+    }
+}
+
+/// Runs `work` between BEGIN and COMMIT; rolls back if it fails.
+fn transaction<E: Engine, T>(engine: &mut E, work: impl FnOnce(&mut E) -> Result<T>) -> Result<T> {
+    engine.run(E::BEGIN).map_err(failed::<E>("begin a transaction"))?;
+    let done = work(engine).and_then(|done| engine.run("COMMIT").map(|()| done).map_err(failed::<E>("commit")));
+    if done.is_err() {
+        // The first error tells what happened; a transaction that cannot be rolled back is over already.
+        let _ = engine.run("ROLLBACK");
+    }
+    done
+}
+
+/// What the first transaction of a sync found.
+struct Begun {
+    row: ConnectionRow,
+    tables: Vec<TableSchema>,
+    empty: Vec<bool>,
+}
+
+fn begin<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Begun> {
+    for _ in 1..FENCE_ATTEMPTS {
+        match try_begin(engine, request)? {
+            Some(begun) => return Ok(begun),
+            None => std::thread::sleep(FENCE_PAUSE),
+        }
+    }
+    let what = format!("begin a sync of {}: another sync of it is committing", request.connection);
+    Err(Error::new(Code::WarehouseInUse, what).hint("Run again when that sync has ended."))
+}
+
+/// None if a commit of another sync was in the way.
+fn try_begin<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Option<Begun>> {
+    match engine.run(E::BEGIN) {
+        Ok(()) => {}
+        Err(failure) if E::is_conflict(&failure) => return Ok(None),
+        Err(failure) => return Err(E::failed("begin a transaction".to_owned(), failure)),
+    }
+    let begun = begin_inside(engine, request);
+    match begun {
+        Ok(Some(begun)) => match engine.run("COMMIT") {
+            Ok(()) => Ok(Some(begun)),
+            Err(failure) if E::is_conflict(&failure) => Ok(None),
+            Err(failure) => Err(E::failed("commit the start of the sync".to_owned(), failure)),
+        },
+        other => {
+            // The first error tells what happened; a transaction that cannot be rolled back is over already.
+            let _ = engine.run("ROLLBACK");
+            other
+        }
+    }
+}
+
+fn begin_inside<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Option<Begun>> {
+    let schema = request.connection.as_str();
+    let census = engine.census(&[SYSTEM, schema]).map_err(failed::<E>("read the list of tables"))?;
+    let has = |schema: &str, table: &str| census.contains_key(&(schema.to_owned(), table.to_owned()));
+    if has(SYSTEM, "format") {
+        let mut catalog = Catalog { engine, schema };
+        catalog.check_format()?;
+        if let Some(other) = catalog.namesake().map_err(failed::<E>("read the connections"))? {
+            return Err(name_refused(schema, &format!("the warehouse already has a connection \"{other}\"")));
+        }
+    }
+    let mut sql = String::new();
+    if !has(SYSTEM, "format") {
+        sql.push_str(&catalog::create(engine));
+    }
+    if !has(schema, ddl::SYNCS) {
+        sql.push_str(&ddl::create_connection(engine, schema));
+    }
+    if !sql.is_empty() {
+        match engine.run(&sql) {
+            Ok(()) => {}
+            Err(failure) if E::is_conflict(&failure) => return Ok(None),
+            Err(failure) => return Err(E::failed(format!("make the schema {}", ddl::quoted(schema)), failure)),
+        }
+    }
+    let mut catalog = Catalog { engine, schema };
+    let row = match catalog.take_fence() {
+        Ok(row) => row,
+        Err(failure) if E::is_conflict(&failure) => return Ok(None),
+        Err(failure) => return Err(E::failed("take the fence".to_owned(), failure)),
+    };
+    match catalog.begin_sync(&request.sync) {
+        Ok(()) => {}
+        Err(failure) if E::is_conflict(&failure) => return Ok(None),
+        Err(failure) => return Err(E::failed("note the sync in _syncs".to_owned(), failure)),
+    }
+    let tables = if row.fence == 1 { Vec::new() } else { catalog.tables()? };
+    let empty = tables.iter().map(|table| is_empty(engine, &census, schema, table)).collect::<Result<_>>()?;
+    Ok(Some(Begun { row, tables, empty }))
+}
+
+fn is_empty<E: Engine>(engine: &E, census: &Census, schema: &str, table: &TableSchema) -> Result<bool> {
+    census.get(&(schema.to_owned(), table.name.clone())).map(|has_rows| !has_rows).ok_or_else(|| {
+        let name = engine.table(schema, &table.name);
+        Error::new(Code::DestinationFailed, format!("find the table {name}, which the warehouse's catalog lists"))
+            .hint("It was dropped or renamed by hand. Put it back, or reset the connection and sync everything again.")
+    })
+}
+
+/// Names that cannot be a schema beside the engines' own and the catalog's.
+fn check_name(connection: &str) -> Result<()> {
+    let reserved = [SYSTEM, "information_schema", "pg_catalog"];
+    if connection.is_empty() || connection.contains('\0') {
+        return Err(name_refused(connection, "it is empty or contains a NUL"));
+    }
+    if reserved.iter().any(|name| name.eq_ignore_ascii_case(connection)) {
+        return Err(name_refused(connection, "the warehouse uses that schema itself"));
+    }
+    Ok(())
+}
+
+fn name_refused(connection: &str, why: &str) -> Error {
+    Error::new(Code::Usage, format!("use \"{}\" as a connection's name: {why}", connection.escape_default()))
+        .hint("Choose another name with --connection NAME.")
+}

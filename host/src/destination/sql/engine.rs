@@ -1,0 +1,140 @@
+//! What an engine that speaks SQL has to bring: its words where they differ, and a few ways to run statements.
+//!
+//! Everything else (catalog, fence, merge, staging) is written once, on top of this trait. Statements number their
+//! parameters `$1`, `$2` … in the order in which they appear, which every engine understands.
+
+use std::collections::BTreeMap;
+
+use arrow::record_batch::RecordBatch;
+
+use super::ddl::quoted;
+use crate::error::{Error, Result};
+use crate::schema::ColumnType;
+
+/// A value in a statement of ours: a parameter or a cell of a small result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::destination) enum Scalar {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Text(String),
+}
+
+/// A table that rows are loaded into.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::destination) enum Target<'a> {
+    /// A table of a schema.
+    Table { schema: &'a str, name: &'a str },
+    /// A temporary table of this session.
+    Temporary(&'a str),
+}
+
+/// A column that rows are loaded into.
+#[derive(Clone, Debug)]
+pub(in crate::destination) struct LoadColumn {
+    pub(in crate::destination) name: String,
+    pub(in crate::destination) column_type: ColumnType,
+}
+
+impl LoadColumn {
+    pub(super) fn new(name: impl Into<String>, column_type: ColumnType) -> Self {
+        Self { name: name.into(), column_type }
+    }
+}
+
+/// The tables of some schemas, by schema and name, and whether there are rows in each. `true` where that is not known.
+pub(in crate::destination) type Census = BTreeMap<(String, String), bool>;
+
+/// One session with an engine. Blocking.
+pub(in crate::destination) trait Engine: Send {
+    /// What the engine says when it refuses.
+    type Failure: std::error::Error + Send + Sync + 'static;
+
+    /// Begins a transaction that will write.
+    const BEGIN: &'static str = "BEGIN";
+    /// Bytes of Arrow data that wait in memory for their commit before they are moved into temporary tables.
+    const STAGED_BYTES_MAX: usize = 64 << 20;
+    /// The longest name of a table or column, in bytes of UTF-8.
+    const NAME_BYTES_MAX: usize = 1_000;
+
+    // --- words ---
+
+    /// The engine's type for a column type.
+    fn type_name(&self, column_type: ColumnType) -> String;
+
+    /// The expression that turns `value`, an expression of type `from`, into the type `to` without loss, by the rules of
+    /// docs/TYPES.md; none where the lattice has no such step. NULL stays NULL.
+    fn expression(&self, value: &str, from: ColumnType, to: ColumnType) -> Option<String>;
+
+    /// A table, quoted and with its schema.
+    fn table(&self, schema: &str, name: &str) -> String;
+
+    /// A temporary table, quoted and so that no other table can be meant.
+    fn temporary(&self, name: &str) -> String;
+
+    /// The literal of an instant, in microseconds since 1970.
+    fn instant(&self, us: i64) -> String;
+
+    /// The expression for microseconds since 1970 of an instant.
+    fn micros(&self, instant: &str) -> String;
+
+    /// Makes a schema if it is not there; empty where the engine has none.
+    fn create_schema(&self, schema: &str) -> String;
+
+    /// Drops a schema in which nothing is left; empty where the engine has none.
+    fn drop_schema(&self, schema: &str) -> String;
+
+    /// What follows the creation of a table so that rows are found by their key; `columns` are quoted. May be empty.
+    fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String;
+
+    /// Changes the type of a column of a table (already quoted) with all its values. `None` where the lattice has no such
+    /// step.
+    fn widen(&self, table: &str, column: &str, (from, to): (ColumnType, ColumnType)) -> Option<String> {
+        let name = quoted(column);
+        let (value, kind) = (self.expression(&name, from, to)?, self.type_name(to));
+        Some(format!("ALTER TABLE {table} ALTER COLUMN {name} TYPE {kind} USING {value};\n"))
+    }
+
+    /// Deletes the rows `t` of a table that have the key of a row `s` of a stage; `matches` compares them.
+    fn delete_matching(&self, table: &str, stage: &str, matches: &str) -> String {
+        format!("DELETE FROM {table} AS t USING {stage} AS s WHERE {matches}")
+    }
+
+    // --- deeds ---
+
+    /// Runs several statements, separated by semicolons.
+    fn run(&mut self, sql: &str) -> Result<(), Self::Failure>;
+
+    /// Runs a statement and returns how many rows it changed.
+    fn execute(&mut self, sql: &str, values: &[Scalar]) -> Result<u64, Self::Failure>;
+
+    /// Runs a query with a small result.
+    fn query(&mut self, sql: &str, values: &[Scalar]) -> Result<Vec<Vec<Scalar>>, Self::Failure>;
+
+    /// Writes rows into the columns of a table, as many rows as there are; other columns become NULL. The columns' types
+    /// are those of the arrays (see `arrow_type` in `sync::column`).
+    fn load(&mut self, target: Target<'_>, columns: &[LoadColumn], rows: &RecordBatch) -> Result<(), Self::Failure>;
+
+    /// The tables of these schemas that any connection made.
+    fn census(&mut self, schemas: &[&str]) -> Result<Census, Self::Failure>;
+
+    /// Whether nothing is left in a schema, so that it can be dropped.
+    fn is_bare(&mut self, schema: &str) -> Result<bool, Self::Failure>;
+
+    /// Memory the engine itself holds in this process, in bytes, where it can tell.
+    fn memory_bytes(&mut self) -> Option<u64>;
+
+    // --- failures ---
+
+    /// Whether another transaction changed the same rows first, so that trying again may help.
+    fn is_conflict(failure: &Self::Failure) -> bool;
+
+    /// The failure as an error; `what` completes "failed to …".
+    fn failed(what: String, failure: Self::Failure) -> Error;
+}
+
+/// For `map_err`: the engine's failure as an error.
+pub(super) fn failed<E: Engine>(what: impl Into<String>) -> impl FnOnce(E::Failure) -> Error {
+    let what = what.into();
+    move |failure| E::failed(what, failure)
+}
