@@ -6,7 +6,7 @@ use super::json::{self, Object};
 use super::screen::Screen;
 use crate::error::Fault;
 use crate::schema::SchemaChange;
-use crate::sync::{Event, LogLevel, Observer, Outcome, Report, Sample, TableReport};
+use crate::sync::{Event, LogLevel, Note, NoteKind, Observer, Outcome, Report, Sample, TableReport};
 
 /// The version of the format. It grows when a field changes its meaning or goes; new fields and events may come any time.
 const VERSION: u8 = 1;
@@ -118,6 +118,7 @@ pub(super) fn report(report: &Report, destination: &str, at: &str) -> String {
         .put("destination_memory_bytes", &report.destination_memory_bytes)
         .foreign("state_before", report.state_before.as_deref())
         .foreign("state_after", report.state_after.as_deref())
+        .raw("notes", &json::list(report.notes.iter().map(note)))
         .raw("samples", &json::list(report.samples.iter().map(sample)))
         .finish()
 }
@@ -144,6 +145,21 @@ fn table(table: &TableReport) -> String {
 
 fn column((name, kind): &(String, String)) -> String {
     Object::new().put("name", name).put("type", kind).finish()
+}
+
+fn note(note: &Note) -> String {
+    let kind = match note.kind {
+        NoteKind::Nulled => "nulled",
+        NoteKind::LeftOut => "left_out",
+    };
+    Object::new()
+        .put("table", &note.table)
+        .put("column", &note.column)
+        .put("kind", kind)
+        .put("values", &note.values)
+        .put("first_record", &note.first_record)
+        .put("first_value", &note.first_value)
+        .finish()
 }
 
 fn sample(sample: &Sample) -> String {

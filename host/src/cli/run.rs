@@ -17,6 +17,7 @@ use crate::destination::{self, DestinationUrl};
 use crate::error::{Code, Error, Result};
 use crate::model::Selection;
 use crate::options::{self, ConnectorOptions, DestinationOptions};
+use crate::schema::{self, SchemaContract};
 use crate::sync::{self, Event, LogLevel, Observer, Outcome, Progress, Report, Request, Stop};
 
 /// What can be typed after `host run`.
@@ -48,6 +49,12 @@ pub(super) struct Arguments {
     /// Stops after about N rows; they are loaded, and the next sync goes on from the last checkpoint
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_rows: Option<u64>,
+    /// Which changes of the source the tables follow (repeatable, or separated by commas)
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "allow", value_name = "WHAT")]
+    schema_change: Vec<SchemaChange>,
+    /// What becomes of a value that does not fit a column of a fixed type
+    #[arg(long, value_enum, default_value_t = OnMismatch::Fail, value_name = "HOW")]
+    on_mismatch: OnMismatch,
     /// What becomes of texts that look like dates and timestamps
     #[arg(long, value_enum, default_value_t = Timestamps::Infer, value_name = "HOW")]
     timestamps: Timestamps,
@@ -71,6 +78,28 @@ enum Timestamps {
     Infer,
     /// They stay text
     Text,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SchemaChange {
+    /// New columns are added, types widen
+    Allow,
+    /// Fields without a column are left out and noted
+    FreezeColumns,
+    /// Types stay: a value of another type is a mismatch
+    FreezeTypes,
+    /// Any change ends the sync
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnMismatch {
+    /// It ends the sync, naming table, column, record and value
+    Fail,
+    /// The declared type is given up, and the column widens
+    Widen,
+    /// NULL is stored instead, and noted
+    Null,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -128,6 +157,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             deletes: arguments.deletes.into(),
             limit_rows: arguments.limit_rows.or(arguments.dry_run.then_some(DRY_RUN_ROWS)),
             timestamps: arguments.timestamps == Timestamps::Infer,
+            contract: arguments.contract()?,
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
             limits: sandbox.limits,
             allow: sandbox.allow,
@@ -189,6 +219,25 @@ fn stop_on_signals(display: Arc<Display>) -> Result<watch::Receiver<Option<Stop>
 impl Arguments {
     fn selection(&self) -> Selection {
         if self.tables.is_empty() { Selection::All } else { Selection::Tables(self.tables.clone()) }
+    }
+
+    fn contract(&self) -> Result<SchemaContract> {
+        let has = |change| self.schema_change.contains(&change);
+        let contract = SchemaContract {
+            freeze_columns: has(SchemaChange::FreezeColumns),
+            freeze_types: has(SchemaChange::FreezeTypes),
+            fail: has(SchemaChange::Fail),
+            on_mismatch: match self.on_mismatch {
+                OnMismatch::Fail => schema::OnMismatch::Fail,
+                OnMismatch::Widen => schema::OnMismatch::Widen,
+                OnMismatch::Null => schema::OnMismatch::Null,
+            },
+        };
+        if self.on_mismatch == OnMismatch::Widen && (contract.freeze_types || contract.fail) {
+            return Err(Error::new(Code::Usage, "widen columns whose types --schema-change keeps as they are")
+                .hint("Use --on-mismatch null or fail with it, or leave --schema-change at allow."));
+        }
+        Ok(contract)
     }
 
     /// Prints the report, for people or for programs, and returns the exit status.

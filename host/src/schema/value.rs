@@ -3,7 +3,7 @@
 mod number;
 mod time;
 
-pub use number::{Number, decimal_units, double_text, number, units_text};
+pub use number::{Number, decimal_units, double_text, float_text, number, units_text};
 pub use time::{Moment, days, moment, moment_text, time_of_day};
 
 use std::borrow::Cow;
