@@ -30,7 +30,7 @@ pub use crate::model::LogLevel;
 pub use event::{Event, Observer, Progress, TableProgress};
 pub use notes::{Note, NoteKind};
 pub use report::{Outcome, Report, Sample, TableReport};
-pub use run::run;
+pub use run::{now_us, run};
 
 use std::sync::Arc;
 

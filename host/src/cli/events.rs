@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::json::{self, Object};
 use super::screen::Screen;
-use crate::error::Fault;
+use crate::error::{Fault, Result};
 use crate::schema::SchemaChange;
 use crate::sync::{Event, LogLevel, Note, NoteKind, Observer, Outcome, Report, Sample, TableReport};
 
@@ -15,12 +15,25 @@ const VERSION: u8 = 1;
 pub(super) struct JsonLines {
     /// Where to.
     pub(super) screen: Screen,
+    /// Whether stdout belongs to the rows: then events go to stderr.
+    pub(super) beside_rows: bool,
+}
+
+impl JsonLines {
+    /// Puts out one line.
+    pub(super) fn put(&self, line: &str) -> Result<()> {
+        if self.beside_rows {
+            self.screen.people(line);
+            return Ok(());
+        }
+        // Nobody reads any more: the sync goes on, its rows are worth more than its lines.
+        self.screen.data(&format!("{line}\n")).map(|_closed| ())
+    }
 }
 
 impl Observer for JsonLines {
     fn event(&self, event: &Event) {
-        // Nobody reads any more: the sync goes on, its rows are worth more than its lines.
-        let _closed = self.screen.data(&(line(event, &now()) + "\n"));
+        let _unwritten = self.put(&line(event, &now()));
     }
 }
 

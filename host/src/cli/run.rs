@@ -61,7 +61,8 @@ pub(super) struct Arguments {
     /// Writes nothing: prints the first records of every table and the types inferred from them
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
-    /// Prints events on stdout, one JSON object a line (docs/formats/events.md), instead of words for people
+    /// Prints events on stdout (stderr if rows go there), one JSON object a line (docs/formats/events.md), instead of words
+    /// for people
     #[arg(long, help_heading = "Output")]
     json: bool,
     /// Shows every line of the connector's log, the fine ones too, and changes of the schema as they come
@@ -178,7 +179,7 @@ async fn sync(
     let display = Arc::new(Display::new(screen, arguments.verbose, Arc::clone(&progress)));
     let mut observers: Vec<Arc<dyn Observer>> = vec![];
     if arguments.json {
-        observers.push(Arc::new(JsonLines { screen }));
+        observers.push(Arc::new(arguments.json_lines(screen)));
     } else {
         observers.push(Arc::<Display>::clone(&display));
     }
@@ -221,6 +222,11 @@ impl Arguments {
         if self.tables.is_empty() { Selection::All } else { Selection::Tables(self.tables.clone()) }
     }
 
+    fn json_lines(&self, screen: Screen) -> JsonLines {
+        let beside_rows = !self.dry_run && matches!(self.destination.in_force(), Ok(DestinationUrl::JsonLines));
+        JsonLines { screen, beside_rows }
+    }
+
     fn contract(&self) -> Result<SchemaContract> {
         let has = |change| self.schema_change.contains(&change);
         let contract = SchemaContract {
@@ -259,13 +265,14 @@ impl Arguments {
             log.lines(&page(&Setting { paint: text::Paint { colours: false }, room: text::Room::Endless, ..setting }));
         }
         let printed = if self.json {
-            if let Outcome::Failed(error) = &report.outcome {
+            let lines = self.json_lines(screen);
+            if let (Outcome::Failed(error), false) = (&report.outcome, lines.beside_rows) {
                 screen.people(&report::failure(error, screen.paint));
             }
-            screen.data(&(events::report(report, destination, &events::now()) + "\n"))
+            lines.put(&events::report(report, destination, &events::now()))
         } else {
             screen.people(&page(&setting));
-            screen.data(&report::samples(&report.samples, screen.room_for_data))
+            screen.data(&report::samples(&report.samples, screen.room_for_data)).map(|_closed| ())
         };
         match (&report.outcome, printed) {
             (Outcome::Failed(error), _) => error.fault().exit_status(),

@@ -11,8 +11,10 @@ use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffe
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::schema::value::{Moment, Number, Value, double_text, float_text, moment, moment_text, units_text};
-use crate::schema::{ColumnType, Offset, TimeFormat};
+use crate::schema::ColumnType;
+use crate::schema::value::{
+    Moment, Number, Value, clock_text, double_text, float_text, free_moment_text, moment, moment_text, units_text,
+};
 
 /// Whether a row has a value in this column: not named in the record, named as null, or a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -419,9 +421,7 @@ pub(crate) fn text_of(cell: Cell<'_>, from: ColumnType) -> String {
         (Cell::Integer(micros), ColumnType::UtcDatetime(None) | ColumnType::NaiveDatetime(None)) => {
             free_moment_text(micros, matches!(from, ColumnType::UtcDatetime(_)))
         }
-        (Cell::Integer(micros), ColumnType::NaiveTime) => {
-            free_moment_text(micros, false).split_off("1970-01-01T".len())
-        }
+        (Cell::Integer(micros), ColumnType::NaiveTime) => clock_text(micros),
         (Cell::Integer(value), _) => value.to_string(),
         (Cell::Decimal(units), ColumnType::Decimal { scale, .. }) => units_text(units, scale),
         (Cell::Decimal(units), _) => units.to_string(),
@@ -430,16 +430,6 @@ pub(crate) fn text_of(cell: Cell<'_>, from: ColumnType) -> String {
         (Cell::Text(bytes), ColumnType::Binary) => BASE64_STANDARD.encode(bytes),
         (Cell::Text(bytes), _) => String::from_utf8_lossy(bytes).into_owned(),
     }
-}
-
-/// A declared time, which came in any format: RFC 3339 with as many digits of a fraction as are not zero.
-fn free_moment_text(micros: i64, is_utc: bool) -> String {
-    let digits = (0..=6).find(|digits| micros.rem_euclid(10i64.pow(6 - digits)) == 0).unwrap_or(6);
-    let fraction_digits = u8::try_from(digits).unwrap_or(6);
-    let format = TimeFormat { separator: 'T', fraction_digits, offset: is_utc.then_some(Offset::Zulu) };
-    let mut text = String::with_capacity(32);
-    moment_text(Moment::Timestamp(micros, format), &mut text);
-    text
 }
 
 #[cfg(test)]

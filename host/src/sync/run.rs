@@ -22,7 +22,7 @@ use crate::schema::{SchemaChange, TableSchema, changes};
 const CHANNEL_BYTES: usize = 8 << 20;
 
 /// Microseconds since 1970.
-pub(super) fn now_us() -> i64 {
+pub fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

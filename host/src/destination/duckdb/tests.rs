@@ -219,7 +219,7 @@ fn upserts_replace_whole_rows_and_patches_overlay() {
     assert_eq!(to.finish(&SyncRecord::default()).unwrap(), vec![3]);
     drop(to);
     assert_eq!(home.rows(PAIRS), ["1|x|false", "2|-|false", "3|c|true", "4|-|false"]);
-    assert_eq!(home.rows("SELECT DISTINCT _synced_at FROM c.t"), ["2023-11-14T22:13:20.000001Z"]);
+    assert_eq!(home.rows("SELECT DISTINCT _synced_at FROM c.t"), ["2023-11-14T22:13:20.000002Z"]);
 }
 
 #[test]
