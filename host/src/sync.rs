@@ -29,6 +29,7 @@ mod writer;
 pub use crate::model::LogLevel;
 pub use event::{Event, Observer, Progress, TableProgress};
 pub use notes::{Note, NoteKind};
+pub use policy::CommitPolicy;
 pub use report::{Outcome, Report, Sample, TableReport};
 pub use run::{now_us, run};
 
@@ -62,6 +63,8 @@ pub struct Request {
     pub limit_rows: Option<u64>,
     /// Strings that look like dates and timestamps become such (`--timestamps text` switches it off).
     pub timestamps: bool,
+    /// When checkpoints are committed.
+    pub commits: CommitPolicy,
     /// Which changes of the source's schema the tables follow.
     pub contract: SchemaContract,
     /// Keep the first records of every table for the report (`--dry-run`).

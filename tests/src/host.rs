@@ -165,6 +165,14 @@ impl Running {
         }
     }
 
+    /// Whether the program has ended.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.process.try_wait()?.is_some())
+    }
+
     /// Sends a signal by name: `INT`, `TERM`, `KILL`.
     ///
     /// # Errors

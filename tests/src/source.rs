@@ -76,9 +76,19 @@ impl Source {
         self.address.to_string()
     }
 
+    /// Forgets the records before a position (from 0): whoever asks for them again is told that they are gone (410).
+    pub fn prune(&self, position: u64) {
+        self.service.prune(position);
+    }
+
     /// What has been served so far.
     pub fn stats(&self) -> Stats {
         self.service.stats()
+    }
+
+    /// The record at a position (from 0), as it is served.
+    pub fn record(&self, position: u64) -> String {
+        self.service.record(position)
     }
 }
 

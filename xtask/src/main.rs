@@ -7,6 +7,7 @@
 mod bench;
 mod build;
 mod check;
+mod crash;
 mod demo;
 mod duckdb;
 mod measure;
@@ -29,6 +30,8 @@ cargo xtask COMMAND
   test [FILTER]         builds everything and runs all tests, or those whose name contains FILTER
   bench [OPTIONS]       measures a first load and a complete re-sync against a plain Python script
                         (--rows N, --rounds N, --floor FILE, --no-floor)
+  crash [OPTIONS]       kills syncs at random moments and compares the warehouse with the source, row by row
+                        (--kills N, --destination duckdb|…)
   check                 formatting, lints and documentation, with warnings as errors
   guests                builds the connectors as WASI components
   build                 builds the connectors, the host and the source
@@ -56,6 +59,7 @@ fn command(arguments: &[String]) -> Result<()> {
         ("test", rest) => test::test(&workspace, rest),
         ("bench", rest) => bench::bench(&workspace, rest),
         ("check", []) => check::check(&workspace),
+        ("crash", rest) => crash::crash(&workspace, rest),
         ("guests", []) => build::guests(&workspace),
         ("build", []) => build::everything(&workspace).map(drop),
         ("setup", []) => build::set_up(&workspace).map(drop),

@@ -18,7 +18,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::Selection;
 use crate::options::{self, ConnectorOptions, DestinationOptions};
 use crate::schema::{self, SchemaContract};
-use crate::sync::{self, Event, LogLevel, Observer, Outcome, Progress, Report, Request, Stop};
+use crate::sync::{self, CommitPolicy, Event, LogLevel, Observer, Outcome, Progress, Report, Request, Stop};
 
 /// What can be typed after `host run`.
 #[derive(Args, Debug)]
@@ -49,6 +49,9 @@ pub(super) struct Arguments {
     /// Stops after about N rows; they are loaded, and the next sync goes on from the last checkpoint
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_rows: Option<u64>,
+    /// Commits at the first checkpoint after N rows, 32 MiB or 5 s
+    #[arg(long, value_name = "N", default_value_t = CommitPolicy::default().rows, value_parser = clap::value_parser!(u64).range(1..))]
+    commit_rows: u64,
     /// Which changes of the source the tables follow (repeatable, or separated by commas)
     #[arg(long, value_enum, value_delimiter = ',', default_value = "allow", value_name = "WHAT")]
     schema_change: Vec<SchemaChange>,
@@ -158,6 +161,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             deletes: arguments.deletes.into(),
             limit_rows: arguments.limit_rows.or(arguments.dry_run.then_some(DRY_RUN_ROWS)),
             timestamps: arguments.timestamps == Timestamps::Infer,
+            commits: CommitPolicy { rows: arguments.commit_rows, ..CommitPolicy::default() },
             contract: arguments.contract()?,
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
             limits: sandbox.limits,

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::event::{Event, Observer, Progress};
-use super::policy::{COMMIT_AGE, Load};
+use super::policy::{CommitPolicy, Load};
 use super::tables::{Counts, Tables};
 use super::writer::{Work, ended};
 use crate::destination::{Commit, SyncRecord};
@@ -39,6 +39,7 @@ pub(crate) struct Decoder {
     /// The state of the last checkpoint, at first the one the sync starts from.
     pub(crate) state: Option<String>,
     pub(crate) rows_left: u64,
+    pub(crate) policy: CommitPolicy,
     /// Operations handed over for commits, by table.
     pub(crate) totals: Vec<Counts>,
     pub(crate) flow: Flow,
@@ -133,7 +134,7 @@ impl Decoder {
             return Ok(Some(taken));
         }
         let age = self.flow.last_commit.elapsed();
-        let wait = async { tokio::time::timeout(COMMIT_AGE.saturating_sub(age), operations.recv()).await };
+        let wait = async { tokio::time::timeout(self.policy.age.saturating_sub(age), operations.recv()).await };
         if let Ok(taken) = runtime.block_on(wait) {
             return Ok(taken);
         }
@@ -159,7 +160,7 @@ impl Decoder {
         if self.rows_left == 0 {
             return Ok(true);
         }
-        if self.flow.open.is_full() {
+        if self.policy.is_full(self.flow.open) {
             self.stage()?;
         }
         Ok(false)
@@ -188,7 +189,7 @@ impl Decoder {
         self.flow.open = Load::default();
         self.flow.checkpoint_waits = true;
         self.progress.checkpoints.fetch_add(1, Ordering::Relaxed);
-        if self.flow.load.is_due(self.flow.last_commit.elapsed()) {
+        if self.policy.is_due(self.flow.load, self.flow.last_commit.elapsed()) {
             self.commit(None)?;
         }
         Ok(())

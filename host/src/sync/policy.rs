@@ -2,12 +2,23 @@
 
 use std::time::Duration;
 
-/// Rows after which the next checkpoint commits. Measured: DuckDB's cost per row is flat from here on.
-pub(crate) const COMMIT_ROWS: u64 = 50_000;
-/// Bytes of rows after which the next checkpoint commits.
-pub(crate) const COMMIT_BYTES: u64 = 32 << 20;
-/// How long a checkpoint waits for company.
-pub(crate) const COMMIT_AGE: Duration = Duration::from_secs(5);
+/// When a checkpoint is committed: at the first one after so many rows, bytes, or so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitPolicy {
+    /// Rows since the last commit.
+    pub rows: u64,
+    /// Bytes of rows since the last commit.
+    pub bytes: u64,
+    /// Time since the last commit.
+    pub age: Duration,
+}
+
+impl Default for CommitPolicy {
+    /// 50,000 rows (measured: DuckDB's cost per row is flat from here on), 32 MiB, 5 s.
+    fn default() -> Self {
+        Self { rows: 50_000, bytes: 32 << 20, age: Duration::from_secs(5) }
+    }
+}
 
 /// How much was taken since the last commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,15 +32,17 @@ impl Load {
         self.rows += rows;
         self.bytes += bytes;
     }
+}
 
+impl CommitPolicy {
     /// Whether a checkpoint that covers this load commits now. `age`: since the last commit.
-    pub(crate) fn is_due(self, age: Duration) -> bool {
-        self.rows >= COMMIT_ROWS || self.bytes >= COMMIT_BYTES || age >= COMMIT_AGE
+    pub(crate) fn is_due(self, load: Load, age: Duration) -> bool {
+        load.rows >= self.rows || load.bytes >= self.bytes || age >= self.age
     }
 
     /// Whether rows that no checkpoint covers must be staged, so that memory stays bounded.
-    pub(crate) fn is_full(self) -> bool {
-        self.rows >= 2 * COMMIT_ROWS || self.bytes >= COMMIT_BYTES
+    pub(crate) fn is_full(self, load: Load) -> bool {
+        load.rows >= self.rows.saturating_mul(2) || load.bytes >= self.bytes
     }
 }
 
@@ -40,16 +53,17 @@ mod tests {
     #[test]
     fn a_checkpoint_commits_by_rows_bytes_or_age() {
         let second = Duration::from_secs(1);
+        let policy = CommitPolicy { rows: 10, bytes: 1_000, age: Duration::from_secs(5) };
         for (rows, bytes, age, due, full) in [
             (0, 0, second, false, false),
-            (COMMIT_ROWS - 1, COMMIT_BYTES - 1, second, false, false),
-            (COMMIT_ROWS, 0, second, true, false),
-            (0, COMMIT_BYTES, second, true, true),
-            (1, 1, COMMIT_AGE, true, false),
-            (2 * COMMIT_ROWS, 0, second, true, true),
+            (9, 999, second, false, false),
+            (10, 0, second, true, false),
+            (0, 1_000, second, true, true),
+            (1, 1, policy.age, true, false),
+            (20, 0, second, true, true),
         ] {
             let load = Load { rows, bytes };
-            assert_eq!((load.is_due(age), load.is_full()), (due, full), "{load:?} {age:?}");
+            assert_eq!((policy.is_due(load, age), policy.is_full(load)), (due, full), "{load:?} {age:?}");
         }
     }
 }

@@ -209,6 +209,7 @@ impl Run {
             sync: self.record.clone(),
             state: ready.state,
             rows_left: self.request.limit_rows.unwrap_or(u64::MAX),
+            policy: self.request.commits,
             totals: Vec::new(),
             flow: Flow::new(self.begun),
         };

@@ -1,5 +1,8 @@
 //! The cursor API: `GET /cds_data?page_size=N&cursor=C`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::StatusCode;
 use bytes::Bytes;
 
 use super::answer::{Answer, Query};
@@ -15,6 +18,8 @@ const START: &[u8] = br#"{"cds_records":["#;
 pub(super) struct CursorApi {
     records: Records,
     rendered: Option<Rendered>,
+    /// Records before this position are gone.
+    pruned: AtomicU64,
 }
 
 /// All records, joined by commas, and where each of them begins; any page is a slice of it and costs no copy.
@@ -27,7 +32,17 @@ struct Rendered {
 impl CursorApi {
     pub(super) fn new(options: &Options) -> Self {
         let records = Records::new(options);
-        Self { records, rendered: options.cache.then(|| Rendered::new(records)) }
+        Self { records, rendered: options.cache.then(|| Rendered::new(records)), pruned: AtomicU64::new(0) }
+    }
+
+    pub(super) fn prune(&self, position: u64) {
+        self.pruned.fetch_max(position, Ordering::Relaxed);
+    }
+
+    pub(super) fn record(&self, position: u64) -> String {
+        let mut out = Vec::new();
+        self.records.write(position, &mut out);
+        String::from_utf8_lossy(&out).into_owned()
     }
 
     pub(super) fn answer(&self, query: &Query) -> Answer {
@@ -42,6 +57,9 @@ impl CursorApi {
                 Answer::bad_request(&format!("cursor {cursor:?} is unknown; use the next_cursor of a page"))
             })?,
         };
+        if start < self.pruned.load(Ordering::Relaxed) {
+            return Err(Answer::error(StatusCode::GONE, "gone", "these records were served before and are pruned"));
+        }
         let end = self.records.count.min(start + size);
         let next = (end < self.records.count).then_some(end);
         let parts = match &self.rendered {

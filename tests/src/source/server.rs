@@ -53,6 +53,14 @@ impl Service {
         self.counters.read()
     }
 
+    pub(super) fn prune(&self, position: u64) {
+        self.records.prune(position);
+    }
+
+    pub(super) fn record(&self, position: u64) -> String {
+        self.records.record(position)
+    }
+
     /// The answer when nothing goes wrong.
     fn answer(&self, path: &str, query: &Query, headers: &HeaderMap) -> Answer {
         if let Some(refusal) = self.refusal(headers) {

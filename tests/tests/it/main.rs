@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod connectors;
+mod crash;
 mod demo;
 mod faults;
 mod guests;
