@@ -145,7 +145,7 @@ pub trait Destination: Send {
     /// each table of the last commit has.
     fn finish(&mut self, sync: &SyncRecord) -> Result<Vec<u64>>;
 
-    /// Memory the engine itself holds, in bytes, where it can tell.
+    /// Most memory the engine itself was seen to hold, in bytes, where it can tell.
     fn memory_bytes(&mut self) -> Option<u64>;
 }
 

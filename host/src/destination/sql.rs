@@ -39,11 +39,15 @@ pub(super) struct SqlDestination<E> {
     sync: SyncRecord,
     /// Nothing was committed yet.
     is_first: bool,
+    /// Most memory the engine was seen to hold.
+    memory_bytes_max: Option<u64>,
 }
 
 /// How often a sync tries to take the fence while a commit of the sync before it is under way.
 const FENCE_ATTEMPTS: u32 = 100;
 const FENCE_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+/// Commits of more rows than this look at the engine's memory before they end: then it holds most.
+const MEMORY_SAMPLE_ROWS: usize = 10_000;
 
 impl<E: Engine> SqlDestination<E> {
     /// Begins a sync: makes what is missing, takes the fence, notes the sync in `_syncs`, reads state and tables.
@@ -59,7 +63,7 @@ impl<E: Engine> SqlDestination<E> {
         };
         let (stage, sync) = (Stage::new(E::STAGED_BYTES_MAX), request.sync.clone());
         let (row, tables) = (begun.row, begun.tables);
-        Ok((Self { engine, request, row, tables, stage, sync, is_first: true }, opened))
+        Ok((Self { engine, request, row, tables, stage, sync, is_first: true, memory_bytes_max: None }, opened))
     }
 
     /// The same with another bound for what is staged in memory.
@@ -103,6 +107,10 @@ impl<E: Engine> SqlDestination<E> {
         self.tables = old;
         recorded.map_err(failed::<E>("write the warehouse's catalog"))?;
         self.catalog().note_sync(&commit.sync).map_err(failed::<E>("note the sync in _syncs"))?;
+        // Asking costs more than a small commit.
+        if segments.iter().any(|segment| segment.rows.rows() > MEMORY_SAMPLE_ROWS) {
+            self.memory_bytes_max = self.memory_bytes_max.max(self.engine.memory_bytes());
+        }
         let row = ConnectionRow { refresh: row.refresh.filter(|_| !commit.is_last), ..row };
         self.advance(&row)?;
         Ok((row, committed))
@@ -200,7 +208,7 @@ impl<E: Engine> Destination for SqlDestination<E> {
     }
 
     fn memory_bytes(&mut self) -> Option<u64> {
-        self.engine.memory_bytes()
+        self.memory_bytes_max.max(self.engine.memory_bytes())
     }
 }
 

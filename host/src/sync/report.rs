@@ -34,7 +34,7 @@ pub struct Report {
     pub first_row_after: Option<Duration>,
     /// Most memory the guest had at once, in bytes.
     pub guest_memory_peak_bytes: u64,
-    /// Memory the destination's engine holds at the end, in bytes.
+    /// Most memory the destination's engine was seen to hold, before commits and at the end, in bytes.
     pub destination_memory_bytes: Option<u64>,
     /// The state it started from.
     pub state_before: Option<String>,
