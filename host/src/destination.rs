@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 mod duckdb;
+mod jsonl;
 mod null;
 mod query;
 mod remembered;
@@ -14,6 +15,8 @@ mod sql;
 pub use query::{Column, RowSink, Value};
 pub use remembered::{ConnectionRow, Dropped, Refresh, StateRow, TableColumn, TableInfo};
 pub use sql::ddl::SYNCS;
+
+use std::path::Path;
 
 use arrow::record_batch::RecordBatch;
 
@@ -41,6 +44,9 @@ impl Default for Opened {
         Self { state: None, sequence: 0, tables: Vec::new(), empty: Vec::new(), name_bytes_max: NAME_BYTES_MAX }
     }
 }
+
+/// Where states are kept for destinations that cannot hold them.
+const STATE_FOLDER: &str = "files/state";
 
 /// The longest name of a table or column unless a destination says otherwise.
 const NAME_BYTES_MAX: usize = 1_000;
@@ -216,6 +222,8 @@ pub enum Access {
 pub enum DestinationUrl {
     /// A DuckDB database file.
     DuckDb(std::path::PathBuf),
+    /// Lines of JSON on stdout; states in `files/state`.
+    JsonLines,
     /// Nowhere: decodes and forgets. For trial runs and measurements.
     Null,
 }
@@ -226,9 +234,13 @@ impl std::str::FromStr for DestinationUrl {
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once(':') {
             Some(("duckdb", path)) if !path.is_empty() => Ok(Self::DuckDb(path.into())),
+            Some(("jsonl", "")) => Ok(Self::JsonLines),
             Some(("null", "")) => Ok(Self::Null),
             _ => Err(Error::new(Code::DestinationInvalid, format!("understand the destination \"{text}\""))
-                .hint("Write duckdb:PATH, for example duckdb:files/warehouse.db, or null: to write nothing.")),
+                .hint(
+                    "Write duckdb:PATH, for example duckdb:files/warehouse.db; jsonl: for lines of JSON on stdout; or null: to write \
+                     nothing.",
+                )),
         }
     }
 }
@@ -237,6 +249,7 @@ impl std::fmt::Display for DestinationUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::DuckDb(path) => write!(f, "duckdb:{}", path.display()),
+            Self::JsonLines => f.write_str("jsonl:"),
             Self::Null => f.write_str("null:"),
         }
     }
@@ -251,6 +264,10 @@ pub(crate) fn closed() -> Box<dyn Destination> {
 pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Destination>, Opened)> {
     match url {
         DestinationUrl::DuckDb(path) => begin(duckdb::DuckDb::open(path, Access::Write)?, request),
+        DestinationUrl::JsonLines => {
+            let (destination, opened) = jsonl::JsonLines::open(Path::new(STATE_FOLDER), request)?;
+            Ok((Box::new(destination), opened))
+        }
         DestinationUrl::Null => Ok((Box::new(null::Null::default()), Opened::default())),
     }
 }
@@ -264,7 +281,7 @@ fn begin<E: sql::Engine + 'static>(engine: E, request: OpenRequest) -> Result<(B
 pub fn warehouse(url: &DestinationUrl, access: Access) -> Result<Box<dyn Warehouse>> {
     match url {
         DestinationUrl::DuckDb(path) => Ok(Box::new(duckdb::DuckDb::open(path, access)?)),
-        DestinationUrl::Null => Err(nothing_kept()),
+        DestinationUrl::JsonLines | DestinationUrl::Null => Err(nothing_kept(url)),
     }
 }
 
@@ -272,11 +289,11 @@ pub fn warehouse(url: &DestinationUrl, access: Access) -> Result<Box<dyn Warehou
 pub fn query(url: &DestinationUrl, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
     match url {
         DestinationUrl::DuckDb(path) => duckdb::query(path, sql, sink),
-        DestinationUrl::Null => Err(nothing_kept()),
+        DestinationUrl::JsonLines | DestinationUrl::Null => Err(nothing_kept(url)),
     }
 }
 
-fn nothing_kept() -> Error {
-    Error::new(Code::DestinationInvalid, "look into the destination null:")
-        .hint("null: keeps nothing. Name a warehouse, for example --destination duckdb:files/warehouse.db.")
+fn nothing_kept(url: &DestinationUrl) -> Error {
+    Error::new(Code::DestinationInvalid, format!("look into the destination {url}"))
+        .hint("It keeps no tables. Name a warehouse, for example --destination duckdb:files/warehouse.db.")
 }
