@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 mod duckdb;
+mod file;
 mod jsonl;
 mod null;
 mod query;
