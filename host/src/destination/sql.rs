@@ -52,7 +52,7 @@ const MEMORY_SAMPLE_ROWS: usize = 10_000;
 impl<E: Engine> SqlDestination<E> {
     /// Begins a sync: makes what is missing, takes the fence, notes the sync in `_syncs`, reads state and tables.
     pub(super) fn begin(mut engine: E, request: OpenRequest) -> Result<(Self, Opened)> {
-        check_name(&request.connection)?;
+        check_name::<E>(&request.connection)?;
         let begun = begin(&mut engine, &request)?;
         let opened = Opened {
             state: begun.row.state.clone(),
@@ -313,13 +313,16 @@ fn is_empty<E: Engine>(engine: &E, census: &Census, schema: &str, table: &TableS
 }
 
 /// Names that cannot be a schema beside the engines' own and the catalog's.
-fn check_name(connection: &str) -> Result<()> {
+fn check_name<E: Engine>(connection: &str) -> Result<()> {
     let reserved = [SYSTEM, "information_schema", "pg_catalog"];
     if connection.is_empty() || connection.contains('\0') {
         return Err(name_refused(connection, "it is empty or contains a NUL"));
     }
     if reserved.iter().any(|name| name.eq_ignore_ascii_case(connection)) {
         return Err(name_refused(connection, "the warehouse uses that schema itself"));
+    }
+    if let Some(why) = E::refuses(connection) {
+        return Err(name_refused(connection, why));
     }
     Ok(())
 }
