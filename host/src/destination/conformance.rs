@@ -6,6 +6,7 @@
 #![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 
 pub(super) mod build;
+mod crash;
 mod fence;
 mod names;
 mod refresh;
@@ -136,6 +137,9 @@ macro_rules! conformance {
                         connections_do_not_fence_each_other_off,
                         invariant_8_what_was_not_committed_is_gone,
                         a_failed_commit_leaves_everything_as_it_was,
+                    }
+                    crash {
+                        invariant_8_every_call_of_a_sync_may_be_its_last,
                     }
                     state {
                         the_history_tells_how_each_sync_went,

@@ -147,7 +147,7 @@ impl<E: Engine> SqlDestination<E> {
 
     /// The last statement of a transaction.
     fn advance(&mut self, row: &ConnectionRow) -> Result<()> {
-        let sync = self.sync.id.clone();
+        let sync = self.request.sync.id.clone();
         match self.catalog().advance(row, &sync) {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.fenced_off()),

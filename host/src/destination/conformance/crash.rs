@@ -1,0 +1,203 @@
+//! Proof by exhaustion: a sync whose session dies at its k-th call of the engine, for every k, before the call and after it,
+//! and the sync that follows leave what an undisturbed one leaves (invariants 1, 2 and 8).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arrow::record_batch::RecordBatch;
+
+use super::build::*;
+use super::{EngineHome, Home};
+use crate::destination::sql::{Census, Engine, LoadColumn, Scalar, SqlDestination, Target};
+use crate::destination::{Access, Commit, Destination, Segment};
+use crate::error::{Error, Result};
+use crate::schema::{ColumnType, TableSchema};
+
+/// When the session dies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Death {
+    /// The engine never sees the call.
+    Before,
+    /// The engine does what it was asked for, and nobody hears of it.
+    After,
+}
+
+/// Counts calls down and dies at the last one; dead sessions stay dead.
+struct Mortal<E> {
+    engine: E,
+    calls_left: Arc<AtomicI64>,
+    death: Death,
+}
+
+impl<E: Engine> Mortal<E> {
+    fn call<T>(&mut self, work: impl FnOnce(&mut E) -> Result<T, E::Failure>) -> Result<T, E::Failure> {
+        let left = self.calls_left.fetch_sub(1, Ordering::Relaxed);
+        if left > 1 {
+            return work(&mut self.engine);
+        }
+        if left == 1 && self.death == Death::After {
+            work(&mut self.engine)?;
+        }
+        Err(self.engine.run("SELECT the_session_is_dead").unwrap_err())
+    }
+}
+
+impl<E: Engine> Engine for Mortal<E> {
+    type Failure = E::Failure;
+
+    const BEGIN: &'static str = E::BEGIN;
+    const STAGED_BYTES_MAX: usize = E::STAGED_BYTES_MAX;
+    const NAME_BYTES_MAX: usize = E::NAME_BYTES_MAX;
+    const COLUMNS_MAX: usize = E::COLUMNS_MAX;
+
+    fn refuses(connection: &str) -> Option<&'static str> {
+        E::refuses(connection)
+    }
+    fn type_name(&self, column_type: ColumnType) -> String {
+        self.engine.type_name(column_type)
+    }
+    fn expression(&self, value: &str, from: ColumnType, to: ColumnType) -> Option<String> {
+        self.engine.expression(value, from, to)
+    }
+    fn table(&self, schema: &str, name: &str) -> String {
+        self.engine.table(schema, name)
+    }
+    fn temporary(&self, name: &str) -> String {
+        self.engine.temporary(name)
+    }
+    fn instant(&self, us: i64) -> String {
+        self.engine.instant(us)
+    }
+    fn micros(&self, instant: &str) -> String {
+        self.engine.micros(instant)
+    }
+    fn create_schema(&self, schema: &str) -> String {
+        self.engine.create_schema(schema)
+    }
+    fn drop_schema(&self, schema: &str) -> String {
+        self.engine.drop_schema(schema)
+    }
+    fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String {
+        self.engine.create_key(schema, table, columns)
+    }
+    fn widen(&self, table: &str, column: &str, types: (ColumnType, ColumnType)) -> Option<String> {
+        self.engine.widen(table, column, types)
+    }
+    fn delete_matching(&self, table: &str, stage: &str, key: &[(String, String)]) -> String {
+        self.engine.delete_matching(table, stage, key)
+    }
+    fn run(&mut self, sql: &str) -> Result<(), E::Failure> {
+        self.call(|engine| engine.run(sql))
+    }
+    fn execute(&mut self, sql: &str, values: &[Scalar]) -> Result<u64, E::Failure> {
+        self.call(|engine| engine.execute(sql, values))
+    }
+    fn query(&mut self, sql: &str, values: &[Scalar]) -> Result<Vec<Vec<Scalar>>, E::Failure> {
+        self.call(|engine| engine.query(sql, values))
+    }
+    fn load(&mut self, target: Target<'_>, columns: &[LoadColumn], rows: &RecordBatch) -> Result<(), E::Failure> {
+        self.call(|engine| engine.load(target, columns, rows))
+    }
+    fn replace(
+        &mut self,
+        schema: &str,
+        table: &TableSchema,
+        columns: &[LoadColumn],
+        rows: &RecordBatch,
+    ) -> Result<bool, E::Failure> {
+        self.call(|engine| engine.replace(schema, table, columns, rows))
+    }
+    fn census(&mut self, schemas: &[&str]) -> Result<Census, E::Failure> {
+        self.call(|engine| engine.census(schemas))
+    }
+    fn is_bare(&mut self, schema: &str) -> Result<bool, E::Failure> {
+        self.call(|engine| engine.is_bare(schema))
+    }
+    fn memory_bytes(&mut self) -> Option<u64> {
+        None
+    }
+    fn is_conflict(failure: &E::Failure) -> bool {
+        E::is_conflict(failure)
+    }
+    fn failed(what: String, failure: E::Failure) -> Error {
+        E::failed(what, failure)
+    }
+}
+
+/// The tables after so many commits: a table, then a wider one, then a second one with a column more.
+fn tables(commits: usize) -> Vec<TableSchema> {
+    let kind = if commits > 1 { TEXT } else { LONG };
+    let mut tables = vec![table("t", &[("id", LONG), ("v", kind)])];
+    if commits > 2 {
+        tables[0].columns.push(table("", &[("w", LONG)]).columns.remove(0));
+        tables.push(table("u", &[("id", LONG), ("v", TEXT)]));
+    }
+    tables
+}
+
+const COMMITS: usize = 4;
+
+/// What is staged before a commit, and the commit's own operations.
+fn operations(commit: usize) -> (Vec<Segment>, Vec<Segment>) {
+    let numbers = |rows: &[i64]| live(0, &[(0, LONG, longs(rows)), (1, LONG, longs(rows))]);
+    match commit {
+        0 => (vec![], vec![fresh(numbers(&[1, 2, 3, 4]))]),
+        1 => (
+            vec![numbers(&[4, 5])],
+            vec![upserts(0, &[(2, Some("b")), (6, None)]), patches(0, &[(1, Some(Some("p")), false)])],
+        ),
+        2 => (
+            vec![truncate(0)],
+            vec![numbers(&[2, 7]), fresh(upserts(1, &[(1, Some("u"))])), patches(0, &[(3, None, true)])],
+        ),
+        _ => (vec![], vec![upserts(1, &[(1, Some("new")), (2, None)]), patches(0, &[(7, None, true)])]),
+    }
+}
+
+/// A sync from wherever the last one came to its end.
+fn sync<E: Engine>(engine: E) -> Result<()> {
+    let (to, opened) = SqlDestination::begin(engine, request("c"))?;
+    let mut to = to.staging_at_most(0);
+    let begin: usize = opened.state.as_deref().map_or(0, |state| state.parse().unwrap());
+    for commit in begin..COMMITS {
+        let (staged, segments) = operations(commit);
+        let tables = tables(commit + 1);
+        if !staged.is_empty() {
+            to.stage(staged, &tables)?;
+        }
+        let (state, is_last) = (Some((commit + 1).to_string()), commit + 1 == COMMITS);
+        to.commit(Commit { state, is_last, ..commit_of(&tables, segments) })?;
+    }
+    to.finish(&commit_of(&[], vec![]).sync).map(drop)
+}
+
+/// The tables and how many states were kept: one for every commit, none twice.
+fn outcome<H: EngineHome>(home: &H) -> (Vec<String>, Vec<String>, Vec<u64>) {
+    let tables = tables(COMMITS);
+    let states = home.look().states("c").unwrap().iter().map(|state| state.sequence).collect();
+    (home.dump("c", &tables[0]), home.dump("c", &tables[1]), states)
+}
+
+pub(super) fn invariant_8_every_call_of_a_sync_may_be_its_last<H: EngineHome>() {
+    let undisturbed: H = EngineHome::new();
+    sync(undisturbed.engine(Access::Write).unwrap()).unwrap();
+    let expected = outcome(&undisturbed);
+    assert_eq!(expected.2, [4, 3, 2, 1]);
+    let mut calls = 0;
+    for death in [Death::Before, Death::After] {
+        for k in 1.. {
+            let home: H = EngineHome::new();
+            let engine = home.engine(Access::Write).unwrap();
+            let calls_left = Arc::new(AtomicI64::new(k));
+            let ended = sync(Mortal { engine, calls_left: Arc::clone(&calls_left), death });
+            if calls_left.load(Ordering::Relaxed) > 0 {
+                calls = k - 1;
+                break;
+            }
+            assert!(ended.is_err(), "call {k} failed and nobody noticed, {death:?}");
+            sync(home.engine(Access::Write).unwrap()).unwrap();
+            assert_eq!(outcome(&home), expected, "call {k} was the last, {death:?}");
+        }
+    }
+    assert!(calls > 30, "only {calls} calls were made");
+}
