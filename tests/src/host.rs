@@ -1,6 +1,6 @@
 //! The host as its users meet it: a program with arguments, an exit status and two streams of text.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +19,8 @@ const POLL: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub struct Host {
     folder: TempDir,
+    /// What commands find in their environment besides.
+    environment: Vec<(OsString, OsString)>,
 }
 
 /// A command that has ended.
@@ -46,7 +48,17 @@ impl Host {
     /// # Errors
     /// When the folder cannot be made.
     pub fn new() -> Result<Self> {
-        Ok(Self { folder: tempfile::Builder::new().prefix("host-test-").tempdir()? })
+        Ok(Self { folder: tempfile::Builder::new().prefix("host-test-").tempdir()?, environment: Vec::new() })
+    }
+
+    /// Sets a variable in the environment of every command from now on.
+    pub fn set_env(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.push((name.into(), value.into()));
+    }
+
+    /// Takes back what was set.
+    pub fn clear_env(&mut self) {
+        self.environment.clear();
     }
 
     /// The folder of this host, where `files/warehouse.db` appears.
@@ -124,6 +136,7 @@ impl Host {
             .args(arguments)
             .current_dir(self.folder())
             .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(File::create(&stdout)?)
             .stderr(File::create(&stderr)?)

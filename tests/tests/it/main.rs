@@ -8,6 +8,7 @@ mod demo;
 mod faults;
 mod guests;
 mod interrupts;
+mod io;
 mod jsonl;
 mod readme;
 mod states;

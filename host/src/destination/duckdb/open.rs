@@ -119,5 +119,21 @@ fn start(path: &Path, access: Access) -> Result<Connection> {
             .with("lock_configuration", "true")
     };
     let config = config().map_err(failed("configure the engine"))?;
-    Connection::open_with_flags(path, config).map_err(failed_to_open(path))
+    let is_new = access == Access::Write && is_blank(path);
+    let opened = Connection::open_with_flags(path, config).map_err(failed_to_open(path));
+    if is_new && opened.is_err() {
+        // Half a file would be refused ever after.
+        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(path.with_added_extension("wal"));
+    }
+    opened
+}
+
+/// Whether there is no file yet. An empty one is what a host left that died before its first byte was durable.
+fn is_blank(path: &Path) -> bool {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() && found.len() == 0 => std::fs::remove_file(path).is_ok(),
+        Ok(_) => false,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
 }
