@@ -7,6 +7,7 @@
 
 pub(super) mod build;
 mod fence;
+pub(super) mod load;
 mod names;
 mod refresh;
 mod rows;
@@ -177,4 +178,5 @@ macro_rules! conformance {
 
 conformance! {
     duckdb: crate::destination::duckdb::tests::Home;
+    sqlite: crate::destination::sqlite::tests::Home;
 }
