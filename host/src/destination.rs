@@ -12,6 +12,7 @@ mod null;
 mod query;
 mod remembered;
 mod sql;
+mod sqlite;
 
 pub use query::{Column, RowSink, Value};
 pub use remembered::{ConnectionRow, Dropped, Refresh, StateRow, TableColumn, TableInfo};
@@ -218,11 +219,13 @@ pub enum Access {
     Read,
 }
 
-/// Where rows go, as typed: `duckdb:PATH` or `null:`.
+/// Where rows go, as typed: `duckdb:PATH`, `sqlite:PATH` and the like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DestinationUrl {
     /// A DuckDB database file.
     DuckDb(std::path::PathBuf),
+    /// A SQLite database file.
+    Sqlite(std::path::PathBuf),
     /// Lines of JSON on stdout; states in `files/state`.
     JsonLines,
     /// Nowhere: decodes and forgets. For trial runs and measurements.
@@ -235,11 +238,12 @@ impl std::str::FromStr for DestinationUrl {
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once(':') {
             Some(("duckdb", path)) if !path.is_empty() => Ok(Self::DuckDb(path.into())),
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("jsonl", "")) => Ok(Self::JsonLines),
             Some(("null", "")) => Ok(Self::Null),
             _ => Err(Error::new(Code::DestinationInvalid, format!("understand the destination \"{text}\""))
                 .hint(
-                    "Write duckdb:PATH, for example duckdb:files/warehouse.db; jsonl: for lines of JSON on stdout; or null: to write \
+                    "Write duckdb:PATH, for example duckdb:files/warehouse.db; sqlite:PATH; jsonl: for lines of JSON on stdout; or null: to write \
                      nothing.",
                 )),
         }
@@ -250,8 +254,19 @@ impl std::fmt::Display for DestinationUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::DuckDb(path) => write!(f, "duckdb:{}", path.display()),
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::JsonLines => f.write_str("jsonl:"),
             Self::Null => f.write_str("null:"),
+        }
+    }
+}
+
+impl DestinationUrl {
+    /// A table's name in a query: parts to be quoted each and joined by points.
+    pub fn table_name(&self, connection: &str, table: &str) -> Vec<String> {
+        match self {
+            Self::Sqlite(_) => vec![sqlite::full_name(connection, table)],
+            _ => vec![connection.to_owned(), table.to_owned()],
         }
     }
 }
@@ -265,6 +280,7 @@ pub(crate) fn closed() -> Box<dyn Destination> {
 pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Destination>, Opened)> {
     match url {
         DestinationUrl::DuckDb(path) => begin(duckdb::DuckDb::open(path, Access::Write)?, request),
+        DestinationUrl::Sqlite(path) => begin(sqlite::Sqlite::open(path, Access::Write)?, request),
         DestinationUrl::JsonLines => {
             let (destination, opened) = jsonl::JsonLines::open(Path::new(STATE_FOLDER), request)?;
             Ok((Box::new(destination), opened))
@@ -282,6 +298,7 @@ fn begin<E: sql::Engine + 'static>(engine: E, request: OpenRequest) -> Result<(B
 pub fn warehouse(url: &DestinationUrl, access: Access) -> Result<Box<dyn Warehouse>> {
     match url {
         DestinationUrl::DuckDb(path) => Ok(Box::new(duckdb::DuckDb::open(path, access)?)),
+        DestinationUrl::Sqlite(path) => Ok(Box::new(sqlite::Sqlite::open(path, access)?)),
         DestinationUrl::JsonLines | DestinationUrl::Null => Err(nothing_kept(url)),
     }
 }
@@ -290,6 +307,7 @@ pub fn warehouse(url: &DestinationUrl, access: Access) -> Result<Box<dyn Warehou
 pub fn query(url: &DestinationUrl, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
     match url {
         DestinationUrl::DuckDb(path) => duckdb::query(path, sql, sink),
+        DestinationUrl::Sqlite(path) => sqlite::query(path, sql, sink),
         DestinationUrl::JsonLines | DestinationUrl::Null => Err(nothing_kept(url)),
     }
 }

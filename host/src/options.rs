@@ -82,7 +82,7 @@ impl ConnectorOptions {
 /// Which warehouse, as typed.
 #[derive(Args, Clone, Debug)]
 pub struct DestinationOptions {
-    /// The destination: duckdb:PATH, jsonl: for lines of JSON on stdout, or null: to write nothing
+    /// The destination: duckdb:PATH, sqlite:PATH, jsonl: for lines of JSON on stdout, or null: to write nothing
     #[arg(long, value_name = "URL", default_value = DESTINATION_DEFAULT)]
     destination: String,
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::text::{self, Paint, Room, counted, numbers, words};
+use crate::destination::DestinationUrl;
 use crate::error::{Error, Fault};
 use crate::options;
 use crate::sync::{Note, NoteKind, Outcome, Report, Sample, TableReport};
@@ -210,7 +211,11 @@ fn what_next(report: &Report, setting: &Setting<'_>) -> String {
     let Some(table) = report.tables.iter().max_by_key(|table| table.rows_now) else {
         return "\nNo rows: nothing has changed since the last sync.\n".to_owned();
     };
-    let name = format!("{}.{}", text::identifier(&report.connection), text::identifier(&text::printable(&table.table)));
+    let table_name = text::printable(&table.table);
+    let parts =
+        setting.destination.parse::<DestinationUrl>().map(|url| url.table_name(&report.connection, &table_name));
+    let parts: Vec<String> = parts.unwrap_or_default().iter().map(|part| text::identifier(part)).collect();
+    let name = parts.join(".");
     let living = if table.deleted + table.truncated + table.swept > 0 { " WHERE NOT _deleted" } else { "" };
     let sql = options::shell_word(&format!("SELECT * FROM {name}{living} LIMIT 10"));
     format!("\nLook at the data:\n  host tables{flag}\n  host query{flag} {sql}\n")

@@ -8,6 +8,7 @@
 pub(super) mod build;
 mod crash;
 mod fence;
+pub(super) mod load;
 mod names;
 mod refresh;
 mod rows;
@@ -181,4 +182,5 @@ macro_rules! conformance {
 
 conformance! {
     duckdb: crate::destination::duckdb::tests::Home;
+    sqlite: crate::destination::sqlite::tests::Home;
 }

@@ -15,7 +15,7 @@ pub(super) fn any_name_will_do<H: Home>() {
         "Größe 数据",
         "it's; DROP TABLE x --",
         "a.b",
-        "a__b",
+        "a_b",
         " ",
         "$1 ?1 :a @b {}",
         "🦆🪿",

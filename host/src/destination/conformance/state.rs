@@ -66,17 +66,20 @@ pub(super) fn the_history_tells_how_each_sync_went<H: Home>() {
 pub(super) fn states_are_kept_newest_first<H: Home>() {
     let home = H::new();
     let request = request("c");
-    let sync = request.sync.id.clone();
+    let sync = request.sync.clone();
     let (mut to, _) = home.begin(request).unwrap();
     assert!(home.look().states("c").unwrap().is_empty());
     for number in 1..=120 {
-        to.commit(with_state(&number.to_string())).unwrap();
+        to.commit(Commit { sync: sync.clone(), ..with_state(&number.to_string()) }).unwrap();
     }
-    to.commit(Commit { state: None, ..with_state("") }).unwrap();
+    to.commit(Commit { state: None, sync: sync.clone(), ..with_state("") }).unwrap();
     drop(to);
     let states = home.look().states("c").unwrap();
     assert_eq!(states.len(), 100);
-    assert_eq!((states[0].sequence, states[0].state.as_deref(), states[0].sync.as_str()), (121, None, sync.as_str()));
+    assert_eq!(
+        (states[0].sequence, states[0].state.as_deref(), states[0].sync.as_str()),
+        (121, None, sync.id.as_str())
+    );
     for (index, state) in states.iter().enumerate().skip(1) {
         let number = 121 - index as u64;
         assert_eq!((state.sequence, state.state.as_deref()), (number, Some(number.to_string().as_str())));

@@ -148,7 +148,6 @@ impl<E: Engine> Catalog<'_, E> {
     /// The last step of a commit: the state, if this sync still holds the fence and nobody committed in between.
     /// Returns whether it did.
     pub(super) fn advance(&mut self, row: &ConnectionRow, sync: &str) -> Result<bool, E::Failure> {
-        self.note_state(row, sync)?;
         let refresh_tables = row.refresh.as_ref().and_then(Refresh::tables_json);
         let sql = format!(
             "UPDATE {} SET sequence = $1, state = $2, committed_at = {}, refresh_since = {}, refresh_tables = $3 \
@@ -165,7 +164,11 @@ impl<E: Engine> Catalog<'_, E> {
             long(row.fence),
             long(row.sequence.saturating_sub(1)),
         ];
-        Ok(self.engine.execute(&sql, &values)? == 1)
+        if self.engine.execute(&sql, &values)? != 1 {
+            return Ok(false);
+        }
+        // Only now: the sync that took over may have noted a state of this number.
+        self.note_state(row, sync).map(|()| true)
     }
 
     /// Adds to the history of states; the oldest are forgotten.

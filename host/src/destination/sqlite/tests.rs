@@ -1,0 +1,400 @@
+//! The destination against real files: what only SQLite can get wrong. What every warehouse must do is checked in
+//! `destination::conformance`.
+
+#![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{Sqlite, query};
+use crate::destination::conformance::EngineHome;
+use crate::destination::conformance::build::*;
+use crate::destination::sql::{Engine as _, SqlDestination};
+use crate::destination::{Access, Column, Destination as _, OpenRequest, Opened, RowSink, Value, Warehouse as _};
+use crate::error::{Code, Result};
+use crate::schema::ColumnType;
+
+/// A folder with a file.
+pub(in crate::destination) struct Home(tempfile::TempDir);
+
+impl EngineHome for Home {
+    type Engine = Sqlite;
+
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn engine(&self, access: Access) -> Result<Sqlite> {
+        Sqlite::open(&self.file(), access)
+    }
+}
+
+impl Home {
+    fn file(&self) -> PathBuf {
+        self.0.path().join("warehouse.db")
+    }
+
+    fn open(&self, connection: &str) -> (Open, Opened) {
+        open(&self.file(), request(connection)).unwrap()
+    }
+
+    fn rows(&self, sql: &str) -> Vec<String> {
+        rows(&self.file(), sql).unwrap()
+    }
+}
+
+type Open = SqlDestination<Sqlite>;
+
+pub(super) fn open(path: &Path, request: OpenRequest) -> Result<(Open, Opened)> {
+    SqlDestination::begin(Sqlite::open(path, Access::Write)?, request)
+}
+
+/// Rows as text, cells separated by `|`, NULL as `-`.
+fn rows(path: &Path, sql: &str) -> Result<Vec<String>> {
+    #[derive(Default)]
+    struct Rows(Vec<String>);
+    impl RowSink for Rows {
+        fn columns(&mut self, _columns: &[Column]) -> Result<()> {
+            Ok(())
+        }
+        fn row(&mut self, row: &[Value]) -> Result<ControlFlow<()>> {
+            self.0.push(row.iter().map(|value| value.text().unwrap_or("-")).collect::<Vec<_>>().join("|"));
+            Ok(ControlFlow::Continue(()))
+        }
+    }
+    let mut found = Rows::default();
+    query(path, sql, &mut found)?;
+    Ok(found.0)
+}
+
+const PAIRS: &str = "SELECT id, v, _deleted FROM c__t ORDER BY id";
+
+#[test]
+fn files_that_are_no_warehouse_are_told_apart() {
+    let home = Home::new();
+    let at = |name: &str| home.0.path().join(name);
+    std::fs::write(at("garbage"), vec![7u8; 100_000]).unwrap();
+    std::fs::write(at("text"), "hello").unwrap();
+    std::fs::create_dir(at("folder")).unwrap();
+    let open = |path: &Path| open(path, request("c"));
+    assert_eq!(code(open(&at("garbage"))), Code::WarehouseCorrupted);
+    assert_eq!(code(open(&at("text"))), Code::WarehouseCorrupted);
+    assert_eq!(code(open(&at("folder"))), Code::WarehouseUnwritable);
+    assert_eq!(code(open(&at("text/below.db"))), Code::WarehouseUnwritable);
+    assert_eq!(code(open(Path::new("/proc/nothing/w.db"))), Code::WarehouseUnwritable);
+    assert_eq!(code(open(Path::new("/"))), Code::WarehouseUnwritable);
+    assert_eq!(code(rows(&at("missing.db"), "SELECT 1")), Code::DestinationInvalid);
+    // To SQLite an empty file is an empty database, and so is a path that others would read as a URI or as memory.
+    std::fs::write(at("empty"), "").unwrap();
+    drop(open(&at("empty")).unwrap());
+    drop(open(&at("file:x?mode=memory")).unwrap());
+    drop(open(&at(":memory:")).unwrap());
+    assert!(at("file:x?mode=memory").is_file() && at(":memory:").is_file());
+}
+
+#[test]
+fn damage_is_found() {
+    let home = Home::new();
+    let (mut to, _) = home.open("c");
+    let many: Vec<(i64, Option<&str>)> = (0..100_000).map(|id| (id, Some("some text"))).collect();
+    commit(&mut to, &pairs(), vec![fresh(upserts(0, &many))]).unwrap();
+    drop(to);
+    let bytes = std::fs::read(home.file()).unwrap();
+    let read = || {
+        open(&home.file(), request("c")).and_then(|(to, _)| {
+            drop(to);
+            rows(&home.file(), "SELECT sum(length(v)), count(DISTINCT id) FROM c__t")
+        })
+    };
+    for length in [100, 4_096, 12_288, 20_000] {
+        std::fs::write(home.file(), &bytes[..length]).unwrap();
+        assert_eq!(code(read()), Code::WarehouseCorrupted, "{length} bytes");
+    }
+    let mut noise = bytes.clone();
+    for byte in noise.iter_mut().skip(4_096).take(200_000) {
+        *byte ^= 0x55;
+    }
+    std::fs::write(home.file(), &noise).unwrap();
+    assert_eq!(code(read()), Code::WarehouseCorrupted);
+}
+
+/// The other process of the tests below: opens the file named by the environment, says so, and waits to be ended.
+#[test]
+#[ignore = "runs in a process of its own"]
+fn holds_the_file() {
+    let Some(path) = std::env::var_os("WAREHOUSE_TO_HOLD") else { return };
+    let (mut to, _) = open(Path::new(&path), request("c")).unwrap();
+    commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("committed"))])]).unwrap();
+    to.stage(vec![upserts(0, &[(2, Some("staged"))])], &pairs()).unwrap();
+    let engine = to.engine_mut();
+    engine.run("BEGIN IMMEDIATE; INSERT INTO c__t VALUES (3, 'not committed', '', 0)").unwrap();
+    std::fs::write(Path::new(&path).with_extension("held"), "").unwrap();
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+fn other_process(path: &Path) -> std::process::Child {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "destination::sqlite::tests::holds_the_file"])
+        .env("WAREHOUSE_TO_HOLD", path)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !path.with_extension("held").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the other process ended");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
+}
+
+#[test]
+fn invariant_8_a_killed_process_leaves_what_it_committed() {
+    let home = Home::new();
+    let mut child = other_process(&home.file());
+    let started = Instant::now();
+    let engine = Sqlite::open_waiting(&home.file(), Access::Write, Duration::from_millis(300)).unwrap();
+    assert_eq!(code(SqlDestination::begin(engine, request("c"))), Code::WarehouseInUse);
+    assert!(started.elapsed() >= Duration::from_millis(300), "did not wait");
+    // Those who read see the last commit while another process writes.
+    assert_eq!(home.rows(PAIRS), ["1|committed|false"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(home.rows(PAIRS), ["1|committed|false"]);
+    let (to, opened) = home.open("c");
+    assert_eq!((opened.sequence, opened.empty), (1, vec![false]));
+    drop(to);
+    assert_eq!(home.rows("SELECT outcome FROM c___syncs ORDER BY outcome"), ["interrupted", "running"]);
+    assert_eq!(
+        home.rows("SELECT * FROM pragma_table_list WHERE schema = 'temp' AND name <> 'sqlite_temp_schema'"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn one_waits_for_a_commit_of_another() {
+    let home = Home::new();
+    drop(home.open("c"));
+    let mut holder = home.engine(Access::Write).unwrap();
+    holder.run("BEGIN IMMEDIATE").unwrap();
+    let path = home.file();
+    let other = std::thread::spawn(move || open(&path, request("d")).map(drop));
+    std::thread::sleep(Duration::from_millis(200));
+    holder.run("COMMIT").unwrap();
+    other.join().unwrap().unwrap();
+}
+
+/// Only where a small file system can be mounted.
+#[test]
+fn a_full_disk_is_told_and_what_was_committed_stands() {
+    let home = Home::new();
+    let folder = home.0.path().join("small");
+    std::fs::create_dir(&folder).unwrap();
+    let mount = |arguments: &[&str]| {
+        std::process::Command::new("mount").args(arguments).stderr(std::process::Stdio::null()).status()
+    };
+    let target = folder.to_str().unwrap();
+    if !mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs", target]).is_ok_and(|status| status.success()) {
+        return;
+    }
+    let path = folder.join("w.db");
+    let noise = |first: i64| {
+        (first..first + 20_000)
+            .map(|id| (id, format!("{:x}", id.wrapping_mul(0x9e37_79b9_7f4a_7c15u64.cast_signed())).repeat(4)))
+    };
+    let outcome = (|| {
+        for part in 0..100 {
+            let (mut to, _) = open(&path, request("c"))?;
+            let rows: Vec<(i64, String)> = noise(part * 20_000).collect();
+            let rows: Vec<(i64, Option<&str>)> = rows.iter().map(|(id, text)| (*id, Some(text.as_str()))).collect();
+            commit(&mut to, &pairs(), vec![fresh(upserts(0, &rows))])?;
+        }
+        Ok(())
+    })();
+    let counted = rows(&path, "SELECT count(*) % 20000, count(*) > 0 FROM c__t");
+    let _ = std::process::Command::new("umount").arg(target).status();
+    assert_eq!(code(outcome), Code::DiskFull);
+    assert_eq!(counted.unwrap(), ["0|1"]);
+}
+
+#[test]
+fn a_folder_is_made_for_the_warehouse() {
+    let home = Home::new();
+    let path = home.0.path().join("a/b/c.db");
+    drop(open(&path, request("c")).unwrap());
+    assert!(path.is_file());
+    // The log is gone with the last user: the file is all there is to copy.
+    assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_catalog_of_a_newer_program_is_refused() {
+    let home = Home::new();
+    let (mut to, _) = home.open("c");
+    to.engine_mut().run("UPDATE _elt__format SET version = 99").unwrap();
+    drop(to);
+    let error = open(&home.file(), request("c")).err().unwrap();
+    assert!(error.to_string().contains("99"), "{error}");
+    assert_eq!(code(home.engine(Access::Read).and_then(|mut warehouse| warehouse.tables())), Code::DestinationFailed);
+}
+
+#[test]
+fn a_table_dropped_by_hand_is_noticed() {
+    let home = Home::new();
+    let (mut to, _) = home.open("c");
+    commit(&mut to, &pairs(), vec![]).unwrap();
+    to.engine_mut().run("DROP TABLE c__t").unwrap();
+    drop(to);
+    assert_eq!(code(open(&home.file(), request("c"))), Code::DestinationFailed);
+}
+
+#[test]
+fn names_in_which_the_connection_could_not_be_told_from_the_table_are_refused() {
+    let home = Home::new();
+    for name in ["a__b", "a_", "_", "sqlite_c", "SQLITE_c"] {
+        assert_eq!(code(open(&home.file(), request(name))), Code::Usage, "{name}");
+    }
+    // Nor can the tables of those that are left meet.
+    for (connection, name) in [("a", "b__c"), ("a", "_syncs__x"), ("_a", "__t"), ("_elt_x", "t"), ("a", "key__a__t")] {
+        let (mut to, _) = home.open(connection);
+        let mut tables = home.engine(Access::Write).unwrap().tables().unwrap();
+        tables.retain(|table| table.connection == connection);
+        let known: Vec<_> = tables.iter().map(|known| table(&known.name, &[("id", LONG), ("v", TEXT)])).collect();
+        let new = [known, vec![table(name, &[("id", LONG), ("v", TEXT)])]].concat();
+        commit(&mut to, &new, vec![upserts(new.len() - 1, &[(1, Some(connection))])]).unwrap();
+    }
+    assert_eq!(home.rows("SELECT a.v, b.v FROM a__b__c AS a, _a____t AS b"), ["a|_a"]);
+}
+
+#[test]
+fn a_table_that_somebody_else_made_is_not_touched() {
+    let home = Home::new();
+    let (mut to, _) = home.open("c");
+    to.engine_mut().run("CREATE TABLE c__t (mine TEXT)").unwrap();
+    assert_eq!(code(commit(&mut to, &pairs(), vec![])), Code::DestinationFailed);
+    assert!(home.rows("SELECT mine FROM c__t").is_empty());
+}
+
+#[test]
+fn views_and_indexes_of_others_stay() {
+    let home = Home::new();
+    let (mut to, _) = home.open("c");
+    let narrow = vec![table("t", &[("id", LONG), ("v", LONG), ("w", TEXT)])];
+    let row = live(0, &[(0, LONG, longs(&[1])), (1, LONG, longs(&[7])), (2, TEXT, texts(&[Some("w")]))]);
+    commit(&mut to, &narrow, vec![row]).unwrap();
+    to.engine_mut().run("CREATE VIEW mine AS SELECT w FROM c__t; CREATE INDEX my_index ON c__t (w)").unwrap();
+    let wide = vec![table("t", &[("id", LONG), ("v", TEXT), ("w", TEXT)])];
+    commit(&mut to, &wide, vec![]).unwrap();
+    assert_eq!(home.rows("SELECT v, typeof(v), mine.w FROM c__t, mine"), ["7|text|w"]);
+    assert_eq!(home.rows("SELECT name FROM sqlite_schema WHERE name LIKE 'my%'"), ["my_index"]);
+    // One that needs the very column is not broken silently.
+    let narrow = vec![table("t", &[("id", LONG), ("v", TEXT), ("w", TEXT), ("n", LONG)])];
+    commit(&mut to, &narrow, vec![]).unwrap();
+    to.engine_mut().run("CREATE VIEW needs_it AS SELECT n FROM c__t").unwrap();
+    let wide = vec![table("t", &[("id", LONG), ("v", TEXT), ("w", TEXT), ("n", TEXT)])];
+    assert_eq!(code(commit(&mut to, &wide, vec![])), Code::DestinationFailed);
+    to.engine_mut().run("DROP VIEW needs_it").unwrap();
+    commit(&mut to, &wide, vec![]).unwrap();
+}
+
+#[test]
+fn tables_are_as_wide_as_any_program_can_read() {
+    let home = Home::new();
+    let names: Vec<String> = (0..2_000).map(|index| format!("c{index}")).collect();
+    let columns: Vec<(&str, ColumnType)> = names.iter().map(|name| (name.as_str(), LONG)).collect();
+    let (mut to, _) = home.open("c");
+    assert_eq!(code(commit(&mut to, &[table("t", &columns[..1_999])], vec![])), Code::LimitColumns);
+    let values = |some: i64| -> Vec<Values> { (0..1_998).map(|index| (index, LONG, longs(&[some]))).collect() };
+    let segments = vec![live(0, &values(1)), patches_of(0, &values(1))];
+    commit(&mut to, &[table("t", &columns[..1_998])], segments).unwrap();
+}
+
+#[test]
+fn instants_and_dates_sort_by_time() {
+    let home = Home::new();
+    let (mut to, _) = home.open("c");
+    commit(&mut to, &pairs(), vec![upserts(0, &[(1, None)])]).unwrap();
+    drop(to);
+    assert_eq!(home.rows("SELECT _synced_at, typeof(_synced_at) FROM c__t"), ["2023-11-14T22:13:20.000001Z|text"]);
+    assert_eq!(home.rows("SELECT count(*) FROM c__t WHERE _synced_at < datetime('now')"), ["1"]);
+    assert_eq!(home.rows("SELECT strftime('%Y', _synced_at) FROM c__t"), ["2023"]);
+}
+
+#[test]
+fn queries_read_and_do_nothing_else() {
+    let home = Home::new();
+    let (mut to, _) = home.open("c");
+    commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("a"))])]).unwrap();
+    assert_eq!(home.rows("SELECT 1"), ["1"]);
+    drop(to);
+    let other = home.0.path().join("other.db");
+    let refused = [
+        "DELETE FROM c__t",
+        "DELETE FROM c__t RETURNING id",
+        "DROP TABLE c__t",
+        "COMMIT; DELETE FROM c__t",
+        "SELECT 1; DELETE FROM c__t",
+        "CREATE TABLE n (a INTEGER)",
+        "CREATE TEMP TABLE n (a INTEGER)",
+        "BEGIN",
+        &format!("ATTACH '{}' AS o", other.display()),
+        &format!("VACUUM INTO '{}'", other.display()),
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA writable_schema = ON",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        "SELECT load_extension('x')",
+        "SELECT * FROM nothing",
+        "SELECT \"no column\" FROM c__t",
+        "SELEC",
+        "",
+        "SELECT abs(-9223372036854775808) FROM c__t",
+        "SELECT 1\0",
+    ];
+    for sql in refused {
+        assert_eq!(rows(&home.file(), sql).err().unwrap().code(), Code::QueryFailed, "{sql}");
+    }
+    assert!(!other.exists());
+    assert_eq!(home.rows(PAIRS), ["1|a|false"]);
+    assert_eq!(home.rows("PRAGMA table_info(c__t)").len(), 4);
+    assert_eq!(
+        home.rows("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n LIMIT 3").len(),
+        3
+    );
+}
+
+#[test]
+fn values_of_a_query_as_json() {
+    #[derive(Default)]
+    struct Json(Vec<String>, Vec<bool>);
+    impl RowSink for Json {
+        fn columns(&mut self, columns: &[Column]) -> Result<()> {
+            self.1.extend(columns.iter().map(|column| column.is_number));
+            Ok(())
+        }
+        fn row(&mut self, row: &[Value]) -> Result<ControlFlow<()>> {
+            self.0.extend(row.iter().map(|value| value.json().to_string()));
+            Ok(ControlFlow::Break(()))
+        }
+    }
+    let home = Home::new();
+    let (mut to, _) = home.open("c");
+    let decimal = ColumnType::Decimal { precision: 4, scale: 2 };
+    let tables = vec![table("t", &[("id", LONG), ("j", ColumnType::Json), ("b", ColumnType::Boolean), ("d", decimal)])];
+    commit(
+        &mut to,
+        &tables,
+        vec![live(0, &[(0, LONG, longs(&[1])), (1, ColumnType::Json, texts(&[Some("{\"a\":1.50}")]))])],
+    )
+    .unwrap();
+    to.engine_mut().run("UPDATE c__t SET b = 1, d = '2.5'").unwrap();
+    drop(to);
+    let mut found = Json::default();
+    let sql = "SELECT id, j, b, d, NULL, 1e300, 'x', x'00ff', -9e999, count(*) OVER (), _deleted FROM c__t";
+    query(&home.file(), sql, &mut found).unwrap();
+    let expected =
+        ["1", "{\"a\":1.5}", "true", "2.5", "null", "1e+300", "\"x\"", "\"\\\\x00ff\"", "\"-inf\"", "1", "false"];
+    assert_eq!(found.0, expected);
+    assert_eq!(found.1, [true, false, false, true, false, true, false, false, true, true, false]);
+    let mut none = Json::default();
+    query(&home.file(), "SELECT id, j FROM c__t WHERE id = 2", &mut none).unwrap();
+    assert_eq!((none.0.len(), none.1), (0, vec![true, false]));
+}
