@@ -5,10 +5,12 @@
 
 mod duckdb;
 mod null;
+mod postgres;
 mod remembered;
 mod sql;
 
 pub use duckdb::{Column, RowSink, Value};
+pub use postgres::PostgresAddress;
 pub use remembered::{ConnectionRow, Dropped, Refresh, StateRow, TableColumn, TableInfo};
 pub use sql::ddl::SYNCS;
 
@@ -31,11 +33,20 @@ pub struct Opened {
     pub empty: Vec<bool>,
     /// The longest name of a table or column that the destination holds, in bytes of UTF-8.
     pub name_bytes_max: usize,
+    /// Names that a column cannot have there, in lower case.
+    pub columns_reserved: &'static [&'static str],
 }
 
 impl Default for Opened {
     fn default() -> Self {
-        Self { state: None, sequence: 0, tables: Vec::new(), empty: Vec::new(), name_bytes_max: NAME_BYTES_MAX }
+        Self {
+            state: None,
+            sequence: 0,
+            tables: Vec::new(),
+            empty: Vec::new(),
+            name_bytes_max: NAME_BYTES_MAX,
+            columns_reserved: &[],
+        }
     }
 }
 
@@ -208,11 +219,13 @@ pub enum Access {
     Read,
 }
 
-/// Where rows go, as typed: `duckdb:PATH` or `null:`.
+/// Where rows go, as typed: `duckdb:PATH`, `postgres://…` or `null:`. What it shows of itself has no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DestinationUrl {
     /// A DuckDB database file.
     DuckDb(std::path::PathBuf),
+    /// A Postgres database.
+    Postgres(PostgresAddress),
     /// Nowhere: decodes and forgets. For trial runs and measurements.
     Null,
 }
@@ -223,10 +236,22 @@ impl std::str::FromStr for DestinationUrl {
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once(':') {
             Some(("duckdb", path)) if !path.is_empty() => Ok(Self::DuckDb(path.into())),
+            Some(("postgres" | "postgresql", _)) => PostgresAddress::parse(text).map(Self::Postgres),
             Some(("null", "")) => Ok(Self::Null),
-            _ => Err(Error::new(Code::DestinationInvalid, format!("understand the destination \"{text}\""))
-                .hint("Write duckdb:PATH, for example duckdb:files/warehouse.db, or null: to write nothing.")),
+            _ => Err(Error::new(Code::DestinationInvalid, format!("understand the destination {}", shown(text))).hint(
+                "Write duckdb:PATH, for example duckdb:files/warehouse.db, postgres://USER:PASSWORD@HOST:PORT/DATABASE, or \
+                 null: to write nothing.",
+            )),
         }
+    }
+}
+
+/// A text that is no destination, unless it might hold a password.
+fn shown(text: &str) -> String {
+    if text.contains('@') || text.contains("//") {
+        "given (it may hold a password)".to_owned()
+    } else {
+        format!("\"{text}\"")
     }
 }
 
@@ -234,6 +259,7 @@ impl std::fmt::Display for DestinationUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::DuckDb(path) => write!(f, "duckdb:{}", path.display()),
+            Self::Postgres(address) => address.fmt(f),
             Self::Null => f.write_str("null:"),
         }
     }
@@ -248,6 +274,7 @@ pub(crate) fn closed() -> Box<dyn Destination> {
 pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Destination>, Opened)> {
     match url {
         DestinationUrl::DuckDb(path) => begin(duckdb::DuckDb::open(path, Access::Write)?, request),
+        DestinationUrl::Postgres(address) => begin(postgres::Postgres::open(address, Access::Write)?, request),
         DestinationUrl::Null => Ok((Box::new(null::Null::default()), Opened::default())),
     }
 }
@@ -261,6 +288,7 @@ fn begin<E: sql::Engine + 'static>(engine: E, request: OpenRequest) -> Result<(B
 pub fn warehouse(url: &DestinationUrl, access: Access) -> Result<Box<dyn Warehouse>> {
     match url {
         DestinationUrl::DuckDb(path) => Ok(Box::new(duckdb::DuckDb::open(path, access)?)),
+        DestinationUrl::Postgres(address) => Ok(Box::new(postgres::Postgres::open(address, access)?)),
         DestinationUrl::Null => Err(nothing_kept()),
     }
 }
@@ -269,6 +297,7 @@ pub fn warehouse(url: &DestinationUrl, access: Access) -> Result<Box<dyn Warehou
 pub fn query(url: &DestinationUrl, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
     match url {
         DestinationUrl::DuckDb(path) => duckdb::query(path, sql, sink),
+        DestinationUrl::Postgres(address) => postgres::query(address, sql, sink),
         DestinationUrl::Null => Err(nothing_kept()),
     }
 }

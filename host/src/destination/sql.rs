@@ -50,12 +50,15 @@ impl<E: Engine> SqlDestination<E> {
     pub(super) fn begin(mut engine: E, request: OpenRequest) -> Result<(Self, Opened)> {
         check_name(&request.connection)?;
         let begun = begin(&mut engine, &request)?;
+        let fence = begun.row.fence;
+        engine.took_fence(&request.connection, fence).map_err(failed::<E>("take over from earlier syncs"))?;
         let opened = Opened {
             state: begun.row.state.clone(),
             sequence: begun.row.sequence,
             tables: begun.tables.clone(),
             empty: begun.empty,
             name_bytes_max: E::NAME_BYTES_MAX,
+            columns_reserved: E::COLUMNS_RESERVED,
         };
         let (stage, sync) = (Stage::new(E::STAGED_BYTES_MAX), request.sync.clone());
         let (row, tables) = (begun.row, begun.tables);
@@ -149,6 +152,40 @@ impl<E: Engine> SqlDestination<E> {
         }
     }
 
+    /// The end of a transaction.
+    fn end(&mut self, (row, committed): (ConnectionRow, Committed)) -> Result<(ConnectionRow, Committed)> {
+        match self.engine.run("COMMIT") {
+            Ok(()) => Ok((row, committed)),
+            Err(failure) if E::is_conflict(&failure) => Err(self.fenced_off()),
+            Err(failure) => {
+                let error = E::failed("commit".to_owned(), failure);
+                if self.is_durable(&row, &error) { Ok((row, committed)) } else { Err(error) }
+            }
+        }
+    }
+
+    /// Whether a commit was made although its answer was lost: another session can tell.
+    fn is_durable(&mut self, row: &ConnectionRow, error: &Error) -> bool {
+        if error.code() != Code::WarehouseUnreachable || self.engine.reconnect().is_err() {
+            return false;
+        }
+        let sync = self.sync.id.clone();
+        let states = self.catalog().states().unwrap_or_default();
+        states.iter().any(|state| state.sequence == row.sequence && state.sync == sync)
+    }
+
+    /// The error of a commit that was not made, or `fenced-off` where the session was lost because another sync has taken
+    /// over.
+    fn explained(&mut self, error: Error) -> Error {
+        if error.code() != Code::WarehouseUnreachable || self.engine.reconnect().is_err() {
+            return error;
+        }
+        match self.catalog().connection() {
+            Ok(Some(row)) if row.fence != self.row.fence => self.fenced_off(),
+            _ => error,
+        }
+    }
+
     fn fenced_off(&self) -> Error {
         let connection = ddl::quoted(&self.request.connection);
         Error::new(Code::FencedOff, format!("commit: another sync of {connection} has taken over")).hint(
@@ -158,19 +195,17 @@ impl<E: Engine> SqlDestination<E> {
 }
 
 impl<E: Engine> Destination for SqlDestination<E> {
-    fn stage(&mut self, segments: Vec<Segment>, _tables: &[TableSchema]) -> Result<()> {
+    fn stage(&mut self, segments: Vec<Segment>, tables: &[TableSchema]) -> Result<()> {
+        check_values::<E>(&self.request.connection, tables, &segments)?;
         self.stage.push(&mut self.engine, segments).map_err(failed::<E>("stage rows"))
     }
 
     fn commit(&mut self, mut commit: Commit) -> Result<Committed> {
+        check_values::<E>(&self.request.connection, &commit.tables, &commit.segments)?;
         let mut segments = self.stage.take();
         segments.extend(std::mem::take(&mut commit.segments).into_iter().map(Staged::from));
-        self.engine.run(E::BEGIN).map_err(failed::<E>("begin a transaction"))?;
-        let written = self.write(&commit, &segments).and_then(|written| match self.engine.run("COMMIT") {
-            Ok(()) => Ok(written),
-            Err(failure) if E::is_conflict(&failure) => Err(self.fenced_off()),
-            Err(failure) => Err(E::failed("commit".to_owned(), failure)),
-        });
+        let begun = self.engine.run(E::BEGIN).map_err(failed::<E>("begin a transaction"));
+        let written = begun.and_then(|()| self.write(&commit, &segments)).and_then(|written| self.end(written));
         match written {
             Ok((row, committed)) => {
                 self.row = row;
@@ -182,7 +217,7 @@ impl<E: Engine> Destination for SqlDestination<E> {
             Err(error) => {
                 // The first error tells what happened; a transaction that cannot be rolled back is over already.
                 let _ = self.engine.run("ROLLBACK");
-                Err(error)
+                Err(self.explained(error))
             }
         }
     }
@@ -202,6 +237,21 @@ impl<E: Engine> Destination for SqlDestination<E> {
     fn memory_bytes(&mut self) -> Option<u64> {
         self.engine.memory_bytes()
     }
+}
+
+/// Refuses values that the engine cannot hold, where table and column are still known.
+fn check_values<E: Engine>(schema: &str, tables: &[TableSchema], segments: &[Segment]) -> Result<()> {
+    for segment in segments {
+        let Some((place, why)) = E::unfit(&segment.rows).or_else(|| E::unfit(&segment.patches)) else { continue };
+        let table = tables.get(segment.table);
+        let column = segment.columns.get(place).and_then(|column| table?.columns.get(column.column));
+        let [table, column] = [table.map(|table| &table.name), column.map(|column| &column.name)]
+            .map(|name| ddl::quoted(name.map_or("", String::as_str)));
+        let what = format!("write column {column} of the table {}.{table}: {why}", ddl::quoted(schema));
+        return Err(Error::new(Code::ValueMismatch, what)
+            .hint("Take it out of the values in the connector. What was committed stands."));
+    }
+    Ok(())
 }
 
 /// Runs `work` between BEGIN and COMMIT; rolls back if it fails.

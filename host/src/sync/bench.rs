@@ -62,7 +62,7 @@ fn decode_infer_and_fold() {
         limits: Limits::default(),
         time: true,
         sample_records: 0,
-        name_bytes_max: 1_000,
+        names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
     };
     let mut tables = Tables::new(declared, vec![], &[], settings).unwrap();
     let (begun, before, mut rows) = (Instant::now(), cpu(), 0);

@@ -56,6 +56,8 @@ pub(in crate::destination) trait Engine: Send {
     const STAGED_BYTES_MAX: usize = 64 << 20;
     /// The longest name of a table or column, in bytes of UTF-8.
     const NAME_BYTES_MAX: usize = 1_000;
+    /// Names that a column of a table cannot have, in lower case.
+    const COLUMNS_RESERVED: &'static [&'static str] = &[];
 
     // --- words ---
 
@@ -95,6 +97,12 @@ pub(in crate::destination) trait Engine: Send {
         Some(format!("ALTER TABLE {table} ALTER COLUMN {name} TYPE {kind} USING {value};\n"))
     }
 
+    /// The row `t` of a table and the row `s` of a stage have the same value in a column of the key, so that an index of
+    /// `create_key` is of use.
+    fn same_key(&self, column: &str, value: &str, _column_type: ColumnType) -> String {
+        format!("t.{column} = {value}")
+    }
+
     /// Deletes the rows `t` of a table that have the key of a row `s` of a stage; `matches` compares them.
     fn delete_matching(&self, table: &str, stage: &str, matches: &str) -> String {
         format!("DELETE FROM {table} AS t USING {stage} AS s WHERE {matches}")
@@ -123,6 +131,22 @@ pub(in crate::destination) trait Engine: Send {
 
     /// Memory the engine itself holds in this process, in bytes, where it can tell.
     fn memory_bytes(&mut self) -> Option<u64>;
+
+    /// The first value that no column can hold, as the place of its column and why.
+    fn unfit(_rows: &RecordBatch) -> Option<(usize, &'static str)> {
+        None
+    }
+
+    /// Is called when a sync has taken the fence: sessions of earlier syncs of the connection cannot commit any more, and what
+    /// they still hold may be taken from them.
+    fn took_fence(&mut self, _connection: &str, _fence: u64) -> Result<(), Self::Failure> {
+        Ok(())
+    }
+
+    /// Begins another session after one was lost (`warehouse-unreachable`).
+    fn reconnect(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     // --- failures ---
 

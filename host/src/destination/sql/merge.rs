@@ -204,7 +204,9 @@ impl<E: Engine> Merge<'_, E> {
             let found = columns.iter().enumerate().find(|(_, column)| column.column == *key);
             let (index, column) =
                 found.ok_or_else(|| Error::new(Code::HostBug, self.what("find the key in a segment of")))?;
-            terms.push(format!("t.{} = {}", quoted(&self.column(column)?.name), self.value(index, column)?));
+            let target = self.column(column)?;
+            let (name, column_type) = (quoted(&target.name), target.column_type);
+            terms.push(self.engine.same_key(&name, &self.value(index, column)?, column_type));
         }
         Ok(terms.join(" AND "))
     }
