@@ -3,14 +3,17 @@
 //! A destination that can commit keeps one row per connection, `(connection, fence, sequence, state, committed_at)`, and
 //! changes it in the same transaction as the rows (invariants 2, 7 and 8 in docs/INVARIANTS.md).
 
+#[cfg(test)]
+mod conformance;
 mod duckdb;
 mod null;
 mod postgres;
+mod query;
 mod remembered;
 mod sql;
 
-pub use duckdb::{Column, RowSink, Value};
 pub use postgres::PostgresAddress;
+pub use query::{Column, RowSink, Value};
 pub use remembered::{ConnectionRow, Dropped, Refresh, StateRow, TableColumn, TableInfo};
 pub use sql::ddl::SYNCS;
 

@@ -12,7 +12,7 @@ mod value;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::path::Path;
 
@@ -21,8 +21,6 @@ use duckdb::types::{ToSqlOutput, Value as Cell};
 use duckdb::{Connection, ToSql};
 
 pub(super) use query::query;
-pub use query::{Column, RowSink};
-pub use value::Value;
 
 use self::errors::failed;
 use self::open::OpenFile;

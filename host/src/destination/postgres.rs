@@ -15,13 +15,14 @@ mod tls;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::io::Write as _;
 
 use arrow::record_batch::RecordBatch;
 use postgres::Client;
 use postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
+use sha2::{Digest as _, Sha256};
 
 pub use address::PostgresAddress;
 pub(super) use query::query;
@@ -45,6 +46,14 @@ impl Postgres {
     pub(super) fn open(address: &PostgresAddress, access: Access) -> Result<Self> {
         Ok(Self { client: open::open(address, access)?, address: address.clone(), access })
     }
+}
+
+/// The type of texts.
+const TEXT: &str = "text";
+
+/// The hash of a text that stays the same in every version of the server.
+fn hashed(text: &str) -> String {
+    format!("hashtextextended({text}, 0)")
 }
 
 type Wrong = Box<dyn std::error::Error + Send + Sync>;
@@ -155,8 +164,27 @@ impl Engine for Postgres {
         if schema == "public" { String::new() } else { format!("DROP SCHEMA {}", quoted(schema)) }
     }
 
+    /// The index has a name that no table of a source has: in Postgres both share one space of names. A hash is not the key
+    /// itself, so an index over hashes cannot be unique.
     fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String {
-        format!("CREATE UNIQUE INDEX ON {} ({});\n", self.table(schema, table), columns.join(", "))
+        let unique = if columns.iter().all(|column| column.starts_with('"')) { "UNIQUE " } else { "" };
+        let target = self.table(schema, table);
+        let digest = Sha256::digest(&target);
+        let number: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        format!("CREATE {unique}INDEX \"_elt_key_{number}\" ON {target} ({});\n", columns.join(", "))
+    }
+
+    /// A text may be longer than the 2.7 kB that fit into an index, and its hash is faster to find.
+    fn key_term(&self, column: &str, column_type: ColumnType) -> String {
+        if self.type_name(column_type) == TEXT { hashed(column) } else { column.to_owned() }
+    }
+
+    fn same_key(&self, column: &str, value: &str, column_type: ColumnType) -> String {
+        let same = format!("t.{column} = {value}");
+        if self.type_name(column_type) != TEXT {
+            return same;
+        }
+        format!("{} = {} AND {same}", hashed(&format!("t.{column}")), hashed(value))
     }
 
     fn run(&mut self, sql: &str) -> Result<(), Failure> {

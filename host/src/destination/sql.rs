@@ -48,7 +48,7 @@ const FENCE_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 impl<E: Engine> SqlDestination<E> {
     /// Begins a sync: makes what is missing, takes the fence, notes the sync in `_syncs`, reads state and tables.
     pub(super) fn begin(mut engine: E, request: OpenRequest) -> Result<(Self, Opened)> {
-        check_name(&request.connection)?;
+        check_name::<E>(&request.connection)?;
         let begun = begin(&mut engine, &request)?;
         let fence = begun.row.fence;
         engine.took_fence(&request.connection, fence).map_err(failed::<E>("take over from earlier syncs"))?;
@@ -355,10 +355,16 @@ fn is_empty<E: Engine>(engine: &E, census: &Census, schema: &str, table: &TableS
 }
 
 /// Names that cannot be a schema beside the engines' own and the catalog's.
-fn check_name(connection: &str) -> Result<()> {
+fn check_name<E: Engine>(connection: &str) -> Result<()> {
     let reserved = [SYSTEM, "information_schema", "pg_catalog"];
     if connection.is_empty() || connection.contains('\0') {
         return Err(name_refused(connection, "it is empty or contains a NUL"));
+    }
+    if connection.len() > E::NAME_BYTES_MAX {
+        return Err(name_refused(
+            connection,
+            &format!("the warehouse holds names of up to {} bytes", E::NAME_BYTES_MAX),
+        ));
     }
     if reserved.iter().any(|name| name.eq_ignore_ascii_case(connection)) {
         return Err(name_refused(connection, "the warehouse uses that schema itself"));

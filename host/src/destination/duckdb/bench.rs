@@ -13,7 +13,8 @@ use arrow::array::{
     TimestampMicrosecondArray, new_empty_array,
 };
 
-use super::tests::{arrow_type, open};
+use super::tests::open;
+use crate::destination::conformance::build::arrow_type;
 use crate::destination::sql::batch_of;
 use crate::destination::{Commit, Deletes, Destination, OpenRequest, Segment, SegmentColumn, StartFrom, SyncRecord};
 use crate::model::Selection;

@@ -8,27 +8,9 @@ use duckdb::Statement;
 
 use super::errors::{self, EngineError, failed};
 use super::open::OpenFile;
-use super::value::{Value, Values};
-use crate::destination::Access;
+use super::value::Values;
+use crate::destination::{Access, Column, RowSink};
 use crate::error::{Code, Error, Result};
-
-/// A column of a query's result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// Its name.
-    pub name: String,
-    /// Whether values are numbers: for the alignment of a printed table.
-    pub is_number: bool,
-}
-
-/// Takes the rows of a query, one by one.
-pub trait RowSink {
-    /// The columns; called once, before the first row.
-    fn columns(&mut self, columns: &[Column]) -> Result<()>;
-
-    /// A row; `Break` ends the query.
-    fn row(&mut self, row: &[Value]) -> Result<ControlFlow<()>>;
-}
 
 /// Runs a query that only reads, and hands its rows to the sink as they come: they are never all in memory. The file is
 /// opened read-only, and no statement can reach another file.

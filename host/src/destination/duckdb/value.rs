@@ -1,54 +1,11 @@
-//! A value of a query's result, as a person or a JSON reader wants to see it.
+//! Values of a query's result, taken out of Arrow arrays.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-/// A value. Its text is what a table or CSV shows; the variant says how JSON writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// NULL.
-    Null,
-    /// true or false.
-    Boolean(bool),
-    /// A number, as JSON writes it.
-    Number(String),
-    /// Text, and whatever else JSON has no notation for.
-    Text(String),
-    /// JSON text: a JSON column, a list, a struct or a map.
-    Json(String),
-}
-
-impl Value {
-    /// The value as a table or CSV shows it; none for NULL.
-    pub fn text(&self) -> Option<&str> {
-        match self {
-            Self::Null => None,
-            Self::Boolean(true) => Some("true"),
-            Self::Boolean(false) => Some("false"),
-            Self::Number(text) | Self::Text(text) | Self::Json(text) => Some(text),
-        }
-    }
-
-    /// The value as JSON.
-    pub fn json(&self) -> serde_json::Value {
-        match self {
-            Self::Null => serde_json::Value::Null,
-            Self::Boolean(value) => (*value).into(),
-            // A number that this JSON library cannot hold exactly stays exact as text.
-            Self::Number(text) => number(text).unwrap_or_else(|| text.as_str().into()),
-            Self::Text(text) => text.as_str().into(),
-            Self::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
-        }
-    }
-}
-
-fn number(text: &str) -> Option<serde_json::Value> {
-    let parsed: serde_json::Number = text.parse().ok()?;
-    let is_exact = parsed.is_i64() || parsed.is_u64() || text.bytes().filter(u8::is_ascii_digit).count() <= 17;
-    is_exact.then_some(serde_json::Value::Number(parsed))
-}
+use crate::destination::Value;
 
 /// A column of a batch, ready to be read by row.
 pub(super) struct Values {

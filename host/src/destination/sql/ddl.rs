@@ -57,7 +57,8 @@ pub(super) fn migrate<E: Engine>(engine: &E, schema: &str, old: &[TableSchema], 
 
 fn create_table<E: Engine>(engine: &E, schema: &str, table: &TableSchema) -> String {
     let columns: String = table.columns.iter().map(|column| definition(engine, column) + ", ").collect();
-    let key: Vec<String> = table.key.iter().map(|column| quoted(&table.columns[*column].name)).collect();
+    let key = table.key.iter().map(|column| &table.columns[*column]);
+    let key: Vec<String> = key.map(|column| engine.key_term(&quoted(&column.name), column.column_type)).collect();
     format!(
         "CREATE TABLE {} ({columns}{} {}, {} {} NOT NULL);\n{}",
         engine.table(schema, &table.name),

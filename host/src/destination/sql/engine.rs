@@ -86,7 +86,8 @@ pub(in crate::destination) trait Engine: Send {
     /// Drops a schema in which nothing is left; empty where the engine has none.
     fn drop_schema(&self, schema: &str) -> String;
 
-    /// What follows the creation of a table so that rows are found by their key; `columns` are quoted. May be empty.
+    /// What follows the creation of a table so that rows are found by their key; `columns` are quoted, or those of
+    /// `key_term`. May be empty.
     fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String;
 
     /// Changes the type of a column of a table (already quoted) with all its values. `None` where the lattice has no such
@@ -95,6 +96,11 @@ pub(in crate::destination) trait Engine: Send {
         let name = quoted(column);
         let (value, kind) = (self.expression(&name, from, to)?, self.type_name(to));
         Some(format!("ALTER TABLE {table} ALTER COLUMN {name} TYPE {kind} USING {value};\n"))
+    }
+
+    /// What an index over the key has for a column (quoted) of a table of rows: the column, or something shorter.
+    fn key_term(&self, column: &str, _column_type: ColumnType) -> String {
+        column.to_owned()
     }
 
     /// The row `t` of a table and the row `s` of a stage have the same value in a column of the key, so that an index of
