@@ -71,7 +71,7 @@ enum Command {
     Query(query::Arguments),
     /// Lists the tables in the warehouse
     Tables(tables::Arguments),
-    /// Shows the state of a connection
+    /// Shows, lists or changes the state of a connection
     State(state::Arguments),
     /// Deletes a connection's tables and state from the warehouse
     Reset(reset::Arguments),

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod conformance;
 mod duckdb;
+mod file;
+mod jsonl;
 mod null;
 mod postgres;
 mod query;
@@ -16,6 +18,8 @@ pub use postgres::PostgresAddress;
 pub use query::{Column, RowSink, Value};
 pub use remembered::{ConnectionRow, Dropped, Refresh, StateRow, TableColumn, TableInfo};
 pub use sql::ddl::SYNCS;
+
+use std::path::Path;
 
 use arrow::record_batch::RecordBatch;
 
@@ -52,6 +56,9 @@ impl Default for Opened {
         }
     }
 }
+
+/// Where states are kept for destinations that cannot hold them.
+const STATE_FOLDER: &str = "files/state";
 
 /// The longest name of a table or column unless a destination says otherwise.
 const NAME_BYTES_MAX: usize = 1_000;
@@ -229,6 +236,8 @@ pub enum DestinationUrl {
     DuckDb(std::path::PathBuf),
     /// A Postgres database.
     Postgres(PostgresAddress),
+    /// Lines of JSON on stdout; states in `files/state`.
+    JsonLines,
     /// Nowhere: decodes and forgets. For trial runs and measurements.
     Null,
 }
@@ -240,10 +249,11 @@ impl std::str::FromStr for DestinationUrl {
         match text.split_once(':') {
             Some(("duckdb", path)) if !path.is_empty() => Ok(Self::DuckDb(path.into())),
             Some(("postgres" | "postgresql", _)) => PostgresAddress::parse(text).map(Self::Postgres),
+            Some(("jsonl", "")) => Ok(Self::JsonLines),
             Some(("null", "")) => Ok(Self::Null),
             _ => Err(Error::new(Code::DestinationInvalid, format!("understand the destination {}", shown(text))).hint(
-                "Write duckdb:PATH, for example duckdb:files/warehouse.db, postgres://USER:PASSWORD@HOST:PORT/DATABASE, or \
-                 null: to write nothing.",
+                "Write duckdb:PATH, for example duckdb:files/warehouse.db; postgres://USER:PASSWORD@HOST:PORT/DATABASE; \
+                 jsonl: for lines of JSON on stdout; or null: to write nothing.",
             )),
         }
     }
@@ -263,6 +273,7 @@ impl std::fmt::Display for DestinationUrl {
         match self {
             Self::DuckDb(path) => write!(f, "duckdb:{}", path.display()),
             Self::Postgres(address) => address.fmt(f),
+            Self::JsonLines => f.write_str("jsonl:"),
             Self::Null => f.write_str("null:"),
         }
     }
@@ -278,6 +289,10 @@ pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Desti
     match url {
         DestinationUrl::DuckDb(path) => begin(duckdb::DuckDb::open(path, Access::Write)?, request),
         DestinationUrl::Postgres(address) => begin(postgres::Postgres::open(address, Access::Write)?, request),
+        DestinationUrl::JsonLines => {
+            let (destination, opened) = jsonl::JsonLines::open(Path::new(STATE_FOLDER), request)?;
+            Ok((Box::new(destination), opened))
+        }
         DestinationUrl::Null => Ok((Box::new(null::Null::default()), Opened::default())),
     }
 }
@@ -292,7 +307,7 @@ pub fn warehouse(url: &DestinationUrl, access: Access) -> Result<Box<dyn Warehou
     match url {
         DestinationUrl::DuckDb(path) => Ok(Box::new(duckdb::DuckDb::open(path, access)?)),
         DestinationUrl::Postgres(address) => Ok(Box::new(postgres::Postgres::open(address, access)?)),
-        DestinationUrl::Null => Err(nothing_kept()),
+        DestinationUrl::JsonLines | DestinationUrl::Null => Err(nothing_kept(url)),
     }
 }
 
@@ -301,11 +316,11 @@ pub fn query(url: &DestinationUrl, sql: &str, sink: &mut dyn RowSink) -> Result<
     match url {
         DestinationUrl::DuckDb(path) => duckdb::query(path, sql, sink),
         DestinationUrl::Postgres(address) => postgres::query(address, sql, sink),
-        DestinationUrl::Null => Err(nothing_kept()),
+        DestinationUrl::JsonLines | DestinationUrl::Null => Err(nothing_kept(url)),
     }
 }
 
-fn nothing_kept() -> Error {
-    Error::new(Code::DestinationInvalid, "look into the destination null:")
-        .hint("null: keeps nothing. Name a warehouse, for example --destination duckdb:files/warehouse.db.")
+fn nothing_kept(url: &DestinationUrl) -> Error {
+    Error::new(Code::DestinationInvalid, format!("look into the destination {url}"))
+        .hint("It keeps no tables. Name a warehouse, for example --destination duckdb:files/warehouse.db.")
 }

@@ -125,6 +125,8 @@ codes! {
     ValueMismatch = "value-mismatch", Fault::Connector;
     /// The component's file has too many bytes.
     LimitComponent = "limit-component", Fault::Limit;
+    /// The source's schema changed and the connection's schema contract does not allow it.
+    SchemaChanged = "schema-changed", Fault::Source;
     /// The guest wanted more memory than it may have.
     LimitMemory = "limit-memory", Fault::Limit;
     /// The guest computed too long.

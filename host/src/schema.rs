@@ -4,11 +4,13 @@
 
 mod change;
 mod column_type;
+mod contract;
 mod name;
 pub mod value;
 
 pub use change::{SchemaChange, changes};
 pub use column_type::{ColumnType, Offset, TimeFormat};
+pub use contract::{OnMismatch, SchemaContract};
 pub use name::{NameError, TakenNames};
 
 /// The name of the column that identifies rows of a table without a primary key.

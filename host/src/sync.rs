@@ -10,10 +10,13 @@
 mod bench;
 mod buffer;
 mod column;
+#[cfg(test)]
+mod contract_tests;
 mod declared;
 mod decoder;
 mod event;
 mod fold;
+mod notes;
 mod policy;
 mod record;
 mod report;
@@ -25,14 +28,16 @@ mod writer;
 
 pub use crate::model::LogLevel;
 pub use event::{Event, Observer, Progress, TableProgress};
+pub use notes::{Note, NoteKind};
 pub use report::{Outcome, Report, Sample, TableReport};
-pub use run::run;
+pub use run::{now_us, run};
 
 use std::sync::Arc;
 
 use crate::destination::{Deletes, DestinationUrl};
 use crate::guest::{Component, EgressAllow, Limits};
 use crate::model::{Configuration, Selection};
+use crate::schema::SchemaContract;
 
 /// What to sync, from where, to where, within which bounds.
 #[derive(Clone)]
@@ -57,6 +62,8 @@ pub struct Request {
     pub limit_rows: Option<u64>,
     /// Strings that look like dates and timestamps become such (`--timestamps text` switches it off).
     pub timestamps: bool,
+    /// Which changes of the source's schema the tables follow.
+    pub contract: SchemaContract,
     /// Keep the first records of every table for the report (`--dry-run`).
     pub sample_records: usize,
     /// Bounds of the sandbox.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::json::{self, Object};
 use super::screen::Screen;
-use crate::error::Fault;
+use crate::error::{Fault, Result};
 use crate::schema::SchemaChange;
-use crate::sync::{Event, LogLevel, Observer, Outcome, Report, Sample, TableReport};
+use crate::sync::{Event, LogLevel, Note, NoteKind, Observer, Outcome, Report, Sample, TableReport};
 
 /// The version of the format. It grows when a field changes its meaning or goes; new fields and events may come any time.
 const VERSION: u8 = 1;
@@ -15,12 +15,25 @@ const VERSION: u8 = 1;
 pub(super) struct JsonLines {
     /// Where to.
     pub(super) screen: Screen,
+    /// Whether stdout belongs to the rows: then events go to stderr.
+    pub(super) beside_rows: bool,
+}
+
+impl JsonLines {
+    /// Puts out one line.
+    pub(super) fn put(&self, line: &str) -> Result<()> {
+        if self.beside_rows {
+            self.screen.people(line);
+            return Ok(());
+        }
+        // Nobody reads any more: the sync goes on, its rows are worth more than its lines.
+        self.screen.data(&format!("{line}\n")).map(|_closed| ())
+    }
 }
 
 impl Observer for JsonLines {
     fn event(&self, event: &Event) {
-        // Nobody reads any more: the sync goes on, its rows are worth more than its lines.
-        let _closed = self.screen.data(&(line(event, &now()) + "\n"));
+        let _unwritten = self.put(&line(event, &now()));
     }
 }
 
@@ -118,6 +131,7 @@ pub(super) fn report(report: &Report, destination: &str, at: &str) -> String {
         .put("destination_memory_bytes", &report.destination_memory_bytes)
         .foreign("state_before", report.state_before.as_deref())
         .foreign("state_after", report.state_after.as_deref())
+        .raw("notes", &json::list(report.notes.iter().map(note)))
         .raw("samples", &json::list(report.samples.iter().map(sample)))
         .finish()
 }
@@ -144,6 +158,21 @@ fn table(table: &TableReport) -> String {
 
 fn column((name, kind): &(String, String)) -> String {
     Object::new().put("name", name).put("type", kind).finish()
+}
+
+fn note(note: &Note) -> String {
+    let kind = match note.kind {
+        NoteKind::Nulled => "nulled",
+        NoteKind::LeftOut => "left_out",
+    };
+    Object::new()
+        .put("table", &note.table)
+        .put("column", &note.column)
+        .put("kind", kind)
+        .put("values", &note.values)
+        .put("first_record", &note.first_record)
+        .put("first_value", &note.first_value)
+        .finish()
 }
 
 fn sample(sample: &Sample) -> String {

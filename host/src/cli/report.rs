@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::text::{self, Paint, Room, counted, numbers, words};
 use crate::error::{Error, Fault};
 use crate::options;
-use crate::sync::{Outcome, Report, Sample, TableReport};
+use crate::sync::{Note, NoteKind, Outcome, Report, Sample, TableReport};
 
 /// What the report must know beyond the sync's result.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,9 @@ fn details(report: &Report, setting: &Setting<'_>) -> String {
         page.push_str(&tables(&report.tables, setting.room));
         for table in &report.tables {
             page.push_str(&schema_changes(table));
+        }
+        for note in &report.notes {
+            page.push_str(&noted(note));
         }
         page.push('\n');
     }
@@ -125,6 +128,17 @@ fn schema_changes(table: &TableReport) -> String {
         let _infallible = writeln!(lines, " {name} has widened columns: {}", list(&widened));
     }
     lines
+}
+
+/// A line for values that the schema contract kept out.
+fn noted(note: &Note) -> String {
+    let (table, column) = (text::printable(&note.table), text::printable(&note.column));
+    let values = counted(note.values, "value", "values");
+    let first = format!("(first: {} in record {})", text::printable(&note.first_value), note.first_record);
+    match note.kind {
+        NoteKind::Nulled => format!(" {table}: {values} did not fit {column} and became NULL {first}\n"),
+        NoteKind::LeftOut => format!(" {table}: {values} of the field {column} were left out {first}\n"),
+    }
 }
 
 fn list(items: &[String]) -> String {
@@ -269,6 +283,7 @@ pub(super) fn not_begun(error: Error) -> Report {
         destination_memory_bytes: None,
         state_before: None,
         state_after: None,
+        notes: vec![],
         samples: vec![],
     }
 }

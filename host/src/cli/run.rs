@@ -17,6 +17,7 @@ use crate::destination::{self, DestinationUrl};
 use crate::error::{Code, Error, Result};
 use crate::model::Selection;
 use crate::options::{self, ConnectorOptions, DestinationOptions};
+use crate::schema::{self, SchemaContract};
 use crate::sync::{self, Event, LogLevel, Observer, Outcome, Progress, Report, Request, Stop};
 
 /// What can be typed after `host run`.
@@ -48,13 +49,20 @@ pub(super) struct Arguments {
     /// Stops after about N rows; they are loaded, and the next sync goes on from the last checkpoint
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_rows: Option<u64>,
+    /// Which changes of the source the tables follow (repeatable, or separated by commas)
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "allow", value_name = "WHAT")]
+    schema_change: Vec<SchemaChange>,
+    /// What becomes of a value that does not fit a column of a fixed type
+    #[arg(long, value_enum, default_value_t = OnMismatch::Fail, value_name = "HOW")]
+    on_mismatch: OnMismatch,
     /// What becomes of texts that look like dates and timestamps
     #[arg(long, value_enum, default_value_t = Timestamps::Infer, value_name = "HOW")]
     timestamps: Timestamps,
     /// Writes nothing: prints the first records of every table and the types inferred from them
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
-    /// Prints events on stdout, one JSON object a line (docs/formats/events.md), instead of words for people
+    /// Prints events on stdout (stderr if rows go there), one JSON object a line (docs/formats/events.md), instead of words
+    /// for people
     #[arg(long, help_heading = "Output")]
     json: bool,
     /// Shows every line of the connector's log, the fine ones too, and changes of the schema as they come
@@ -71,6 +79,28 @@ enum Timestamps {
     Infer,
     /// They stay text
     Text,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SchemaChange {
+    /// New columns are added, types widen
+    Allow,
+    /// Fields without a column are left out and noted
+    FreezeColumns,
+    /// Types stay: a value of another type is a mismatch
+    FreezeTypes,
+    /// Any change ends the sync
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnMismatch {
+    /// It ends the sync, naming table, column, record and value
+    Fail,
+    /// The declared type is given up, and the column widens
+    Widen,
+    /// NULL is stored instead, and noted
+    Null,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -128,6 +158,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             deletes: arguments.deletes.into(),
             limit_rows: arguments.limit_rows.or(arguments.dry_run.then_some(DRY_RUN_ROWS)),
             timestamps: arguments.timestamps == Timestamps::Infer,
+            contract: arguments.contract()?,
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
             limits: sandbox.limits,
             allow: sandbox.allow,
@@ -148,7 +179,7 @@ async fn sync(
     let display = Arc::new(Display::new(screen, arguments.verbose, Arc::clone(&progress)));
     let mut observers: Vec<Arc<dyn Observer>> = vec![];
     if arguments.json {
-        observers.push(Arc::new(JsonLines { screen }));
+        observers.push(Arc::new(arguments.json_lines(screen)));
     } else {
         observers.push(Arc::<Display>::clone(&display));
     }
@@ -191,6 +222,30 @@ impl Arguments {
         if self.tables.is_empty() { Selection::All } else { Selection::Tables(self.tables.clone()) }
     }
 
+    fn json_lines(&self, screen: Screen) -> JsonLines {
+        let beside_rows = !self.dry_run && matches!(self.destination.in_force(), Ok(DestinationUrl::JsonLines));
+        JsonLines { screen, beside_rows }
+    }
+
+    fn contract(&self) -> Result<SchemaContract> {
+        let has = |change| self.schema_change.contains(&change);
+        let contract = SchemaContract {
+            freeze_columns: has(SchemaChange::FreezeColumns),
+            freeze_types: has(SchemaChange::FreezeTypes),
+            fail: has(SchemaChange::Fail),
+            on_mismatch: match self.on_mismatch {
+                OnMismatch::Fail => schema::OnMismatch::Fail,
+                OnMismatch::Widen => schema::OnMismatch::Widen,
+                OnMismatch::Null => schema::OnMismatch::Null,
+            },
+        };
+        if self.on_mismatch == OnMismatch::Widen && (contract.freeze_types || contract.fail) {
+            return Err(Error::new(Code::Usage, "widen columns whose types --schema-change keeps as they are")
+                .hint("Use --on-mismatch null or fail with it, or leave --schema-change at allow."));
+        }
+        Ok(contract)
+    }
+
     /// Prints the report, for people or for programs, and returns the exit status.
     fn end(&self, report: &Report, began: bool, log: Option<&LogFile>, screen: Screen) -> u8 {
         let destination = if self.dry_run { "null:".to_owned() } else { self.destination.text() };
@@ -210,13 +265,14 @@ impl Arguments {
             log.lines(&page(&Setting { paint: text::Paint { colours: false }, room: text::Room::Endless, ..setting }));
         }
         let printed = if self.json {
-            if let Outcome::Failed(error) = &report.outcome {
+            let lines = self.json_lines(screen);
+            if let (Outcome::Failed(error), false) = (&report.outcome, lines.beside_rows) {
                 screen.people(&report::failure(error, screen.paint));
             }
-            screen.data(&(events::report(report, &destination, &events::now()) + "\n"))
+            lines.put(&events::report(report, &destination, &events::now()))
         } else {
             screen.people(&page(&setting));
-            screen.data(&report::samples(&report.samples, screen.room_for_data))
+            screen.data(&report::samples(&report.samples, screen.room_for_data)).map(|_closed| ())
         };
         match (&report.outcome, printed) {
             (Outcome::Failed(error), _) => error.fault().exit_status(),

@@ -48,14 +48,6 @@ impl Postgres {
     }
 }
 
-/// The type of texts.
-const TEXT: &str = "text";
-
-/// The hash of a text that stays the same in every version of the server.
-fn hashed(text: &str) -> String {
-    format!("hashtextextended({text}, 0)")
-}
-
 type Wrong = Box<dyn std::error::Error + Send + Sync>;
 
 impl Scalar {
@@ -123,7 +115,12 @@ impl Engine for Postgres {
     /// Read committed, whatever the role's default: the fence is a row that is looked at again once it can be locked.
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
     const NAME_BYTES_MAX: usize = 63;
+    const COLUMNS_MAX: usize = 1_600;
     const COLUMNS_RESERVED: &'static [&'static str] = &["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
+    fn refuses(connection: &str) -> Option<&'static str> {
+        connection.starts_with("pg_").then_some("Postgres keeps names that begin with pg_ for itself")
+    }
 
     fn type_name(&self, column_type: ColumnType) -> String {
         convert::postgres_type(column_type)
@@ -164,27 +161,11 @@ impl Engine for Postgres {
         if schema == "public" { String::new() } else { format!("DROP SCHEMA {}", quoted(schema)) }
     }
 
-    /// The index has a name that no table of a source has: in Postgres both share one space of names. A hash is not the key
-    /// itself, so an index over hashes cannot be unique.
+    /// The index has a name that no table of a source has: in Postgres both share one space of names.
     fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String {
-        let unique = if columns.iter().all(|column| column.starts_with('"')) { "UNIQUE " } else { "" };
         let target = self.table(schema, table);
-        let digest = Sha256::digest(&target);
-        let number: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        format!("CREATE {unique}INDEX \"_elt_key_{number}\" ON {target} ({});\n", columns.join(", "))
-    }
-
-    /// A text may be longer than the 2.7 kB that fit into an index, and its hash is faster to find.
-    fn key_term(&self, column: &str, column_type: ColumnType) -> String {
-        if self.type_name(column_type) == TEXT { hashed(column) } else { column.to_owned() }
-    }
-
-    fn same_key(&self, column: &str, value: &str, column_type: ColumnType) -> String {
-        let same = format!("t.{column} = {value}");
-        if self.type_name(column_type) != TEXT {
-            return same;
-        }
-        format!("{} = {} AND {same}", hashed(&format!("t.{column}")), hashed(value))
+        let number = Sha256::digest(&target).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        format!("CREATE UNIQUE INDEX \"_elt_key_{number:016x}\" ON {target} ({});\n", columns.join(", "))
     }
 
     fn run(&mut self, sql: &str) -> Result<(), Failure> {

@@ -369,6 +369,9 @@ fn check_name<E: Engine>(connection: &str) -> Result<()> {
     if reserved.iter().any(|name| name.eq_ignore_ascii_case(connection)) {
         return Err(name_refused(connection, "the warehouse uses that schema itself"));
     }
+    if let Some(why) = E::refuses(connection) {
+        return Err(name_refused(connection, why));
+    }
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 mod number;
 mod time;
 
-pub use number::{Number, decimal_units, double_text, number, units_text};
-pub use time::{Moment, days, moment, moment_text, time_of_day};
+pub use number::{Number, decimal_units, double_text, float_text, number, units_text};
+pub use time::{Moment, clock_text, days, free_moment_text, moment, moment_text, time_of_day};
 
 use std::borrow::Cow;
 

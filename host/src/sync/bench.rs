@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::tables::{Settings, Tables};
 use crate::guest::{EgressAllow, Grants, Limits, Listener, Meter, Operation, Runtime, operations};
 use crate::model::{Batch, Configuration, LogLevel, OperationKind, Selection, Table};
+use crate::schema::SchemaContract;
 
 const ROWS: u64 = 200_000;
 
@@ -62,6 +63,7 @@ fn decode_infer_and_fold() {
         limits: Limits::default(),
         time: true,
         sample_records: 0,
+        contract: SchemaContract::default(),
         names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
     };
     let mut tables = Tables::new(declared, vec![], &[], settings).unwrap();

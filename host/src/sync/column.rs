@@ -8,8 +8,13 @@ use arrow::array::{
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::schema::ColumnType;
-use crate::schema::value::{Moment, Number, Value, double_text, moment, moment_text, units_text};
+use crate::schema::value::{
+    Moment, Number, Value, clock_text, double_text, float_text, free_moment_text, moment, moment_text, units_text,
+};
 
 /// Whether a row has a value in this column: not named in the record, named as null, or a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,13 +182,7 @@ impl Column {
 
     /// Adds a value; widens the column where it must. `time`: strings may become time.
     pub(crate) fn push(&mut self, value: &Value<'_>, time: bool) {
-        let moment = match value {
-            Value::Text(text) if time && self.may_become_time() => moment(text),
-            _ => None,
-        };
-        let own = moment.map_or_else(|| value.column_type(false), |moment| Some(moment.column_type()));
-        let Some(own) = own else { return self.push_empty(Mark::Null) };
-        let joined = self.kind.map_or(own, |column_type| column_type.join(own));
+        let (Some(joined), moment) = self.joined(value, time) else { return self.push_empty(Mark::Null) };
         self.widen(joined);
         self.marks.push(Mark::Value);
         match (&mut self.data, moment) {
@@ -191,6 +190,16 @@ impl Column {
             (Data::Integer(values), Some(Moment::Timestamp(micros, _))) => values.push(micros),
             (data, _) => push_value(data, joined, value),
         }
+    }
+
+    /// The type that this column would have with a value, none for null; and what the value is as time.
+    pub(crate) fn joined(&self, value: &Value<'_>, time: bool) -> (Option<ColumnType>, Option<Moment>) {
+        let moment = match value {
+            Value::Text(text) if time && self.may_become_time() => moment(text),
+            _ => None,
+        };
+        let own = moment.map_or_else(|| value.column_type(false), |moment| Some(moment.column_type()));
+        (own.map(|own| self.kind.map_or(own, |column_type| column_type.join(own))), moment)
     }
 
     /// A column that is text already need not look whether a string is time.
@@ -409,10 +418,16 @@ pub(crate) fn text_of(cell: Cell<'_>, from: ColumnType) -> String {
             moment_text(Moment::Timestamp(micros, format), &mut text);
             text
         }
+        (Cell::Integer(micros), ColumnType::UtcDatetime(None) | ColumnType::NaiveDatetime(None)) => {
+            free_moment_text(micros, matches!(from, ColumnType::UtcDatetime(_)))
+        }
+        (Cell::Integer(micros), ColumnType::NaiveTime) => clock_text(micros),
         (Cell::Integer(value), _) => value.to_string(),
         (Cell::Decimal(units), ColumnType::Decimal { scale, .. }) => units_text(units, scale),
         (Cell::Decimal(units), _) => units.to_string(),
+        (Cell::Double(value), ColumnType::Float) => float_text(value),
         (Cell::Double(value), _) => double_text(value),
+        (Cell::Text(bytes), ColumnType::Binary) => BASE64_STANDARD.encode(bytes),
         (Cell::Text(bytes), _) => String::from_utf8_lossy(bytes).into_owned(),
     }
 }

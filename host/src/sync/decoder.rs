@@ -145,6 +145,9 @@ impl Decoder {
     fn batch(&mut self, batch: &Batch) -> Result<bool> {
         let (table, rows) = self.tables.take(batch, self.rows_left)?;
         let bytes = batch.rows.len() as u64;
+        for note in self.tables.untold_notes() {
+            self.observer.event(&Event::Notice { level: LogLevel::Warning, message: note.to_string() });
+        }
         if rows > 0 && self.flow.first_row.is_none() {
             self.flow.first_row = Some(self.flow.begun.elapsed());
         }

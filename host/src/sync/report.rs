@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::notes::Note;
 use crate::error::Error;
 
 /// The result of one sync.
@@ -39,6 +40,8 @@ pub struct Report {
     pub state_before: Option<String>,
     /// The last durable state.
     pub state_after: Option<String>,
+    /// Values that were not stored as they came, by column: only if the schema contract says so.
+    pub notes: Vec<Note>,
     /// The first records of each table, if asked for.
     pub samples: Vec<Sample>,
 }

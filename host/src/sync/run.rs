@@ -22,7 +22,7 @@ use crate::schema::{SchemaChange, TableSchema, changes};
 const CHANNEL_BYTES: usize = 8 << 20;
 
 /// Microseconds since 1970.
-pub(super) fn now_us() -> i64 {
+pub fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
@@ -157,6 +157,7 @@ impl Run {
             limits: self.request.limits.clone(),
             time: self.request.timestamps,
             sample_records: self.request.sample_records,
+            contract: self.request.contract,
             names: NameRules { bytes_max: opened.name_bytes_max, reserved: opened.columns_reserved },
         };
         let tables = Tables::new(declared, opened.tables.clone(), &opened.empty, settings)?;
@@ -272,6 +273,7 @@ impl Run {
             destination_memory_bytes: None,
             state_before: self.record.state_before.clone(),
             state_after: self.state_durable,
+            notes: Vec::new(),
             samples: Vec::new(),
         };
         let done = match done {
@@ -282,6 +284,7 @@ impl Run {
             }
         };
         report.tables = table_reports(&done);
+        report.notes = done.decoded.tables.notes().to_vec();
         report.samples = samples(&done.decoded.tables);
         report.first_row_after = done.decoded.first_row;
         report.destination_memory_bytes = done.destination_memory_bytes;

@@ -16,6 +16,7 @@ use super::tables::{Settings, Tables};
 use crate::destination::Segment;
 use crate::guest::Limits;
 use crate::model::{Batch, OperationKind, Selection, Table};
+use crate::schema::SchemaContract;
 use crate::schema::{ColumnType, TableSchema};
 
 /// An operation as the connector makes it: kind, key, fields with their JSON text.
@@ -117,6 +118,7 @@ fn decoded(steps: &[(Step, Cut)]) -> Rows {
         limits: Limits::default(),
         time: true,
         sample_records: 0,
+        contract: SchemaContract::default(),
         names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
     };
     let mut tables = Tables::new(declared, vec![], &[], settings).unwrap();

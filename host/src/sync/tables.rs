@@ -8,13 +8,16 @@ use super::buffer::Log;
 use super::column::Mark;
 use super::declared::accept;
 use super::fold::{Fold, Seen};
+use super::notes::{Note, NoteKind, Notes};
 use super::record::{BadRecord, for_each_field, row_id};
 use crate::destination::{SYNCS, Segment};
 use crate::error::{Code, Error, Result};
 use crate::guest::Limits;
 use crate::model::{Batch, DataType, OperationKind, Selection, Table};
 use crate::schema::value::Value;
-use crate::schema::{ColumnSchema, ColumnType, DELETED, ROW_ID, SYNCED_AT, TableSchema, TakenNames};
+use crate::schema::{
+    ColumnSchema, ColumnType, DELETED, OnMismatch, ROW_ID, SYNCED_AT, SchemaContract, TableSchema, TakenNames,
+};
 
 /// Operations of one table by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +57,8 @@ struct Live {
     by_name: HashMap<String, usize>,
     /// The names that no new column can have.
     taken: TakenNames,
+    /// How many columns the table had when the sync began; none: the table is new.
+    columns_before: Option<usize>,
     /// The types of the key's columns, which cannot change.
     key_types: Vec<DataType>,
     /// The index of the column at each position of the last record: sources keep their order.
@@ -79,6 +84,8 @@ pub(crate) struct Tables {
     /// Strings may become dates and timestamps.
     time: bool,
     sample_records: usize,
+    contract: SchemaContract,
+    notes: Notes,
     names: NameRules,
     hasher: DefaultHashBuilder,
     /// The schema as of now: a continuation of what the destination has.
@@ -104,6 +111,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) time: bool,
     pub(crate) sample_records: usize,
+    pub(crate) contract: SchemaContract,
     /// What the destination holds as a name.
     pub(crate) names: NameRules,
 }
@@ -123,9 +131,11 @@ impl Tables {
             let table = table.cloned().unwrap_or_else(|| undeclared(schema));
             check_key(schema, &table)?;
             let empty = empty.get(index).copied().unwrap_or(false);
-            live.push(Live::new(table, schema, empty, settings.names));
+            let mut known = Live::new(table, schema, empty, settings.names);
+            known.columns_before = Some(schema.columns.len());
+            live.push(known);
         }
-        let Settings { selection, limits, time, sample_records, names } = settings;
+        let Settings { selection, limits, time, sample_records, contract, names } = settings;
         let checkpointed = Some(known.clone());
         let hasher = DefaultHashBuilder::default();
         Ok(Self {
@@ -134,6 +144,8 @@ impl Tables {
             limits,
             time,
             sample_records,
+            contract,
+            notes: Notes::default(),
             names,
             hasher,
             schemas: known,
@@ -201,6 +213,8 @@ impl Tables {
             live: table,
             schema: &mut self.schemas[index],
             limits: &self.limits,
+            contract: self.contract,
+            notes: &mut self.notes,
             time: self.time,
             place: 0,
             changed: false,
@@ -228,6 +242,12 @@ impl Tables {
             let message =
                 format!("add table \"{source_name}\": the connection has {} tables (limit tables)", self.schemas.len());
             return Err(Error::new(Code::LimitColumns, message));
+        }
+        // The first sync of a connection makes all its tables.
+        if self.contract.fail && self.live.iter().any(|live| live.columns_before.is_some()) {
+            let message = format!("add table \"{}\": the schema contract allows no change", shorten(source_name));
+            return Err(Error::new(Code::SchemaChanged, message)
+                .hint("Run once with --schema-change allow if the table is welcome."));
         }
         let declared = self.declared.iter().find(|table| table.name == source_name).cloned();
         let declared = declared.unwrap_or_else(|| keyless(source_name));
@@ -323,6 +343,16 @@ impl Tables {
     /// Upserts of keys that were upserted before in this sync.
     pub(crate) fn repeated(&self, table: usize) -> u64 {
         self.live.get(table).map_or(0, |live| live.repeated)
+    }
+
+    /// Values that were not stored as they came, since this was last asked.
+    pub(crate) fn untold_notes(&mut self) -> Vec<Note> {
+        self.notes.untold()
+    }
+
+    /// All values that were not stored as they came.
+    pub(crate) fn notes(&self) -> &[Note] {
+        self.notes.all()
     }
 
     /// The first records of a table.
@@ -448,6 +478,7 @@ impl Live {
             declared,
             by_name,
             taken: taken_names(schema, names),
+            columns_before: None,
             key_types,
             order: Vec::new(),
             log: Log::default(),
@@ -467,6 +498,8 @@ struct Row<'t> {
     live: &'t mut Live,
     schema: &'t mut TableSchema,
     limits: &'t Limits,
+    contract: SchemaContract,
+    notes: &'t mut Notes,
     time: bool,
     /// How many fields were read.
     place: usize,
@@ -511,8 +544,8 @@ impl Row<'_> {
         let known = self.find(name);
         let index = match (known, value.column_type(time && known.is_none())) {
             (Some(index), _) => index,
-            (None, None) => return Ok(()),
-            (None, Some(own)) => self.add(name, own)?,
+            (None, Some(own)) if self.may_add(name, raw)? => self.add(name, own)?,
+            (None, _) => return Ok(()),
         };
         self.store(index, &value, raw, time)
     }
@@ -531,6 +564,31 @@ impl Row<'_> {
         self.live.order.push(index);
         self.place += 1;
         Some(index)
+    }
+
+    /// Whether the contract lets the table have a column more.
+    fn may_add(&mut self, name: &str, raw: &str) -> Result<bool, Refused> {
+        if self.live.columns_before.is_none() {
+            return Ok(true);
+        }
+        if self.contract.fail {
+            return Err(Refused(Code::SchemaChanged, format!("\"{}\" would be a new column", shorten(name))));
+        }
+        if self.contract.freeze_columns {
+            self.note(name.to_owned(), NoteKind::LeftOut, raw);
+        }
+        Ok(!self.contract.freeze_columns)
+    }
+
+    fn note(&mut self, column: String, kind: NoteKind, raw: &str) {
+        self.notes.add(Note {
+            table: self.schema.name.clone(),
+            column,
+            kind,
+            values: 1,
+            first_record: self.live.position,
+            first_value: shorten(raw),
+        });
     }
 
     fn add(&mut self, name: &str, column_type: ColumnType) -> Result<usize, Refused> {
@@ -555,6 +613,13 @@ impl Row<'_> {
             column.pop(); // the same name twice in one object: the last one counts
         }
         if !known.declared {
+            let frozen = self.contract.fail || self.contract.freeze_types;
+            if frozen && self.live.columns_before.is_some_and(|before| index < before) {
+                let joined = column.joined(value, time).0.unwrap_or(known.column_type);
+                if joined.data_type() != known.column_type.data_type() {
+                    return self.mismatch(index, value, raw);
+                }
+            }
             column.push(value, time);
             let now = column.column_type().unwrap_or(known.column_type);
             if now != known.column_type {
@@ -567,17 +632,38 @@ impl Row<'_> {
             column.push_empty(Mark::Null);
             return Ok(());
         }
-        let Some(accepted) = accept(known.column_type, value, raw) else {
-            let what = format!(
-                "\"{}\" is declared {} and cannot hold {}",
-                known.name,
-                known.column_type.data_type(),
-                shorten(raw)
-            );
-            return Err(Refused(Code::ValueMismatch, what));
-        };
-        column.push_declared(accepted.cell());
+        match accept(known.column_type, value, raw) {
+            Some(accepted) => column.push_declared(accepted.cell()),
+            None => return self.mismatch(index, value, raw),
+        }
         Ok(())
+    }
+
+    /// A value that its column cannot hold, and whose type is fixed: by a declaration or by the contract.
+    fn mismatch(&mut self, index: usize, value: &Value<'_>, raw: &str) -> Result<(), Refused> {
+        let known = &mut self.schema.columns[index];
+        let column = self.live.log.buffer.column(index, known.column_type);
+        let (name, data_type) = (known.name.clone(), known.column_type.data_type());
+        let is_key = self.schema.key.contains(&index);
+        let declared = if known.declared { "declared " } else { "" };
+        let what = || format!("\"{name}\" is {declared}{data_type} and cannot hold {}", shorten(raw));
+        match self.contract.on_mismatch {
+            _ if self.contract.fail && !known.declared => Err(Refused(Code::SchemaChanged, what())),
+            OnMismatch::Fail => Err(Refused(Code::ValueMismatch, what())),
+            _ if is_key => Err(Refused(Code::RecordKeyType, what())),
+            OnMismatch::Widen => {
+                known.declared = false;
+                column.push(value, false);
+                known.column_type = column.column_type().unwrap_or(known.column_type);
+                self.changed = true;
+                Ok(())
+            }
+            OnMismatch::Null => {
+                column.push_empty(Mark::Null);
+                self.note(name, NoteKind::Nulled, raw);
+                Ok(())
+            }
+        }
     }
 
     /// Checks the key, or makes it.

@@ -7,7 +7,9 @@ mod demo;
 mod faults;
 mod guests;
 mod interrupts;
+mod jsonl;
 mod readme;
+mod states;
 
 use anyhow::Result;
 use tests::host::Host;

@@ -47,6 +47,7 @@ fn first_sync() -> Report {
         destination_memory_bytes: Some(90 << 20),
         state_before: None,
         state_after: Some("{\"cursor\":\"100000\"}".into()),
+        notes: vec![],
         samples: vec![],
     }
 }

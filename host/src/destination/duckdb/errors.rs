@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::destination::file::{DISK_FULL, UNWRITABLE};
 use crate::error::{Code, Error};
 
 /// The engine's own words, without the numbers and stack traces around them.
@@ -50,15 +51,6 @@ pub(super) fn failed_to_open(path: &Path) -> impl FnOnce(duckdb::Error) -> Error
     }
 }
 
-/// An error of the file system around the warehouse.
-pub(super) fn failed_on_disk(what: String, error: std::io::Error) -> Error {
-    let (code, hint) = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => (Code::DiskFull, DISK_FULL),
-        _ => (Code::WarehouseUnwritable, UNWRITABLE),
-    };
-    Error::new(code, what).because(error).hint(hint)
-}
-
 /// Whether two transactions changed the same row: the other one was first.
 pub(super) fn is_conflict(error: &duckdb::Error) -> bool {
     let text = error.to_string();
@@ -78,9 +70,6 @@ const CORRUPTED: &str = "Is this path meant? If it was a warehouse, restore it f
                          file of the same name that ends in .wal) and sync everything again.";
 const NEWER_FILE: &str = "The file was made by another version of DuckDB than this program contains. Use a program with that \
                           version, or another file.";
-const UNWRITABLE: &str =
-    "Check that the path is a file, not a folder, and that this user may write the file and its folder.";
-const DISK_FULL: &str = "Free some room and run again: what was committed stands, the sync goes on from there.";
 const OUT_OF_MEMORY: &str = "The engine reached its memory limit. Commit more often, or write narrower rows.";
 
 /// Phrases of DuckDB's messages in lower case, most telling first. Checked against the engine by the tests below.

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use duckdb::{AccessMode, Config, Connection};
 
-use super::errors::{failed, failed_on_disk, failed_to_open};
+use super::errors::{failed, failed_to_open};
 use crate::destination::Access;
+use crate::destination::file::absolute;
 use crate::error::{Code, Error, Result};
 
 /// What the engine may hold in memory before it writes to its temporary folder beside the file. A transaction of 50,000
@@ -45,7 +46,7 @@ pub(super) struct OpenFile {
 impl OpenFile {
     /// Opens the file, or joins those who have it open in this process.
     pub(super) fn open(path: &Path, access: Access) -> Result<Self> {
-        let path = absolute(path, access)?;
+        let path = absolute(path, access, "duckdb")?;
         let slot = Arc::clone(locked(&SLOTS).entry(path.clone()).or_default());
         let mut open = locked(&slot);
         if open.is_none() {
@@ -97,32 +98,6 @@ fn in_use_here(path: &Path) -> Error {
         format!("open the warehouse {}: this process has it open in another way", path.display()),
     )
     .hint("Wait until the sync or the query that uses it has ended.")
-}
-
-/// The one path by which a file is known here. For writing, makes the folder.
-fn absolute(path: &Path, access: Access) -> Result<PathBuf> {
-    if let Ok(found) = path.canonicalize() {
-        return Ok(found);
-    }
-    let Some(name) = path.file_name() else {
-        let what = format!("open the warehouse {}: the path names no file", path.display());
-        return Err(Error::new(Code::WarehouseUnwritable, what)
-            .hint("Give the path of a file, for example files/warehouse.db."));
-    };
-    if access == Access::Read {
-        return Err(Error::new(
-            Code::DestinationInvalid,
-            format!("open the warehouse {}: there is no such file", path.display()),
-        )
-        .hint("Run a sync first, or give the path of the warehouse with --destination duckdb:PATH."));
-    }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let what = || format!("make the folder {} of the warehouse", folder.display());
-    std::fs::create_dir_all(folder).map_err(|error| failed_on_disk(what(), error))?;
-    Ok(folder.canonicalize().map_err(|error| failed_on_disk(what(), error))?.join(name))
 }
 
 /// Starts an engine on the file, closed to everything else: no other file, no extension from outside, and no statement

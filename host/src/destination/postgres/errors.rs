@@ -178,14 +178,12 @@ const DISK_FULL: &str =
 const LOCKED: &str = "Another session holds a lock on the tables: wait until it has ended, or end it, and run again.";
 const COLUMNS: &str = "A table in Postgres has at most 1,600 columns, and fewer where many of them hold texts. Select fewer \
                        fields in the connector, or nest them in a JSON object.";
-const TOO_BIG: &str = "A row without its long texts has 8 kB at most in Postgres, and a text in a key about 2.7 kB where it \
-                       cannot be told by a hash.";
+const TOO_BIG: &str = "In Postgres a row without its long texts has 8 kB at most, and a primary key about 2.7 kB. Select fewer \
+                       fields in the connector, or choose a shorter key.";
 /// Why a text does not fit.
 pub(super) const NUL_TEXT: &str = "Postgres cannot hold the character NUL in text";
 const NUL: &str = "Postgres cannot hold the character NUL in text: remove it in the connector.";
 const DEPENDENT: &str = "A view or another table depends on it: drop that first, and make it again afterwards.";
-const RESERVED: &str =
-    "Choose another name with --connection NAME: Postgres keeps those that begin with pg_ for itself.";
 const MEMORY: &str = "The server has not enough memory for this statement. Commit more often, or write narrower rows.";
 
 fn classify(state: &SqlState, failure: &Failure) -> (Code, &'static str) {
@@ -208,8 +206,6 @@ fn classify(state: &SqlState, failure: &Failure) -> (Code, &'static str) {
         (Code::LimitColumns, COLUMNS)
     } else if is(&[SqlState::CHARACTER_NOT_IN_REPERTOIRE, SqlState::UNTRANSLATABLE_CHARACTER]) {
         (Code::ValueMismatch, NUL)
-    } else if is(&[SqlState::RESERVED_NAME]) {
-        (Code::Usage, RESERVED)
     } else if is(&[SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED]) {
         (Code::WarehouseCorrupted, "")
     } else {

@@ -458,7 +458,7 @@ fn optional(value: Option<&str>) -> Scalar {
 }
 
 fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
-    Arc::new(StringArray::from_iter_values(values))
+    Arc::new(StringArray::from(values.collect::<Vec<&str>>()))
 }
 
 fn longs(values: impl Iterator<Item = usize>) -> ArrayRef {

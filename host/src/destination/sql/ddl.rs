@@ -34,6 +34,7 @@ pub(super) fn create_connection<E: Engine>(engine: &E, schema: &str) -> String {
 
 /// Every statement that leads from the tables `old` to the tables `new`, as one text; empty if nothing changes.
 pub(super) fn migrate<E: Engine>(engine: &E, schema: &str, old: &[TableSchema], new: &[TableSchema]) -> Result<String> {
+    new.iter().try_for_each(check_width::<E>)?;
     let mut sql = String::new();
     for change in changes(old, new) {
         match change {
@@ -55,10 +56,22 @@ pub(super) fn migrate<E: Engine>(engine: &E, schema: &str, old: &[TableSchema], 
     Ok(sql)
 }
 
+fn check_width<E: Engine>(table: &TableSchema) -> Result<()> {
+    const SYSTEM_COLUMNS: usize = 2;
+    if table.columns.len() + SYSTEM_COLUMNS <= E::COLUMNS_MAX {
+        return Ok(());
+    }
+    let most = E::COLUMNS_MAX - SYSTEM_COLUMNS;
+    let what =
+        format!("give the table {} {} columns: this warehouse holds {most}", quoted(&table.name), table.columns.len());
+    Err(Error::new(Code::LimitColumns, what).hint(
+        "Choose a destination that holds wider tables, such as duckdb:PATH, or leave the table out with --table.",
+    ))
+}
+
 fn create_table<E: Engine>(engine: &E, schema: &str, table: &TableSchema) -> String {
     let columns: String = table.columns.iter().map(|column| definition(engine, column) + ", ").collect();
-    let key = table.key.iter().map(|column| &table.columns[*column]);
-    let key: Vec<String> = key.map(|column| engine.key_term(&quoted(&column.name), column.column_type)).collect();
+    let key: Vec<String> = table.key.iter().map(|column| quoted(&table.columns[*column].name)).collect();
     format!(
         "CREATE TABLE {} ({columns}{} {}, {} {} NOT NULL);\n{}",
         engine.table(schema, &table.name),

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::ddl::quoted;
 use crate::error::{Error, Result};
-use crate::schema::ColumnType;
+use crate::schema::{ColumnType, TableSchema};
 
 /// A value in a statement of ours: a parameter or a cell of a small result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,15 @@ pub(in crate::destination) trait Engine: Send {
     const NAME_BYTES_MAX: usize = 1_000;
     /// Names that a column of a table cannot have, in lower case.
     const COLUMNS_RESERVED: &'static [&'static str] = &[];
+    /// The most columns of a table, the host's own among them.
+    const COLUMNS_MAX: usize = usize::MAX;
 
     // --- words ---
+
+    /// Why no connection can have this name, beyond what is true of every engine; none if it can.
+    fn refuses(_connection: &str) -> Option<&'static str> {
+        None
+    }
 
     /// The engine's type for a column type.
     fn type_name(&self, column_type: ColumnType) -> String;
@@ -86,8 +93,7 @@ pub(in crate::destination) trait Engine: Send {
     /// Drops a schema in which nothing is left; empty where the engine has none.
     fn drop_schema(&self, schema: &str) -> String;
 
-    /// What follows the creation of a table so that rows are found by their key; `columns` are quoted, or those of
-    /// `key_term`. May be empty.
+    /// What follows the creation of a table so that rows are found by their key; `columns` are quoted. May be empty.
     fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String;
 
     /// Changes the type of a column of a table (already quoted) with all its values. `None` where the lattice has no such
@@ -98,20 +104,10 @@ pub(in crate::destination) trait Engine: Send {
         Some(format!("ALTER TABLE {table} ALTER COLUMN {name} TYPE {kind} USING {value};\n"))
     }
 
-    /// What an index over the key has for a column (quoted) of a table of rows: the column, or something shorter.
-    fn key_term(&self, column: &str, _column_type: ColumnType) -> String {
-        column.to_owned()
-    }
-
-    /// The row `t` of a table and the row `s` of a stage have the same value in a column of the key, so that an index of
-    /// `create_key` is of use.
-    fn same_key(&self, column: &str, value: &str, _column_type: ColumnType) -> String {
-        format!("t.{column} = {value}")
-    }
-
-    /// Deletes the rows `t` of a table that have the key of a row `s` of a stage; `matches` compares them.
-    fn delete_matching(&self, table: &str, stage: &str, matches: &str) -> String {
-        format!("DELETE FROM {table} AS t USING {stage} AS s WHERE {matches}")
+    /// Deletes the rows of a table that have the key of a row `s` of a stage. `key` has the key's columns, quoted, and for
+    /// each the expression of its value in `s`.
+    fn delete_matching(&self, table: &str, stage: &str, key: &[(String, String)]) -> String {
+        format!("DELETE FROM {table} AS t USING {stage} AS s WHERE {}", matches(key))
     }
 
     // --- deeds ---
@@ -128,6 +124,18 @@ pub(in crate::destination) trait Engine: Send {
     /// Writes rows into the columns of a table, as many rows as there are; other columns become NULL. The columns' types
     /// are those of the arrays (see `arrow_type` in `sync::column`).
     fn load(&mut self, target: Target<'_>, columns: &[LoadColumn], rows: &RecordBatch) -> Result<(), Self::Failure>;
+
+    /// Writes rows into a table of a schema in place of those that have their key, if the engine does so better in one step
+    /// than by deleting and loading: returns whether it did. Columns of the table that are not in `columns` become NULL.
+    fn replace(
+        &mut self,
+        _schema: &str,
+        _table: &TableSchema,
+        _columns: &[LoadColumn],
+        _rows: &RecordBatch,
+    ) -> Result<bool, Self::Failure> {
+        Ok(false)
+    }
 
     /// The tables of these schemas that any connection made.
     fn census(&mut self, schemas: &[&str]) -> Result<Census, Self::Failure>;
@@ -161,6 +169,12 @@ pub(in crate::destination) trait Engine: Send {
 
     /// The failure as an error; `what` completes "failed to …".
     fn failed(what: String, failure: Self::Failure) -> Error;
+}
+
+/// The row `t` of a table and the row `s` of a stage have the same key.
+pub(super) fn matches(key: &[(String, String)]) -> String {
+    let terms: Vec<String> = key.iter().map(|(column, value)| format!("t.{column} = {value}")).collect();
+    terms.join(" AND ")
 }
 
 /// For `map_err`: the engine's failure as an error.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 
 use super::ddl::{INSTANT, no_conversion, quoted};
-use super::engine::{Engine, LoadColumn, Target, failed};
+use super::engine::{Engine, LoadColumn, Target, failed, matches};
 use super::stage::{self, Batch, Spilled, Staged};
 use crate::destination::{Deletes, SegmentColumn};
 use crate::error::{Code, Error, Result};
@@ -41,7 +41,7 @@ impl<E: Engine> Merge<'_, E> {
                 self.staged(&segment.patches, &segment.columns, true, |merge, stage| merge.update(stage, segment))?;
         }
         // Rows arrive marked when a delete or a truncate follows their upsert.
-        if self.deletes == Deletes::Hard {
+        if self.deletes == Deletes::Hard && (segment.rows.may_delete() || segment.patches.may_delete()) {
             let sql = format!("DELETE FROM {} WHERE {}", self.target(), quoted(DELETED));
             self.execute(&sql, "remove deleted rows of")?;
         }
@@ -83,10 +83,17 @@ impl<E: Engine> Merge<'_, E> {
         });
         match &segment.rows {
             Batch::Memory(rows) if as_they_are => {
+                let (complete, columns) = self.complete(rows, &segment.columns)?;
                 if !segment.fresh {
+                    let replaced = self.engine.replace(self.schema, self.table, &columns, &complete);
+                    if replaced.map_err(failed::<E>(self.what("replace rows in")))? {
+                        return Ok(());
+                    }
                     self.delete_keys(rows, &segment.columns)?;
                 }
-                self.append(rows, &segment.columns)
+                let target = Target::Table { schema: self.schema, name: &self.table.name };
+                let appended = self.engine.load(target, &columns, &complete);
+                appended.map_err(failed::<E>(self.what("append to")))
             }
             rows => self.staged(rows, &segment.columns, false, |merge, stage| {
                 if !segment.fresh {
@@ -135,8 +142,8 @@ impl<E: Engine> Merge<'_, E> {
         Ok(result)
     }
 
-    /// Writes rows straight into the table.
-    fn append(&mut self, rows: &RecordBatch, columns: &[SegmentColumn]) -> Result<()> {
+    /// The rows as they are written straight into the table: with `_synced_at`, and the names of all columns.
+    fn complete(&self, rows: &RecordBatch, columns: &[SegmentColumn]) -> Result<(RecordBatch, Vec<LoadColumn>)> {
         let synced_at = TimestampMicrosecondArray::from_value(self.synced_at_us, rows.num_rows()).with_timezone("UTC");
         let mut arrays: Vec<ArrayRef> = rows.columns().to_vec();
         arrays.push(Arc::new(synced_at));
@@ -148,13 +155,11 @@ impl<E: Engine> Merge<'_, E> {
         }
         into.push(LoadColumn::new(DELETED, ColumnType::Boolean));
         into.push(LoadColumn::new(SYNCED_AT, INSTANT));
-        let target = Target::Table { schema: self.schema, name: &self.table.name };
-        let appended = self.engine.load(target, &into, &batch);
-        appended.map_err(failed::<E>(self.what("append to")))
+        Ok((batch, into))
     }
 
     fn delete(&mut self, stage: &str, columns: &[SegmentColumn]) -> Result<u64> {
-        let sql = self.engine.delete_matching(&self.target(), stage, &self.matches(columns)?);
+        let sql = self.engine.delete_matching(&self.target(), stage, &self.key(columns)?);
         self.execute(&sql, "replace rows in")
     }
 
@@ -191,24 +196,22 @@ impl<E: Engine> Merge<'_, E> {
             self.target(),
             quoted(SYNCED_AT),
             self.engine.instant(self.synced_at_us),
-            self.matches(&segment.columns)?
+            matches(&self.key(&segment.columns)?)
         );
         let changed = self.execute(&sql, "update rows in")?;
         Ok((segment.patches.rows() as u64).saturating_sub(changed))
     }
 
-    /// The row of the table `t` and the row of the stage `s` have the same key.
-    fn matches(&self, columns: &[SegmentColumn]) -> Result<String> {
+    /// The key's columns, and the expressions of their values in a row `s` of a stage.
+    fn key(&self, columns: &[SegmentColumn]) -> Result<Vec<(String, String)>> {
         let mut terms = Vec::with_capacity(self.table.key.len());
         for key in &self.table.key {
             let found = columns.iter().enumerate().find(|(_, column)| column.column == *key);
             let (index, column) =
                 found.ok_or_else(|| Error::new(Code::HostBug, self.what("find the key in a segment of")))?;
-            let target = self.column(column)?;
-            let (name, column_type) = (quoted(&target.name), target.column_type);
-            terms.push(self.engine.same_key(&name, &self.value(index, column)?, column_type));
+            terms.push((quoted(&self.column(column)?.name), self.value(index, column)?));
         }
-        Ok(terms.join(" AND "))
+        Ok(terms)
     }
 
     /// The stage's value in the type of the table's column.

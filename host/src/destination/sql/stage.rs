@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Field, Schema};
 
 use super::ddl::quoted;
@@ -32,6 +32,17 @@ impl Batch {
         match self {
             Self::Memory(batch) => batch.num_rows(),
             Self::Spilled(spilled) => spilled.rows,
+        }
+    }
+
+    /// Whether there may be a row that is marked as deleted.
+    pub(super) fn may_delete(&self) -> bool {
+        match self {
+            Self::Memory(batch) => {
+                let marks = batch.columns().last().and_then(|marks| marks.as_boolean_opt());
+                marks.is_none_or(|marks| marks.true_count() > 0)
+            }
+            Self::Spilled(spilled) => spilled.rows > 0,
         }
     }
 }

@@ -168,6 +168,13 @@ pub fn double_text(value: f64) -> String {
     }
 }
 
+/// A 32-bit float, widened: the shortest text that gives its 32 bits back, in the form of `double_text`.
+pub fn float_text(value: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "the value came from 32 bits")]
+    let narrow = value as f32;
+    format!("{narrow:e}").parse().map_or_else(|_| format!("{narrow}"), double_text)
+}
+
 /// A decimal as JSON: `units` / 10^`scale`, without zeros at the end of the fraction.
 pub fn units_text(units: i128, scale: u8) -> String {
     let scale = usize::from(scale);

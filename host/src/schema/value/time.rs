@@ -175,6 +175,20 @@ fn date_text(days: i64, out: &mut String) {
     let _ = write!(out, "{year:04}-{month:02}-{day:02}");
 }
 
+/// A time whose format is not remembered: RFC 3339 with as many digits of a fraction as are not zero.
+pub fn free_moment_text(micros: i64, is_utc: bool) -> String {
+    let digits = (0..6).find(|digits| micros.rem_euclid(10i64.pow(6 - u32::from(*digits))) == 0).unwrap_or(6u8);
+    let format = TimeFormat { separator: 'T', fraction_digits: digits, offset: is_utc.then_some(Offset::Zulu) };
+    let mut text = String::with_capacity(32);
+    moment_text(Moment::Timestamp(micros, format), &mut text);
+    text
+}
+
+/// A time of day, in microseconds: `23:59:59.5`.
+pub fn clock_text(micros: i64) -> String {
+    free_moment_text(micros, false).split_off("1970-01-01T".len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

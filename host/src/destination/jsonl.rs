@@ -1,0 +1,125 @@
+//! JSON lines on stdout as a destination: what a sync does to its tables, one JSON object a line (docs/formats/jsonl.md).
+//!
+//! A pipe cannot hold a state, so it is kept in a file of this machine (`state_file`) and written after the lines of its
+//! commit were handed over. A host that dies in between writes the same commit again: at least once, every line numbered.
+
+mod line;
+mod state_file;
+
+use std::io::{BufWriter, ErrorKind, Stdout, Write};
+use std::path::Path;
+
+use self::line::RowLines;
+use self::state_file::{Kept, StateFile};
+use super::{Commit, Committed, Destination, OpenRequest, Opened, Segment, SyncRecord};
+use crate::error::{Code, Error, Result};
+use crate::schema::TableSchema;
+
+/// Bytes that wait before they are handed over.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Writes lines to a stream, and the state to its file.
+pub(super) struct JsonLines<W: Write> {
+    out: BufWriter<W>,
+    file: StateFile,
+    connection: String,
+    kept: Kept,
+    /// The tables as the reader was told.
+    told: Vec<TableSchema>,
+    upserted: Vec<u64>,
+}
+
+impl JsonLines<Stdout> {
+    /// To stdout, with the state in a file of `folder`.
+    pub(super) fn open(folder: &Path, request: OpenRequest) -> Result<(Self, Opened)> {
+        Self::to(std::io::stdout(), folder, request)
+    }
+}
+
+impl<W: Write> JsonLines<W> {
+    fn to(out: W, folder: &Path, request: OpenRequest) -> Result<(Self, Opened)> {
+        let (file, kept) = StateFile::open(folder, &request.connection)?;
+        let opened = Opened {
+            state: kept.state.clone(),
+            sequence: kept.sequence,
+            tables: kept.tables.clone(),
+            // The reader's tables may hold anything; nobody here has to delete before an insert.
+            empty: vec![false; kept.tables.len()],
+            ..Opened::default()
+        };
+        let out = BufWriter::with_capacity(BUFFER_BYTES, out);
+        let (connection, told, upserted) = (request.connection, Vec::new(), Vec::new());
+        Ok((Self { out, file, connection, kept, told, upserted }, opened))
+    }
+
+    /// Writes tables that changed and rows. What no commit line follows does not count for a reader.
+    fn write(&mut self, tables: &[TableSchema], segments: &[Segment]) -> std::io::Result<()> {
+        let sequence = self.kept.sequence + 1;
+        let mut text = Vec::with_capacity(BUFFER_BYTES);
+        for (index, table) in tables.iter().enumerate() {
+            if self.told.get(index) != Some(table) {
+                line::schema(&mut text, (&self.connection, sequence), table);
+            }
+        }
+        self.told = tables.to_vec();
+        self.upserted.resize(tables.len(), 0);
+        for segment in segments {
+            let Some(table) = tables.get(segment.table) else { continue };
+            self.upserted[segment.table] += segment.rows.num_rows() as u64;
+            let mut lines = RowLines::new(&self.connection, sequence, table, segment);
+            while lines.next(&mut text) {
+                if text.len() >= BUFFER_BYTES {
+                    self.out.write_all(&text)?;
+                    text.clear();
+                }
+            }
+        }
+        self.out.write_all(&text)
+    }
+
+    fn write_commit(&mut self, state: Option<&str>) -> std::io::Result<()> {
+        let mut text = Vec::new();
+        line::commit(&mut text, (&self.connection, self.kept.sequence + 1), state);
+        self.out.write_all(&text)?;
+        self.out.flush()
+    }
+}
+
+fn unwritten(error: std::io::Error) -> Error {
+    let failed = Error::new(Code::DestinationFailed, "write lines to stdout");
+    let hint = if error.kind() == ErrorKind::BrokenPipe {
+        "The program that reads them has ended. What it was given up to the last commit counts; run again."
+    } else {
+        "Check where stdout goes, and that there is room."
+    };
+    failed.hint(hint).because(error)
+}
+
+impl<W: Write + Send> Destination for JsonLines<W> {
+    fn stage(&mut self, segments: Vec<Segment>, tables: &[TableSchema]) -> Result<()> {
+        self.write(tables, &segments).map_err(unwritten)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<Committed> {
+        let Commit { tables, segments, state, .. } = commit;
+        self.write(&tables, &segments).and_then(|()| self.write_commit(state.as_deref())).map_err(unwritten)?;
+        let none = vec![0; tables.len()];
+        self.kept = Kept { sequence: self.kept.sequence + 1, state, tables };
+        self.file.save(&self.kept)?;
+        Ok(Committed { ignored: none.clone(), swept: none })
+    }
+
+    /// What was written cannot be taken back, and does not count without a commit.
+    fn discard(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The rows written: how many the reader holds only the reader knows.
+    fn finish(&mut self, _sync: &SyncRecord) -> Result<Vec<u64>> {
+        Ok(self.upserted.clone())
+    }
+
+    fn memory_bytes(&mut self) -> Option<u64> {
+        Some(0)
+    }
+}
