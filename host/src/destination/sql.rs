@@ -92,7 +92,8 @@ impl<E: Engine> SqlDestination<E> {
         let row = self.next_row(commit);
         let mut committed = Committed { ignored: vec![0; commit.tables.len()], swept: vec![0; commit.tables.len()] };
         for segment in segments {
-            committed.ignored[segment.table] += self.merge(commit, &row, segment.table)?.apply(segment)?;
+            let ignored = self.merge(commit, &row, segment.table)?.apply(segment)?;
+            committed.ignored[segment.table] += if segment.is_rest { 0 } else { ignored };
         }
         if let Some(refresh) = self.row.refresh.clone().or(row.refresh.clone()).filter(|_| commit.is_last) {
             for (index, table) in commit.tables.iter().enumerate() {
@@ -142,7 +143,7 @@ impl<E: Engine> SqlDestination<E> {
 
     /// The last statement of a transaction.
     fn advance(&mut self, row: &ConnectionRow) -> Result<()> {
-        let sync = self.sync.id.clone();
+        let sync = self.request.sync.id.clone();
         match self.catalog().advance(row, &sync) {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.fenced_off()),
@@ -169,9 +170,11 @@ impl<E: Engine> SqlDestination<E> {
         if error.code() != Code::WarehouseUnreachable || self.engine.reconnect().is_err() {
             return false;
         }
-        let sync = self.sync.id.clone();
+        let sync = self.request.sync.id.clone();
         let states = self.catalog().states().unwrap_or_default();
-        states.iter().any(|state| state.sequence == row.sequence && state.sync == sync)
+        let is_durable = states.iter().any(|state| state.sequence == row.sequence && state.sync == sync);
+        let (connection, fence) = (self.request.connection.clone(), self.row.fence);
+        is_durable && self.engine.took_fence(&connection, fence).is_ok()
     }
 
     /// The error of a commit that was not made, or `fenced-off` where the session was lost because another sync has taken
@@ -196,14 +199,15 @@ impl<E: Engine> SqlDestination<E> {
 
 impl<E: Engine> Destination for SqlDestination<E> {
     fn stage(&mut self, segments: Vec<Segment>, tables: &[TableSchema]) -> Result<()> {
-        check_values::<E>(&self.request.connection, tables, &segments)?;
+        let segments = prepared::<E>(&self.request.connection, tables, segments)?;
         self.stage.push(&mut self.engine, segments).map_err(failed::<E>("stage rows"))
     }
 
     fn commit(&mut self, mut commit: Commit) -> Result<Committed> {
-        check_values::<E>(&self.request.connection, &commit.tables, &commit.segments)?;
+        let last = std::mem::take(&mut commit.segments);
+        let last = prepared::<E>(&self.request.connection, &commit.tables, last)?;
         let mut segments = self.stage.take();
-        segments.extend(std::mem::take(&mut commit.segments).into_iter().map(Staged::from));
+        segments.extend(last);
         let begun = self.engine.run(E::BEGIN).map_err(failed::<E>("begin a transaction"));
         let written = begun.and_then(|()| self.write(&commit, &segments)).and_then(|written| self.end(written));
         match written {
@@ -237,6 +241,18 @@ impl<E: Engine> Destination for SqlDestination<E> {
     fn memory_bytes(&mut self) -> Option<u64> {
         self.engine.memory_bytes()
     }
+}
+
+/// Segments as the engine can take them.
+fn prepared<E: Engine>(schema: &str, tables: &[TableSchema], segments: Vec<Segment>) -> Result<Vec<Staged>> {
+    check_values::<E>(schema, tables, &segments)?;
+    let mut prepared = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let key = tables.get(segment.table).map_or(&[][..], |table| &table.key);
+        let parts = stage::parts(segment, key, E::COLUMNS_MAX);
+        prepared.extend(parts.map_err(|error| Error::new(Code::HostBug, "cut a wide segment").because(error))?);
+    }
+    Ok(prepared)
 }
 
 /// Refuses values that the engine cannot hold, where table and column are still known.

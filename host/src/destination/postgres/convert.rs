@@ -73,18 +73,19 @@ fn text(value: &str, from: ColumnType) -> String {
         ColumnType::UtcDatetime(None) => free_timestamp_text(&utc(value), "Z"),
         // Postgres breaks the lines of base64.
         ColumnType::Binary => format!("translate(encode({value}, 'base64'), E'\\n', '')"),
-        ColumnType::Float => double_text(&cast(value, ColumnType::Double)),
-        ColumnType::Double => double_text(value),
+        ColumnType::Float => float_text(value, "1e6"),
+        ColumnType::Double => float_text(value, "1e15"),
         _ => cast(value, ColumnType::String),
     }
 }
 
-/// Postgres writes numbers from 1e15 on with an exponent, the host only from 1e16 on. Its shortest text is taken apart as
-/// a decimal then, which is exact.
-fn double_text(value: &str) -> String {
+/// Postgres writes numbers from `exponent_from` on with an exponent, the host only from 1e16 on. Its shortest text is taken
+/// apart as a decimal then, which is exact.
+fn float_text(value: &str, exponent_from: &str) -> String {
     let plain = cast(value, ColumnType::String);
     format!(
-        "CASE WHEN abs({value}) >= 1e15 AND abs({value}) < 1e16 THEN CAST(CAST({plain} AS numeric) AS text) ELSE {plain} END"
+        "CASE WHEN abs({value}) >= {exponent_from} AND abs({value}) < 1e16 \
+         THEN CAST(CAST({plain} AS numeric) AS text) ELSE {plain} END"
     )
 }
 

@@ -456,7 +456,7 @@ fn values_of_a_query_as_json() {
                12345678901234567890123456789, DATE '2024-02-29', TIMESTAMPTZ '2024-02-29 12:00:00.5+02', \
                TIMESTAMP '2024-02-29 12:00:00', '\\xff00'::bytea FROM generate_series(1, 3000000)";
     query(&home.0, sql, &mut found).unwrap();
-    assert_eq!(found.0[..2], ["a true", "bool false"]);
+    assert_eq!(found.0[..2], ["a true", "?column? false"]);
     assert_eq!(
         found.0[14..],
         [
@@ -486,11 +486,10 @@ fn a_query_of_many_rows_comes_in_pieces() {
 }
 
 #[test]
-fn floats_that_other_programs_wrote_down_differently() {
+fn floats_that_postgres_would_write_with_an_exponent() {
     let home = Home::new();
     let tables = |kind| vec![table("t", &[("id", LONG), ("v", kind)])];
-    let values =
-        vec![5e-324, 9007199254740993.0, 9.5e15, 1e15, -1e15, 1234567890123456.5, 1e16, 1e22, 1e23, 2e-5, -0.0];
+    let values = vec![5e-324, 9007199254740993.0, 9.5e15, 1e15, -1e15, 1234567890123456.5, 1e16, 1e22, 2e-5, -0.0];
     let expected: Vec<String> = values.iter().map(|value| crate::schema::value::double_text(*value)).collect();
     let keys: Vec<i64> = (0..values.len() as i64).collect();
     let mut to = open(&home.0);
