@@ -73,19 +73,35 @@ fn text(value: &str, from: ColumnType) -> String {
         ColumnType::UtcDatetime(None) => free_timestamp_text(&utc(value), "Z"),
         // Postgres breaks the lines of base64.
         ColumnType::Binary => format!("translate(encode({value}, 'base64'), E'\\n', '')"),
-        ColumnType::Float => float_text(value, "1e6"),
-        ColumnType::Double => float_text(value, "1e15"),
+        ColumnType::Float => positional_text(value, "1e6", &cast(value, ColumnType::String)),
+        ColumnType::Double => positional_text(value, "1e15", &shortest_text(value)),
         _ => cast(value, ColumnType::String),
     }
 }
 
 /// Postgres writes numbers from `exponent_from` on with an exponent, the host only from 1e16 on. Its shortest text is taken
 /// apart as a decimal then, which is exact.
-fn float_text(value: &str, exponent_from: &str) -> String {
+fn positional_text(value: &str, exponent_from: &str, otherwise: &str) -> String {
     let plain = cast(value, ColumnType::String);
     format!(
         "CASE WHEN abs({value}) >= {exponent_from} AND abs({value}) < 1e16 \
-         THEN CAST(CAST({plain} AS numeric) AS text) ELSE {plain} END"
+         THEN CAST(CAST({plain} AS numeric) AS text) ELSE {otherwise} END"
+    )
+}
+
+/// A decimal that lies in the middle between two floats stands for the even one, but Postgres never writes it, and a longer one
+/// instead. That happens from 2^54 to about 1e40, where such decimals can have fewer digits: there 15 and 16 digits are tried.
+fn shortest_text(value: &str) -> String {
+    let plain = cast(value, ColumnType::String);
+    let rounded = |digits: usize| format!("to_char(CAST({plain} AS numeric), 'FM9.{}EEEE')", "9".repeat(digits - 1));
+    let tried = |digits: usize| {
+        let text = rounded(digits);
+        format!("WHEN {} = {value} THEN regexp_replace({text}, '\\.?0+e', 'e')", cast(&text, ColumnType::Double))
+    };
+    format!(
+        "CASE WHEN abs({value}) >= 1e16 AND abs({value}) < 1e41 THEN CASE {} {} ELSE {plain} END ELSE {plain} END",
+        tried(15),
+        tried(16)
     )
 }
 

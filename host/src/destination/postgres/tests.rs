@@ -466,7 +466,7 @@ fn values_of_a_query_as_json() {
             "2.5",
             "1e+300",
             "\"x\"",
-            "{\"b\":1,\"a\":2}",
+            "{\"a\":2,\"b\":1}",
             "\"{1,2}\"",
             "\"NaN\"",
             "\"12345678901234567890123456789\"",
@@ -489,7 +489,24 @@ fn a_query_of_many_rows_comes_in_pieces() {
 fn floats_that_postgres_would_write_with_an_exponent() {
     let home = Home::new();
     let tables = |kind| vec![table("t", &[("id", LONG), ("v", kind)])];
-    let values = vec![5e-324, 9007199254740993.0, 9.5e15, 1e15, -1e15, 1234567890123456.5, 1e16, 1e22, 2e-5, -0.0];
+    let values = vec![
+        5e-324,
+        9007199254740993.0,
+        9.5e15,
+        1e15,
+        -1e15,
+        1234567890123456.5,
+        1e16,
+        1e22,
+        1e23,
+        -61117294478256976.0,
+        f64::MAX,
+        f64::MIN,
+        8.41e21,
+        1.5e17,
+        2e-5,
+        -0.0,
+    ];
     let expected: Vec<String> = values.iter().map(|value| crate::schema::value::double_text(*value)).collect();
     let keys: Vec<i64> = (0..values.len() as i64).collect();
     let mut to = open(&home.0);
