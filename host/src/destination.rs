@@ -9,11 +9,13 @@ mod duckdb;
 mod file;
 mod jsonl;
 mod null;
+mod postgres;
 mod query;
 mod remembered;
 mod sql;
 mod sqlite;
 
+pub use postgres::PostgresAddress;
 pub use query::{Column, RowSink, Value};
 pub use remembered::{ConnectionRow, Dropped, Refresh, StateRow, TableColumn, TableInfo};
 pub use sql::ddl::SYNCS;
@@ -39,11 +41,20 @@ pub struct Opened {
     pub empty: Vec<bool>,
     /// The longest name of a table or column that the destination holds, in bytes of UTF-8.
     pub name_bytes_max: usize,
+    /// Names that a column cannot have there, in lower case.
+    pub columns_reserved: &'static [&'static str],
 }
 
 impl Default for Opened {
     fn default() -> Self {
-        Self { state: None, sequence: 0, tables: Vec::new(), empty: Vec::new(), name_bytes_max: NAME_BYTES_MAX }
+        Self {
+            state: None,
+            sequence: 0,
+            tables: Vec::new(),
+            empty: Vec::new(),
+            name_bytes_max: NAME_BYTES_MAX,
+            columns_reserved: &[],
+        }
     }
 }
 
@@ -219,13 +230,15 @@ pub enum Access {
     Read,
 }
 
-/// Where rows go, as typed: `duckdb:PATH`, `sqlite:PATH` and the like.
+/// Where rows go, as typed: `duckdb:PATH`, `sqlite:PATH`, `postgres://…` and the like. What it shows of itself has no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DestinationUrl {
     /// A DuckDB database file.
     DuckDb(std::path::PathBuf),
     /// A SQLite database file.
     Sqlite(std::path::PathBuf),
+    /// A Postgres database.
+    Postgres(PostgresAddress),
     /// Lines of JSON on stdout; states in `files/state`.
     JsonLines,
     /// Nowhere: decodes and forgets. For trial runs and measurements.
@@ -239,14 +252,23 @@ impl std::str::FromStr for DestinationUrl {
         match text.split_once(':') {
             Some(("duckdb", path)) if !path.is_empty() => Ok(Self::DuckDb(path.into())),
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("postgres" | "postgresql", _)) => PostgresAddress::parse(text).map(Self::Postgres),
             Some(("jsonl", "")) => Ok(Self::JsonLines),
             Some(("null", "")) => Ok(Self::Null),
-            _ => Err(Error::new(Code::DestinationInvalid, format!("understand the destination \"{text}\""))
-                .hint(
-                    "Write duckdb:PATH, for example duckdb:files/warehouse.db; sqlite:PATH; jsonl: for lines of JSON on stdout; or null: to write \
-                     nothing.",
-                )),
+            _ => Err(Error::new(Code::DestinationInvalid, format!("understand the destination {}", shown(text))).hint(
+                "Write duckdb:PATH, for example duckdb:files/warehouse.db; sqlite:PATH; postgres://USER:PASSWORD@HOST:PORT/DATABASE; \
+                 jsonl: for lines of JSON on stdout; or null: to write nothing.",
+            )),
         }
+    }
+}
+
+/// A text that is no destination, unless it might hold a password.
+fn shown(text: &str) -> String {
+    if text.contains('@') || text.contains("//") {
+        "given (it may hold a password)".to_owned()
+    } else {
+        format!("\"{text}\"")
     }
 }
 
@@ -255,6 +277,7 @@ impl std::fmt::Display for DestinationUrl {
         match self {
             Self::DuckDb(path) => write!(f, "duckdb:{}", path.display()),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(address) => address.fmt(f),
             Self::JsonLines => f.write_str("jsonl:"),
             Self::Null => f.write_str("null:"),
         }
@@ -281,6 +304,7 @@ pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Desti
     match url {
         DestinationUrl::DuckDb(path) => begin(duckdb::DuckDb::open(path, Access::Write)?, request),
         DestinationUrl::Sqlite(path) => begin(sqlite::Sqlite::open(path, Access::Write)?, request),
+        DestinationUrl::Postgres(address) => begin(postgres::Postgres::open(address, Access::Write)?, request),
         DestinationUrl::JsonLines => {
             let (destination, opened) = jsonl::JsonLines::open(Path::new(STATE_FOLDER), request)?;
             Ok((Box::new(destination), opened))
@@ -299,6 +323,7 @@ pub fn warehouse(url: &DestinationUrl, access: Access) -> Result<Box<dyn Warehou
     match url {
         DestinationUrl::DuckDb(path) => Ok(Box::new(duckdb::DuckDb::open(path, access)?)),
         DestinationUrl::Sqlite(path) => Ok(Box::new(sqlite::Sqlite::open(path, access)?)),
+        DestinationUrl::Postgres(address) => Ok(Box::new(postgres::Postgres::open(address, access)?)),
         DestinationUrl::JsonLines | DestinationUrl::Null => Err(nothing_kept(url)),
     }
 }
@@ -308,6 +333,7 @@ pub fn query(url: &DestinationUrl, sql: &str, sink: &mut dyn RowSink) -> Result<
     match url {
         DestinationUrl::DuckDb(path) => duckdb::query(path, sql, sink),
         DestinationUrl::Sqlite(path) => sqlite::query(path, sql, sink),
+        DestinationUrl::Postgres(address) => postgres::query(address, sql, sink),
         DestinationUrl::JsonLines | DestinationUrl::Null => Err(nothing_kept(url)),
     }
 }

@@ -149,6 +149,10 @@ codes! {
     LimitHandles = "limit-handles", Fault::Limit;
     /// The destination's URL cannot be understood.
     DestinationInvalid = "destination-invalid", Fault::Configuration;
+    /// The warehouse refused user or password.
+    WarehouseLogin = "warehouse-login", Fault::Configuration;
+    /// The warehouse's server cannot be reached, or the connection to it was lost.
+    WarehouseUnreachable = "warehouse-unreachable", Fault::Destination;
     /// The warehouse cannot be written.
     WarehouseUnwritable = "warehouse-unwritable", Fault::Destination;
     /// The warehouse's file is not a warehouse, or damaged.

@@ -1,10 +1,12 @@
 //! What was typed, and what is in force: limits with units, names, allowed addresses, configuration with its references.
 //!
-//! The only reader of the process's environment (`env:` references, `NO_COLOR`, `ELT_CACHE_DIR`, `XDG_CACHE_HOME`, `HOME`).
+//! The only reader of the process's environment (`env:` references of the configuration and of
+//! `--destination`, `NO_COLOR`, `ELT_CACHE_DIR`, `XDG_CACHE_HOME`, `HOME`).
 
 mod address;
 mod configuration;
 mod connection;
+mod destination;
 mod limits;
 
 pub use limits::limits_table;
@@ -79,23 +81,26 @@ impl ConnectorOptions {
     }
 }
 
+const DESTINATION_HELP: &str = "The destination: duckdb:PATH, sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE, jsonl: for \
+                                lines of JSON on stdout, or null: to write nothing. env:NAME and file:PATH stand for a \
+                                URL in a variable or a file";
+
 /// Which warehouse, as typed.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct DestinationOptions {
-    /// The destination: duckdb:PATH, sqlite:PATH, jsonl: for lines of JSON on stdout, or null: to write nothing
-    #[arg(long, value_name = "URL", default_value = DESTINATION_DEFAULT)]
+    #[arg(long, value_name = "URL", default_value = DESTINATION_DEFAULT, help = DESTINATION_HELP)]
     destination: String,
 }
 
 impl DestinationOptions {
     /// The destination meant.
     pub fn in_force(&self) -> Result<DestinationUrl> {
-        self.destination.parse()
+        destination::resolved(&self.destination, &|name| std::env::var(name).ok())
     }
 
-    /// As typed.
-    pub fn text(&self) -> &str {
-        &self.destination
+    /// What can be told of it: a reference as typed, a URL without its password.
+    pub fn text(&self) -> String {
+        destination::shown(&self.destination)
     }
 
     /// What to add to another command so that it means the same warehouse: nothing for the default.
@@ -103,7 +108,13 @@ impl DestinationOptions {
         if self.destination == DESTINATION_DEFAULT {
             return String::new();
         }
-        format!(" --destination {}", shell_word(&self.destination))
+        format!(" --destination {}", shell_word(&self.text()))
+    }
+}
+
+impl std::fmt::Debug for DestinationOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text())
     }
 }
 

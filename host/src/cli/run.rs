@@ -252,9 +252,9 @@ impl Arguments {
 
     /// Prints the report, for people or for programs, and returns the exit status.
     fn end(&self, report: &Report, began: bool, log: Option<&LogFile>, screen: Screen) -> u8 {
-        let destination = if self.dry_run { "null:" } else { self.destination.text() };
+        let destination = if self.dry_run { "null:".to_owned() } else { self.destination.text() };
         let setting = Setting {
-            destination,
+            destination: &destination,
             destination_flag: &self.destination.flag(),
             dry_run: self.dry_run,
             state_given: self.full_refresh || self.state.is_some(),
@@ -273,7 +273,7 @@ impl Arguments {
             if let (Outcome::Failed(error), false) = (&report.outcome, lines.beside_rows) {
                 screen.people(&report::failure(error, screen.paint));
             }
-            lines.put(&events::report(report, destination, &events::now()))
+            lines.put(&events::report(report, &destination, &events::now()))
         } else {
             screen.people(&page(&setting));
             screen.data(&report::samples(&report.samples, screen.room_for_data)).map(|_closed| ())

@@ -183,4 +183,5 @@ macro_rules! conformance {
 conformance! {
     duckdb: crate::destination::duckdb::tests::Home;
     sqlite: crate::destination::sqlite::tests::Home;
+    postgres: crate::destination::postgres::tests::Home;
 }

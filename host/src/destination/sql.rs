@@ -54,12 +54,15 @@ impl<E: Engine> SqlDestination<E> {
     pub(super) fn begin(mut engine: E, request: OpenRequest) -> Result<(Self, Opened)> {
         check_name::<E>(&request.connection)?;
         let begun = begin(&mut engine, &request)?;
+        let fence = begun.row.fence;
+        engine.took_fence(&request.connection, fence).map_err(failed::<E>("take over from earlier syncs"))?;
         let opened = Opened {
             state: begun.row.state.clone(),
             sequence: begun.row.sequence,
             tables: begun.tables.clone(),
             empty: begun.empty,
             name_bytes_max: E::NAME_BYTES_MAX,
+            columns_reserved: E::COLUMNS_RESERVED,
         };
         let (stage, sync) = (Stage::new(E::STAGED_BYTES_MAX), request.sync.clone());
         let (row, tables) = (begun.row, begun.tables);
@@ -93,7 +96,8 @@ impl<E: Engine> SqlDestination<E> {
         let row = self.next_row(commit);
         let mut committed = Committed { ignored: vec![0; commit.tables.len()], swept: vec![0; commit.tables.len()] };
         for segment in segments {
-            committed.ignored[segment.table] += self.merge(commit, &row, segment.table)?.apply(segment)?;
+            let ignored = self.merge(commit, &row, segment.table)?.apply(segment)?;
+            committed.ignored[segment.table] += if segment.is_rest { 0 } else { ignored };
         }
         if let Some(refresh) = self.row.refresh.clone().or(row.refresh.clone()).filter(|_| commit.is_last) {
             for (index, table) in commit.tables.iter().enumerate() {
@@ -157,6 +161,42 @@ impl<E: Engine> SqlDestination<E> {
         }
     }
 
+    /// The end of a transaction.
+    fn end(&mut self, (row, committed): (ConnectionRow, Committed)) -> Result<(ConnectionRow, Committed)> {
+        match self.engine.run("COMMIT") {
+            Ok(()) => Ok((row, committed)),
+            Err(failure) if E::is_conflict(&failure) => Err(self.fenced_off()),
+            Err(failure) => {
+                let error = E::failed("commit".to_owned(), failure);
+                if self.is_durable(&row, &error) { Ok((row, committed)) } else { Err(error) }
+            }
+        }
+    }
+
+    /// Whether a commit was made although its answer was lost: another session can tell.
+    fn is_durable(&mut self, row: &ConnectionRow, error: &Error) -> bool {
+        if error.code() != Code::WarehouseUnreachable || self.engine.reconnect().is_err() {
+            return false;
+        }
+        let sync = self.request.sync.id.clone();
+        let states = self.catalog().states().unwrap_or_default();
+        let is_durable = states.iter().any(|state| state.sequence == row.sequence && state.sync == sync);
+        let (connection, fence) = (self.request.connection.clone(), self.row.fence);
+        is_durable && self.engine.took_fence(&connection, fence).is_ok()
+    }
+
+    /// The error of a commit that was not made, or `fenced-off` where the session was lost because another sync has taken
+    /// over.
+    fn explained(&mut self, error: Error) -> Error {
+        if error.code() != Code::WarehouseUnreachable || self.engine.reconnect().is_err() {
+            return error;
+        }
+        match self.catalog().connection() {
+            Ok(Some(row)) if row.fence != self.row.fence => self.fenced_off(),
+            _ => error,
+        }
+    }
+
     fn fenced_off(&self) -> Error {
         let connection = ddl::quoted(&self.request.connection);
         Error::new(Code::FencedOff, format!("commit: another sync of {connection} has taken over")).hint(
@@ -166,19 +206,18 @@ impl<E: Engine> SqlDestination<E> {
 }
 
 impl<E: Engine> Destination for SqlDestination<E> {
-    fn stage(&mut self, segments: Vec<Segment>, _tables: &[TableSchema]) -> Result<()> {
+    fn stage(&mut self, segments: Vec<Segment>, tables: &[TableSchema]) -> Result<()> {
+        let segments = prepared::<E>(&self.request.connection, tables, segments)?;
         self.stage.push(&mut self.engine, segments).map_err(failed::<E>("stage rows"))
     }
 
     fn commit(&mut self, mut commit: Commit) -> Result<Committed> {
+        let last = std::mem::take(&mut commit.segments);
+        let last = prepared::<E>(&self.request.connection, &commit.tables, last)?;
         let mut segments = self.stage.take();
-        segments.extend(std::mem::take(&mut commit.segments).into_iter().map(Staged::from));
-        self.engine.run(E::BEGIN).map_err(failed::<E>("begin a transaction"))?;
-        let written = self.write(&commit, &segments).and_then(|written| match self.engine.run("COMMIT") {
-            Ok(()) => Ok(written),
-            Err(failure) if E::is_conflict(&failure) => Err(self.fenced_off()),
-            Err(failure) => Err(E::failed("commit".to_owned(), failure)),
-        });
+        segments.extend(last);
+        let begun = self.engine.run(E::BEGIN).map_err(failed::<E>("begin a transaction"));
+        let written = begun.and_then(|()| self.write(&commit, &segments)).and_then(|written| self.end(written));
         match written {
             Ok((row, committed)) => {
                 self.row = row;
@@ -190,7 +229,7 @@ impl<E: Engine> Destination for SqlDestination<E> {
             Err(error) => {
                 // The first error tells what happened; a transaction that cannot be rolled back is over already.
                 let _ = self.engine.run("ROLLBACK");
-                Err(error)
+                Err(self.explained(error))
             }
         }
     }
@@ -210,6 +249,33 @@ impl<E: Engine> Destination for SqlDestination<E> {
     fn memory_bytes(&mut self) -> Option<u64> {
         self.memory_bytes_max.max(self.engine.memory_bytes())
     }
+}
+
+/// Segments as the engine can take them.
+fn prepared<E: Engine>(schema: &str, tables: &[TableSchema], segments: Vec<Segment>) -> Result<Vec<Staged>> {
+    check_values::<E>(schema, tables, &segments)?;
+    let mut prepared = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let key = tables.get(segment.table).map_or(&[][..], |table| &table.key);
+        let parts = stage::parts(segment, key, E::COLUMNS_MAX);
+        prepared.extend(parts.map_err(|error| Error::new(Code::HostBug, "cut a wide segment").because(error))?);
+    }
+    Ok(prepared)
+}
+
+/// Refuses values that the engine cannot hold, where table and column are still known.
+fn check_values<E: Engine>(schema: &str, tables: &[TableSchema], segments: &[Segment]) -> Result<()> {
+    for segment in segments {
+        let Some((place, why)) = E::unfit(&segment.rows).or_else(|| E::unfit(&segment.patches)) else { continue };
+        let table = tables.get(segment.table);
+        let column = segment.columns.get(place).and_then(|column| table?.columns.get(column.column));
+        let [table, column] = [table.map(|table| &table.name), column.map(|column| &column.name)]
+            .map(|name| ddl::quoted(name.map_or("", String::as_str)));
+        let what = format!("write column {column} of the table {}.{table}: {why}", ddl::quoted(schema));
+        return Err(Error::new(Code::ValueMismatch, what)
+            .hint("Take it out of the values in the connector. What was committed stands."));
+    }
+    Ok(())
 }
 
 /// Runs `work` between BEGIN and COMMIT; rolls back if it fails.
@@ -317,6 +383,12 @@ fn check_name<E: Engine>(connection: &str) -> Result<()> {
     let reserved = [SYSTEM, "information_schema", "pg_catalog"];
     if connection.is_empty() || connection.contains('\0') {
         return Err(name_refused(connection, "it is empty or contains a NUL"));
+    }
+    if connection.len() > E::NAME_BYTES_MAX {
+        return Err(name_refused(
+            connection,
+            &format!("the warehouse holds names of up to {} bytes", E::NAME_BYTES_MAX),
+        ));
     }
     if reserved.iter().any(|name| name.eq_ignore_ascii_case(connection)) {
         return Err(name_refused(connection, "the warehouse uses that schema itself"));

@@ -64,7 +64,7 @@ fn decode_infer_and_fold() {
         time: true,
         sample_records: 0,
         contract: SchemaContract::default(),
-        name_bytes_max: 1_000,
+        names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
     };
     let mut tables = Tables::new(declared, vec![], &[], settings).unwrap();
     let (begun, before, mut rows) = (Instant::now(), cpu(), 0);

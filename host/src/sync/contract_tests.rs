@@ -26,7 +26,7 @@ fn sync(contract: SchemaContract, known: Vec<TableSchema>) -> Tables {
         time: true,
         sample_records: 0,
         contract,
-        name_bytes_max: 1_000,
+        names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
     };
     Tables::new(declared(), known, &empty, settings).unwrap()
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::decoder::{Decoded, Decoder, Ending, Flow};
 use super::event::{Event, Observer, Progress};
 use super::report::{Outcome, Report, Sample, TableReport};
-use super::tables::{Counts, Settings, Tables};
+use super::tables::{Counts, NameRules, Settings, Tables};
 use super::writer::{self, Writer, Written, ended};
 use super::{Request, Stop};
 use crate::destination::{self, Destination, OpenRequest, Opened, StartFrom, SyncRecord};
@@ -107,8 +107,9 @@ impl Run {
         match self.prepare(schema, &opened, connector) {
             Ok(ready) => self.drive(ready, destination, opened, (grants, stop)).await,
             Err(error) => {
-                // The sync's end is noted where possible; the first error is what counts.
-                let _ = destination.finish(&failed(&self.record, &error));
+                let record = failed(&self.record, &error);
+                // The sync's end is noted where possible; the first error is what counts. Closing may block as well.
+                let _ = tokio::task::spawn_blocking(move || destination.finish(&record).map(drop)).await;
                 Err(error)
             }
         }
@@ -157,7 +158,7 @@ impl Run {
             time: self.request.timestamps,
             sample_records: self.request.sample_records,
             contract: self.request.contract,
-            name_bytes_max: opened.name_bytes_max,
+            names: NameRules { bytes_max: opened.name_bytes_max, reserved: opened.columns_reserved },
         };
         let tables = Tables::new(declared, opened.tables.clone(), &opened.empty, settings)?;
         Ok(Ready { tables, state, connector })

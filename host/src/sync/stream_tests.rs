@@ -119,7 +119,7 @@ fn decoded(steps: &[(Step, Cut)]) -> Rows {
         time: true,
         sample_records: 0,
         contract: SchemaContract::default(),
-        name_bytes_max: 1_000,
+        names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
     };
     let mut tables = Tables::new(declared, vec![], &[], settings).unwrap();
     let mut rows = Rows::new();

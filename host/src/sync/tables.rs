@@ -86,7 +86,7 @@ pub(crate) struct Tables {
     sample_records: usize,
     contract: SchemaContract,
     notes: Notes,
-    name_bytes_max: usize,
+    names: NameRules,
     hasher: DefaultHashBuilder,
     /// The schema as of now: a continuation of what the destination has.
     schemas: Vec<TableSchema>,
@@ -96,6 +96,15 @@ pub(crate) struct Tables {
     changed: bool,
 }
 
+/// What a destination holds as a name of a table or column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NameRules {
+    /// The longest, in bytes.
+    pub(crate) bytes_max: usize,
+    /// Names that a column cannot have, in lower case.
+    pub(crate) reserved: &'static [&'static str],
+}
+
 /// The settings of `Tables` that a sync chooses.
 pub(crate) struct Settings {
     pub(crate) selection: Selection,
@@ -103,8 +112,8 @@ pub(crate) struct Settings {
     pub(crate) time: bool,
     pub(crate) sample_records: usize,
     pub(crate) contract: SchemaContract,
-    /// The longest name that the destination holds.
-    pub(crate) name_bytes_max: usize,
+    /// What the destination holds as a name.
+    pub(crate) names: NameRules,
 }
 
 impl Tables {
@@ -122,11 +131,11 @@ impl Tables {
             let table = table.cloned().unwrap_or_else(|| undeclared(schema));
             check_key(schema, &table)?;
             let empty = empty.get(index).copied().unwrap_or(false);
-            let mut known = Live::new(table, schema, empty, settings.name_bytes_max);
+            let mut known = Live::new(table, schema, empty, settings.names);
             known.columns_before = Some(schema.columns.len());
             live.push(known);
         }
-        let Settings { selection, limits, time, sample_records, contract, name_bytes_max } = settings;
+        let Settings { selection, limits, time, sample_records, contract, names } = settings;
         let checkpointed = Some(known.clone());
         let hasher = DefaultHashBuilder::default();
         Ok(Self {
@@ -137,7 +146,7 @@ impl Tables {
             sample_records,
             contract,
             notes: Notes::default(),
-            name_bytes_max,
+            names,
             hasher,
             schemas: known,
             live,
@@ -243,7 +252,7 @@ impl Tables {
         let declared = self.declared.iter().find(|table| table.name == source_name).cloned();
         let declared = declared.unwrap_or_else(|| keyless(source_name));
         let taken = self.schemas.iter().map(|schema| schema.name.as_str()).chain([SYNCS]);
-        let name = TakenNames::new(taken, self.name_bytes_max).unique(source_name).map_err(|error| {
+        let name = TakenNames::new(taken, self.names.bytes_max).unique(source_name).map_err(|error| {
             Error::new(Code::SchemaInvalid, format!("name the table {}", shorten(source_name))).because(error)
         })?;
         let mut schema =
@@ -258,11 +267,11 @@ impl Tables {
             });
             schema.key = vec![0];
         }
-        let mut taken = taken_names(&schema, self.name_bytes_max);
+        let mut taken = taken_names(&schema, self.names);
         for column in &declared.columns {
             add_column(&mut schema, &mut taken, (&column.name, ColumnType::declared(column.data_type), true))?;
         }
-        self.live.push(Live::new(declared, &schema, true, self.name_bytes_max));
+        self.live.push(Live::new(declared, &schema, true, self.names));
         self.schemas.push(schema);
         self.changed = true;
         Ok(self.schemas.len() - 1)
@@ -439,9 +448,10 @@ fn check_key(schema: &TableSchema, declared: &Table) -> Result<()> {
         .hint("Remove the connection's tables with `host reset` and sync again."))
 }
 
-fn taken_names(schema: &TableSchema, name_bytes_max: usize) -> TakenNames {
-    let names = schema.columns.iter().map(|column| column.name.as_str()).chain([SYNCED_AT, DELETED, ROW_ID]);
-    TakenNames::new(names, name_bytes_max)
+fn taken_names(schema: &TableSchema, rules: NameRules) -> TakenNames {
+    let own = schema.columns.iter().map(|column| column.name.as_str());
+    let names = own.chain([SYNCED_AT, DELETED, ROW_ID]).chain(rules.reserved.iter().copied());
+    TakenNames::new(names, rules.bytes_max)
 }
 
 /// `column`: its source name, its type, and whether it is declared.
@@ -459,7 +469,7 @@ fn add_column(
 }
 
 impl Live {
-    fn new(declared: Table, schema: &TableSchema, empty: bool, name_bytes_max: usize) -> Self {
+    fn new(declared: Table, schema: &TableSchema, empty: bool, names: NameRules) -> Self {
         let row_id = schema.is_keyless().then(|| schema.key[0]);
         let own = schema.columns.iter().enumerate().filter(|(index, _)| Some(*index) != row_id);
         let by_name = own.map(|(index, column)| (column.source_name.clone(), index)).collect();
@@ -467,7 +477,7 @@ impl Live {
         Self {
             declared,
             by_name,
-            taken: taken_names(schema, name_bytes_max),
+            taken: taken_names(schema, names),
             columns_before: None,
             key_types,
             order: Vec::new(),

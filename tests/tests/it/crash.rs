@@ -133,3 +133,8 @@ fn under_fire(destination: &str) -> Result<()> {
 fn invariant_8_duckdb_killed_at_random_moments() -> Result<()> {
     under_fire("duckdb:files/warehouse.db")
 }
+
+#[test]
+fn invariant_8_sqlite_killed_at_random_moments() -> Result<()> {
+    under_fire("sqlite:files/warehouse.sqlite")
+}

@@ -56,6 +56,8 @@ pub(in crate::destination) trait Engine: Send {
     const STAGED_BYTES_MAX: usize = 64 << 20;
     /// The longest name of a table or column, in bytes of UTF-8.
     const NAME_BYTES_MAX: usize = 1_000;
+    /// Names that a column of a table cannot have, in lower case.
+    const COLUMNS_RESERVED: &'static [&'static str] = &[];
     /// The most columns of a table, the host's own among them.
     const COLUMNS_MAX: usize = usize::MAX;
 
@@ -143,6 +145,22 @@ pub(in crate::destination) trait Engine: Send {
 
     /// Memory the engine itself holds in this process, in bytes, where it can tell.
     fn memory_bytes(&mut self) -> Option<u64>;
+
+    /// The first value that no column can hold, as the place of its column and why.
+    fn unfit(_rows: &RecordBatch) -> Option<(usize, &'static str)> {
+        None
+    }
+
+    /// Is called when a sync has taken the fence: sessions of earlier syncs of the connection cannot commit any more, and what
+    /// they still hold may be taken from them.
+    fn took_fence(&mut self, _connection: &str, _fence: u64) -> Result<(), Self::Failure> {
+        Ok(())
+    }
+
+    /// Begins another session after one was lost (`warehouse-unreachable`).
+    fn reconnect(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     // --- failures ---
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Field, Schema};
+use arrow::error::ArrowError;
 
 use super::ddl::quoted;
 use super::engine::{Engine, LoadColumn, Target};
@@ -35,6 +36,14 @@ impl Batch {
         }
     }
 
+    /// Bytes in memory.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Memory(batch) => batch.get_array_memory_size(),
+            Self::Spilled(_) => 0,
+        }
+    }
+
     /// Whether there may be a row that is marked as deleted.
     pub(super) fn may_delete(&self) -> bool {
         match self {
@@ -56,6 +65,8 @@ pub(super) struct Staged {
     pub(super) rows: Batch,
     pub(super) patches: Batch,
     pub(super) fresh: bool,
+    /// The rest of patches that another part has begun: whether a row is there was counted with that.
+    pub(super) is_rest: bool,
 }
 
 impl From<Segment> for Staged {
@@ -67,8 +78,39 @@ impl From<Segment> for Staged {
             rows: Batch::Memory(segment.rows),
             patches: Batch::Memory(segment.patches),
             fresh: segment.fresh,
+            is_rest: false,
         }
     }
+}
+
+/// A segment, with its patches cut by columns where a stage of them would be wider than a table can be: a stage has two
+/// columns for each of theirs and one more. Every part has the key.
+pub(super) fn parts(segment: Segment, key: &[usize], columns_max: usize) -> Result<Vec<Staged>, ArrowError> {
+    let (room, count) = (columns_max.saturating_sub(1) / 2, segment.columns.len());
+    if count <= room || segment.patches.num_rows() == 0 {
+        return Ok(vec![segment.into()]);
+    }
+    let patches = segment.patches.clone();
+    let is_key = |place: &usize| key.contains(&segment.columns[*place].column);
+    let (own, others): (Vec<usize>, Vec<usize>) = (0..count).partition(is_key);
+    let mut staged = Vec::new();
+    for (number, some) in others.chunks(room.saturating_sub(own.len()).max(1)).enumerate() {
+        let places: Vec<usize> = own.iter().chain(some).copied().collect();
+        let given = places.iter().map(|place| count + place);
+        let projected: Vec<usize> = places.iter().copied().chain(given).chain([2 * count]).collect();
+        staged.push(Staged {
+            table: segment.table,
+            truncates: false,
+            columns: places.iter().map(|place| segment.columns[*place]).collect(),
+            rows: Batch::Memory(segment.rows.slice(0, 0)),
+            patches: Batch::Memory(patches.project(&projected)?),
+            fresh: false,
+            is_rest: number > 0,
+        });
+    }
+    let rows = Segment { patches: patches.slice(0, 0), ..segment };
+    staged.insert(0, rows.into());
+    Ok(staged)
 }
 
 /// What was staged since the last commit, in order.
@@ -86,11 +128,9 @@ impl Stage {
     }
 
     /// Adds segments; when memory holds too much, moves everything into temporary tables.
-    pub(super) fn push<E: Engine>(&mut self, engine: &mut E, segments: Vec<Segment>) -> Result<(), E::Failure> {
-        for segment in segments {
-            self.bytes += segment.rows.get_array_memory_size() + segment.patches.get_array_memory_size();
-            self.segments.push(segment.into());
-        }
+    pub(super) fn push<E: Engine>(&mut self, engine: &mut E, segments: Vec<Staged>) -> Result<(), E::Failure> {
+        self.bytes += segments.iter().map(|segment| segment.rows.bytes() + segment.patches.bytes()).sum::<usize>();
+        self.segments.extend(segments);
         if self.bytes <= self.bytes_max {
             return Ok(());
         }
@@ -167,7 +207,7 @@ pub(super) fn write<E: Engine>(
 }
 
 /// A batch of these columns, whatever they were named before.
-pub(in crate::destination) fn batch_of(columns: Vec<ArrayRef>) -> Result<RecordBatch, arrow::error::ArrowError> {
+pub(in crate::destination) fn batch_of(columns: Vec<ArrayRef>) -> Result<RecordBatch, ArrowError> {
     let field = |(index, column): (usize, &ArrayRef)| Field::new(format!("c{index}"), column.data_type().clone(), true);
     let fields: Vec<Field> = columns.iter().enumerate().map(field).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
