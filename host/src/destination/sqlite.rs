@@ -153,11 +153,23 @@ impl Engine for Sqlite {
         String::new()
     }
 
-    /// The index's name is one that no table can have: no connection is called `_elt`.
+    /// The indexes' names are ones that no table can have: no connection is called `_elt`.
     fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String {
-        let table = full_name(schema, table);
-        let index = quoted(&full_name(SYSTEM, &format!("key__{table}")));
-        format!("CREATE UNIQUE INDEX main.{index} ON {} ({});\n", quoted(&table), columns.join(", "))
+        let name = full_name(schema, table);
+        let index = |kind: &str| quoted(&full_name(SYSTEM, &format!("{kind}__{name}")));
+        let (table, columns) = (quoted(&name), columns.join(", "));
+        let key = format!("CREATE UNIQUE INDEX main.{} ON {table} ({columns});\n", index("key"));
+        if schema == SYSTEM {
+            return key;
+        }
+        // Holds deleted rows only, so it costs nothing while there are none.
+        let deleted = quoted(DELETED);
+        format!("{key}CREATE INDEX main.{} ON {table} ({deleted}) WHERE {deleted};\n", index("deleted"))
+    }
+
+    /// From two indexes, of which one has the keys and the other the deleted rows: a table is ten times as much to read.
+    fn count_live(&self, table: &str) -> String {
+        format!("(SELECT count(*) FROM {table}) - (SELECT count(*) FROM {table} WHERE {}) AS n", quoted(DELETED))
     }
 
     /// SQLite cannot change a column's type: a new column takes its place, as the last one of the table.

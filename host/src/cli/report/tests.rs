@@ -112,6 +112,12 @@ Look at the data:
 }
 
 #[test]
+fn in_sqlite_a_table_has_one_name() {
+    let page = summary(&first_sync(), &Setting { destination: "sqlite:w.db", ..setting() });
+    assert!(page.contains("'SELECT * FROM cds__cds_records LIMIT 10'"), "{page}");
+}
+
+#[test]
 fn a_later_sync_with_changes_of_every_kind() {
     let setting =
         Setting { destination_flag: " --destination duckdb:shop.db", destination: "duckdb:shop.db", ..setting() };

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::ddl::quoted;
 use crate::error::{Error, Result};
-use crate::schema::{ColumnType, TableSchema};
+use crate::schema::{ColumnType, DELETED, TableSchema};
 
 /// A value in a statement of ours: a parameter or a cell of a small result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,11 @@ pub(in crate::destination) trait Engine: Send {
     /// each the expression of its value in `s`.
     fn delete_matching(&self, table: &str, stage: &str, key: &[(String, String)]) -> String {
         format!("DELETE FROM {table} AS t USING {stage} AS s WHERE {}", matches(key))
+    }
+
+    /// What follows SELECT to count the rows of a table (already quoted) that are not deleted, as `n`.
+    fn count_live(&self, table: &str) -> String {
+        format!("count(*) AS n FROM {table} WHERE NOT {}", quoted(DELETED))
     }
 
     // --- deeds ---

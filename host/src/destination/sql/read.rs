@@ -95,8 +95,7 @@ pub(super) fn count<E: Engine>(engine: &mut E, schema: &str, tables: &[TableSche
     let mut counts = Vec::with_capacity(tables.len());
     for some in tables.chunks(TABLES_MAX) {
         let one = |(index, table): (usize, &TableSchema)| {
-            let (table, deleted) = (engine.table(schema, &table.name), quoted(DELETED));
-            format!("SELECT {index} AS i, count(*) AS n FROM {table} WHERE NOT {deleted}")
+            format!("SELECT {index} AS i, {}", engine.count_live(&engine.table(schema, &table.name)))
         };
         let all: Vec<String> = some.iter().enumerate().map(one).collect();
         let sql = format!("SELECT n FROM ({}) AS counts ORDER BY i", all.join(" UNION ALL "));

@@ -309,6 +309,27 @@ fn tables_are_as_wide_as_any_program_can_read() {
 }
 
 #[test]
+fn no_statement_of_a_small_sync_reads_a_whole_table() {
+    let home = Home::new();
+    let (mut to, _) = home.open("c");
+    commit(&mut to, &pairs(), vec![]).unwrap();
+    let engine = to.engine_mut();
+    engine.run("CREATE TEMP TABLE s (c0 INTEGER, d INTEGER)").unwrap();
+    let table = engine.table("c", "t");
+    let key = [("\"id\"".to_owned(), "s.c0".to_owned())];
+    for sql in [
+        format!("SELECT {}", engine.count_live(&table)),
+        engine.delete_matching(&table, "temp.s", &key),
+        format!("UPDATE {table} AS t SET v = 'x' FROM temp.s AS s WHERE t.id = s.c0"),
+        format!("DELETE FROM {table} WHERE \"_deleted\""),
+    ] {
+        let mut statement = engine.engine.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(|step| step.unwrap()).collect();
+        assert!(!plan.iter().any(|step| step == "SCAN t" || step == "SCAN c__t"), "{sql}: {plan:?}");
+    }
+}
+
+#[test]
 fn instants_and_dates_sort_by_time() {
     let home = Home::new();
     let (mut to, _) = home.open("c");
