@@ -27,7 +27,7 @@ struct Options {
 
 /// A case of the benchmark with its runs.
 struct Case {
-    name: &'static str,
+    name: String,
     runs: Vec<Run>,
 }
 
@@ -81,24 +81,30 @@ fn measure_all(
     options: &Options,
     (python, work): (Option<&Path>, &Path),
 ) -> Result<()> {
-    println!("\n==> Measure {} rows, {} rounds (about 15 seconds a round)", options.rows, options.rounds);
+    println!("\n==> Measure {} rows, {} rounds (about 30 seconds a round)", options.rows, options.rounds);
     let source = Source::start(workspace, &["--cache", "--records", &options.rows.to_string()])?;
-    let runner = Runner::new(workspace, &source, work)?;
-    // Fills the compile cache and the caches of the system.
-    runner.first_load()?;
-    let [mut floor, mut first, mut again] =
-        ["the script, first load", "host run, first load", "host run, complete re-sync"].map(Case::new);
+    let runners = ["duckdb", "sqlite", "jsonl"].map(|kind| Runner::new(workspace, &source, (work, kind)));
+    let runners = runners.into_iter().collect::<Result<Vec<_>>>()?;
+    let mut cases = vec![Case::new("the script, first load".to_owned())];
+    for runner in &runners {
+        // Fills the compile cache and the caches of the system.
+        runner.first_load()?;
+        cases.push(Case::new(format!("{}, first load", runner.kind)));
+        cases.push(Case::new(format!("{}, complete re-sync", runner.kind)));
+    }
     for round in 1..=options.rounds {
         println!("    round {round} of {}", options.rounds);
         if let (Some(python), Some(script)) = (python, &options.floor) {
             let (used, _) = measure(workspace, script_run(python, script, &source.url))?;
-            floor.runs.push(Run { used, committed_us: None, engine_memory_bytes: None });
+            cases[0].runs.push(Run { used, committed_us: None, engine_memory_bytes: None });
         }
-        first.runs.push(runner.first_load()?);
-        again.runs.push(runner.sync(&["--full-refresh"])?);
-        runner.expect_rows(options.rows)?;
+        for (runner, cases) in runners.iter().zip(cases[1..].chunks_mut(2)) {
+            cases[0].runs.push(runner.first_load()?);
+            cases[1].runs.push(runner.sync(&["--full-refresh"])?);
+            runner.expect_rows(options.rows)?;
+        }
     }
-    print_table(options.rows, &[floor, first, again]);
+    print_table(options.rows, &cases);
     stages(workspace, setup, &source)?;
     drop(source);
     one_record(workspace, work)
@@ -107,7 +113,7 @@ fn measure_all(
 /// What the parts of the path cost alone: benchmarks inside the host's own tests, since its parts are not public.
 fn stages(workspace: &Workspace, setup: &build::Setup, source: &Source) -> Result<()> {
     println!("\n==> Measure the stages alone, 200,000 rows each (1,000,000 into the destination)");
-    for stage in ["sync::bench::", "duckdb::bench::the_whole_destination"] {
+    for stage in ["sync::bench::", "duckdb::bench::the_whole_destination", "sqlite::bench::the_whole_destination"] {
         let mut cargo = setup.cargo(workspace, &["test"], &["--quiet", "--lib", stage, "--"]);
         cargo.args(["--ignored", "--nocapture", "--test-threads", "1"]);
         cargo.env("BENCH_COMPONENT", workspace.components().join("guest.wasm")).env("BENCH_URL", &source.url);
@@ -118,54 +124,67 @@ fn stages(workspace: &Workspace, setup: &build::Setup, source: &Source) -> Resul
     Ok(())
 }
 
-/// The fixed cost of a sync: everything warm, one record.
+/// The fixed cost of a sync: everything warm, one record, a warehouse that is there.
 fn one_record(workspace: &Workspace, work: &Path) -> Result<()> {
-    println!("\n==> Measure a sync of one record, {ONE_RECORD_RUNS} times");
+    println!("\n==> Measure a sync of one record, {ONE_RECORD_RUNS} times a destination");
     let source = Source::start(workspace, &["--records", "1"])?;
-    let runner = Runner::new(workspace, &source, work)?;
-    let mut case = Case::new("one record");
-    for _ in 0..ONE_RECORD_RUNS {
-        case.runs.push(runner.first_load()?);
-    }
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
-    let wall = milliseconds(case.median(|run| run.used.wall));
-    let cpu = milliseconds(case.median(|run| run.used.cpu));
-    let committed = milliseconds(Duration::from_micros(case.median(|run| run.committed_us.unwrap_or_default())));
-    println!(
-        "    median: committed after {committed:.0} ms, whole process {wall:.0} ms, {cpu:.0} ms of processor time"
-    );
+    for kind in ["duckdb", "sqlite", "jsonl", "null"] {
+        let runner = Runner::new(workspace, &source, (work, kind))?;
+        let mut cases = [("first", Case::new(kind.to_owned())), ("next", Case::new(kind.to_owned()))];
+        for _ in 0..ONE_RECORD_RUNS {
+            cases[0].1.runs.push(runner.first_load()?);
+            cases[1].1.runs.push(runner.sync(&[])?);
+        }
+        for (which, case) in cases {
+            let committed = Duration::from_micros(case.median(|run| run.committed_us.unwrap_or_default()));
+            println!(
+                "    {kind:<8}{which:<6} committed after {:>5.1} ms, whole process {:>5.1} ms, {:>5.1} ms of processor time",
+                milliseconds(committed),
+                milliseconds(case.median(|run| run.used.wall)),
+                milliseconds(case.median(|run| run.used.cpu)),
+            );
+        }
+    }
     Ok(())
 }
 
-/// Runs the host against one source.
+/// Runs the host against one source, into a destination of its own.
 struct Runner<'a> {
     workspace: &'a Workspace,
     address: &'a str,
+    kind: &'static str,
     configuration: PathBuf,
-    warehouse: PathBuf,
+    folder: PathBuf,
 }
 
 impl<'a> Runner<'a> {
-    fn new(workspace: &'a Workspace, source: &'a Source, work: &Path) -> Result<Self> {
+    fn new(workspace: &'a Workspace, source: &'a Source, (work, kind): (&Path, &'static str)) -> Result<Self> {
         create_folder(work)?;
         let configuration = work.join("configuration.json");
         let text = format!(r#"{{"base_url": "{}", "api_key": "123", "page_size": "1000"}}"#, source.url);
         write(&configuration, &text)?;
-        Ok(Self { workspace, address: source.address(), configuration, warehouse: work.join("warehouse.db") })
+        Ok(Self { workspace, address: source.address(), kind, configuration, folder: work.join(kind) })
     }
 
     fn first_load(&self) -> Result<Run> {
-        for file in ["db", "db.wal"] {
-            // The first time there is nothing to remove.
-            let _ = fs::remove_file(self.warehouse.with_extension(file));
-        }
+        // The first time there is nothing to remove.
+        let _ = fs::remove_dir_all(&self.folder);
+        create_folder(&self.folder)?;
         self.sync(&[])
     }
 
+    fn host(&self, arguments: &[&str]) -> Command {
+        let mut command = self.workspace.command(self.workspace.program("host"), arguments);
+        command.args(["--destination", &self.destination()]).current_dir(&self.folder);
+        command
+    }
+
     fn sync(&self, options: &[&str]) -> Result<Run> {
-        let mut command = self.workspace.command(self.workspace.program("host"), &["run", "guest.wasm", "--config"]);
+        let component = self.workspace.components().join("guest.wasm");
+        let mut command = self.host(&["run", &component.display().to_string(), "--config"]);
         command.arg(&self.configuration).args(["--allow-private", self.address]);
-        command.args(["--destination", &self.destination(), "--connection", "bench", "--json"]).args(options);
+        command.args(["--connection", "bench", "--json"]).args(options);
         let (used, output) = measure(self.workspace, command)?;
         let report = output.lines().rfind(|line| line.contains("\"duration_ms\":")).unwrap_or_default();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration is small and positive")]
@@ -177,9 +196,13 @@ impl<'a> Runner<'a> {
 
     /// A benchmark that loses rows measures nothing.
     fn expect_rows(&self, expected: u32) -> Result<()> {
-        let query = "SELECT count(*) FROM bench.cds_records WHERE NOT _deleted";
-        let arguments = ["query", query, "--format", "csv", "--destination", &self.destination()];
-        let answer = output(&mut self.workspace.command(self.workspace.program("host"), &arguments))?;
+        let table = match self.kind {
+            "duckdb" => "bench.cds_records",
+            "sqlite" => "bench__cds_records",
+            _ => return Ok(()),
+        };
+        let query = format!("SELECT count(*) FROM {table} WHERE NOT _deleted");
+        let answer = output(&mut self.host(&["query", &query, "--format", "csv"]))?;
         match answer.lines().last().map(str::trim) {
             Some(rows) if rows == expected.to_string() => Ok(()),
             rows => Err(format!("failed to find {expected} rows in the warehouse: the answer was {rows:?}")),
@@ -187,7 +210,10 @@ impl<'a> Runner<'a> {
     }
 
     fn destination(&self) -> String {
-        format!("duckdb:{}", self.warehouse.display())
+        match self.kind {
+            "duckdb" | "sqlite" => format!("{}:warehouse.db", self.kind),
+            kind => format!("{kind}:"),
+        }
     }
 }
 
@@ -218,7 +244,7 @@ fn python(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 impl Case {
-    fn new(name: &'static str) -> Self {
+    fn new(name: String) -> Self {
         Self { name, runs: Vec::new() }
     }
 
@@ -233,8 +259,8 @@ impl Case {
     }
 }
 
-fn print_table(rows: u32, cases: &[Case; 3]) {
-    let titles = ["rows/s", "rows/CPU s", "peak MB", "less DuckDB", "ratio"].map(|title| format!("{title:>13}"));
+fn print_table(rows: u32, cases: &[Case]) {
+    let titles = ["rows/s", "rows/CPU s", "peak MB", "less engine", "ratio"].map(|title| format!("{title:>13}"));
     println!("\n{:<28}{}", "median", titles.concat());
     let floor = cases[0].rows_per_cpu_second(rows);
     for case in cases.iter().filter(|case| !case.runs.is_empty()) {
