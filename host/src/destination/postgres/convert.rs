@@ -93,9 +93,11 @@ fn positional_text(value: &str, exponent_from: &str, otherwise: &str) -> String 
 /// instead. That happens from 2^54 to about 1e40, where such decimals can have fewer digits: there 15 and 16 digits are tried.
 fn shortest_text(value: &str) -> String {
     let plain = cast(value, ColumnType::String);
-    let rounded = |digits: usize| format!("to_char(CAST({plain} AS numeric), 'FM9.{}EEEE')", "9".repeat(digits - 1));
     let tried = |digits: usize| {
-        let text = rounded(digits);
+        let format = format!("9.{}EEEE", "9".repeat(digits - 1));
+        let written = |decimal: &str| format!("ltrim(to_char(CAST({decimal} AS numeric), '{format}'))");
+        // Twice: what rounds up to a power of ten comes out as 10e+22 the first time.
+        let text = written(&written(&plain));
         format!("WHEN {} = {value} THEN regexp_replace({text}, '\\.?0+e', 'e')", cast(&text, ColumnType::Double))
     };
     format!(
