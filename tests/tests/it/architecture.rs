@@ -93,7 +93,7 @@ fn modules_use_only_what_the_architecture_allows() {
             let inside = file.strip_prefix(&place).unwrap().to_string_lossy().into_owned();
             let is_test =
                 file.file_stem().is_some_and(|stem| stem.to_string_lossy().contains("tests") || stem == "bench")
-                    || inside.split('/').any(|part| part == "tests");
+                    || inside.split('/').any(|part| part == "tests" || part == "conformance");
             if is_test || rule.except.iter().any(|name| inside == *name || inside.starts_with(&format!("{name}/"))) {
                 continue;
             }

@@ -122,18 +122,29 @@ fn start(path: &Path, access: Access) -> Result<Connection> {
     let is_new = access == Access::Write && is_blank(path);
     let opened = Connection::open_with_flags(path, config).map_err(failed_to_open(path));
     if is_new && opened.is_err() {
-        // Half a file would be refused ever after.
+        // Part of a file would only be in the way. What it is gone for is the error above.
         let _ = std::fs::remove_file(path);
-        let _ = std::fs::remove_file(path.with_added_extension("wal"));
     }
     opened
 }
 
-/// Whether there is no file yet. An empty one is what a host left that died before its first byte was durable.
+/// The blocks that DuckDB writes first, one after the other. A shorter file never held a row: a host died while it made it.
+const HEADER_BYTES: u64 = 3 * 4_096;
+const MAGIC: (usize, &[u8]) = (8, b"DUCK");
+
+/// Whether there is no file yet; one that a host died in making is removed.
 fn is_blank(path: &Path) -> bool {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() && found.len() == 0 => std::fs::remove_file(path).is_ok(),
-        Ok(_) => false,
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    }
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) => return error.kind() == std::io::ErrorKind::NotFound,
+    };
+    let is_part = found.is_file() && found.len() < HEADER_BYTES && !path.with_added_extension("wal").exists();
+    is_part && is_ours(path) && std::fs::remove_file(path).is_ok()
+}
+
+/// Whether a short file is empty or begins as DuckDB's do.
+fn is_ours(path: &Path) -> bool {
+    let (at, magic) = MAGIC;
+    std::fs::read(path)
+        .is_ok_and(|bytes| bytes.is_empty() || bytes.get(at..).is_some_and(|rest| rest.starts_with(magic)))
 }
