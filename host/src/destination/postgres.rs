@@ -114,6 +114,7 @@ impl Engine for Postgres {
 
     /// Read committed, whatever the role's default: the fence is a row that is looked at again once it can be locked.
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+    const SEES_COMMITS: bool = true;
     const NAME_BYTES_MAX: usize = 63;
     const COLUMNS_MAX: usize = 1_600;
     const COLUMNS_RESERVED: &'static [&'static str] = &["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];

@@ -331,7 +331,7 @@ fn try_begin<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Option<
 
 fn begin_inside<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Option<Begun>> {
     let schema = request.connection.as_str();
-    let census = engine.census(&[SYSTEM, schema]).map_err(failed::<E>("read the list of tables"))?;
+    let census = read_census(engine, schema)?;
     let has = |schema: &str, table: &str| census.contains_key(&(schema.to_owned(), table.to_owned()));
     if has(SYSTEM, "format") {
         let mut catalog = Catalog { engine, schema };
@@ -366,8 +366,13 @@ fn begin_inside<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Opti
         Err(failure) => return Err(E::failed("note the sync in _syncs".to_owned(), failure)),
     }
     let tables = if row.fence == 1 { Vec::new() } else { catalog.tables()? };
+    let census = if E::SEES_COMMITS { read_census(engine, schema)? } else { census };
     let empty = tables.iter().map(|table| is_empty(engine, &census, schema, table)).collect::<Result<_>>()?;
     Ok(Some(Begun { row, tables, empty }))
+}
+
+fn read_census<E: Engine>(engine: &mut E, schema: &str) -> Result<Census> {
+    engine.census(&[SYSTEM, schema]).map_err(failed::<E>("read the list of tables"))
 }
 
 fn is_empty<E: Engine>(engine: &E, census: &Census, schema: &str, table: &TableSchema) -> Result<bool> {

@@ -52,6 +52,8 @@ pub(in crate::destination) trait Engine: Send {
 
     /// Begins a transaction that will write.
     const BEGIN: &'static str = "BEGIN";
+    /// Whether a transaction sees what others commit after it began. Then what was read before the fence is read again.
+    const SEES_COMMITS: bool = false;
     /// Bytes of Arrow data that wait in memory for their commit before they are moved into temporary tables.
     const STAGED_BYTES_MAX: usize = 64 << 20;
     /// The longest name of a table or column, in bytes of UTF-8.

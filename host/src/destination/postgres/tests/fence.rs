@@ -74,6 +74,8 @@ fn many_hosts_begin_at_once_in_an_empty_database() {
                 scope.spawn(move || {
                     let mut to = open(&home.0);
                     let name = format!("host {host}");
+                    // Some begin while others commit.
+                    std::thread::sleep(Duration::from_millis(fastrand::u64(0..30)));
                     let made = commit(&mut to, &pairs(), vec![fresh(upserts(0, &[(host, Some(&name))]))]);
                     made.map(drop).map_err(|error| error.code())
                 })
