@@ -154,6 +154,7 @@ macro_rules! conformance {
                         rows_that_did_not_come_back_are_swept_at_the_last_commit,
                         swept_rows_are_removed_by_hard_deletes,
                         a_refresh_goes_on_in_a_later_sync,
+                        a_refresh_that_begins_anew_sweeps_what_the_one_before_it_brought,
                         a_refresh_that_died_before_its_first_commit_sweeps_nothing,
                         a_refresh_sweeps_selected_tables_only,
                         a_given_state_gives_the_refresh_up,

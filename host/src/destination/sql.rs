@@ -99,7 +99,7 @@ impl<E: Engine> SqlDestination<E> {
             let ignored = self.merge(commit, &row, segment.table)?.apply(segment)?;
             committed.ignored[segment.table] += if segment.is_rest { 0 } else { ignored };
         }
-        if let Some(refresh) = self.row.refresh.clone().or(row.refresh.clone()).filter(|_| commit.is_last) {
+        if let Some(refresh) = row.refresh.clone().filter(|_| commit.is_last) {
             for (index, table) in commit.tables.iter().enumerate() {
                 if refresh.includes(&table.source_name) && commit.selection.contains(&table.source_name) {
                     committed.swept[index] = self.merge(commit, &row, index)?.sweep(refresh.since_us)?;

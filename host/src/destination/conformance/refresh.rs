@@ -120,3 +120,14 @@ pub(super) fn a_state_that_was_set_gives_the_refresh_up<H: Home>() {
     let (mut to, _) = home.open("c");
     assert_eq!(bring(&mut *to, 4, true), [0, 0]);
 }
+
+pub(super) fn a_refresh_that_begins_anew_sweeps_what_the_one_before_it_brought<H: Home>() {
+    let home: H = filled();
+    let (mut to, _) = home.begin(starting_from(StartFrom::Beginning)).unwrap();
+    bring(&mut *to, 2, false);
+    drop(to);
+    let (mut to, _) = home.begin(starting_from(StartFrom::Beginning)).unwrap();
+    assert_eq!(bring(&mut *to, 3, true), [2, 2]);
+    drop(to);
+    assert_eq!(home.dump("c", &tables()[0]), ["1|old|true", "2|new|true", "3|new|false"]);
+}
