@@ -162,6 +162,28 @@ impl Column {
         if self.mark(row) == Mark::Value { self.data.cell(row) } else { None }
     }
 
+    /// Bytes of text; none for columns of other values.
+    pub(crate) fn text_bytes(&self) -> usize {
+        if let Data::Text { bytes, .. } = &self.data { bytes.len() } else { 0 }
+    }
+
+    /// Makes room for so many rows and bytes of text in all.
+    pub(crate) fn reserve(&mut self, rows: usize, text_bytes: usize) {
+        let more = rows.saturating_sub(self.marks.len());
+        self.marks.reserve_exact(more);
+        match &mut self.data {
+            Data::None => {}
+            Data::Boolean(values) => values.reserve_exact(more),
+            Data::Integer(values) => values.reserve_exact(more),
+            Data::Decimal(values) => values.reserve_exact(more),
+            Data::Double(values) => values.reserve_exact(more),
+            Data::Text { ends, bytes } => {
+                ends.reserve_exact(more);
+                bytes.reserve_exact(text_bytes.saturating_sub(bytes.len()));
+            }
+        }
+    }
+
     /// Adds rows without a value until there are `rows`.
     pub(crate) fn pad(&mut self, rows: usize) {
         while self.marks.len() < rows {
