@@ -182,8 +182,8 @@ impl<'a> Runner<'a> {
 
     fn sync(&self, options: &[&str]) -> Result<Run> {
         let component = self.workspace.components().join("guest.wasm");
-        let mut command = self.host(&["run", &component.display().to_string(), "--config"]);
-        command.arg(&self.configuration).args(["--allow-private", self.address]);
+        let mut command = self.host(&["run", &component.display().to_string()]);
+        command.arg("--config").arg(&self.configuration).args(["--allow-private", self.address]);
         command.args(["--connection", "bench", "--json"]).args(options);
         let (used, output) = measure(self.workspace, command)?;
         let report = output.lines().rfind(|line| line.contains("\"duration_ms\":")).unwrap_or_default();
