@@ -166,6 +166,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
             limits: sandbox.limits,
             allow: sandbox.allow,
+            secrets: sandbox.secrets,
         };
         sync(request, &unknown, arguments, log, screen).await
     })?
