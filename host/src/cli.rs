@@ -3,14 +3,16 @@
 //! ```text
 //! run describe check schema    on a connector        run, load
 //! query tables state reset     on a warehouse
-//! progress report events log_file                    what a sync tells, for people and for programs
+//! progress report events log_file audit_log          what a sync tells, for people and for programs
 //! text json screen                                   how it is written, and where
 //! ```
 //!
 //! stdout is data (`--json`, tables of a query, samples of a trial run), stderr is for people. The exit status says whose
 //! fault a failure is (`Fault::exit_status`).
 
+mod audit_log;
 mod check;
+mod compile;
 mod completions;
 mod describe;
 mod events;
@@ -33,6 +35,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::{Code, Error, Fault, Result};
+use crate::guest::COMPILE_COMMAND;
 use screen::Screen;
 
 /// Runs connectors in a sandbox and loads what they emit into a warehouse.
@@ -78,6 +81,9 @@ enum Command {
     Reset(reset::Arguments),
     /// Prints completions for a shell
     Completions(completions::Arguments),
+    /// Compiles the component on stdin: the host starts itself so
+    #[command(name = COMPILE_COMMAND, hide = true)]
+    Compile(compile::Arguments),
 }
 
 /// Understands what was typed. Help, version and what cannot be understood end the process here (status 0 or 2).
@@ -109,6 +115,7 @@ pub fn run(command_line: CommandLine) -> u8 {
 fn dispatch(command: Command, screen: &Screen) -> Result<u8> {
     match command {
         Command::Run(arguments) => return Ok(run::run(&arguments, screen)),
+        Command::Compile(arguments) => return Ok(compile::run(&arguments, screen)),
         Command::Describe(arguments) => describe::run(&arguments, screen)?,
         Command::Check(arguments) => return check::run(&arguments, screen),
         Command::Schema(arguments) => schema::run(&arguments, screen)?,

@@ -2,6 +2,8 @@
 //!
 //! The only user of wasmtime in this crate: no type of it leaves this module.
 
+#[cfg(test)]
+mod bench;
 mod bindings;
 mod channel;
 mod client;
@@ -18,11 +20,13 @@ mod output;
 mod secrets;
 
 pub use channel::{Operation, OperationReceiver, OperationSender, Taken, operations};
+pub use client::Exchange;
+pub use component::{COMMAND as COMPILE_COMMAND, Compiler, REFUSED as COMPILE_REFUSED, compile_in_child};
 pub use instance::Listener;
 pub use limits::Limits;
 pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets};
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +35,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
 use self::bindings::{Connector, ConnectorPre};
+use self::component::Workshop;
 use self::client::{Client, Settings, Stats, Watch};
 use self::egress::{Allow, Policy};
 use self::engine::{BoxedError, Ticker};
@@ -94,20 +99,24 @@ impl Meter {
 pub struct Runtime {
     engine: Engine,
     linker: Linker<Guest>,
-    cache: Option<PathBuf>,
+    workshop: Workshop,
     ticker: Arc<Ticker>,
 }
 
 impl Runtime {
-    /// Sets up the engine. `cache` is the folder of compiled components; none: compile every time.
-    pub fn new(cache: Option<&Path>) -> Result<Self> {
-        let engine = engine::engine()?;
+    /// Sets up the engine. `cache` is the folder of compiled components; none: compile every time. `compiler` compiles in
+    /// a process of its own; none: in this one, which is for trusted components.
+    pub fn new(cache: Option<&Path>, compiler: Option<Compiler>) -> Result<Self> {
+        Self::of(engine::engine()?, Workshop { cache: cache.map(Path::to_path_buf), compiler })
+    }
+
+    fn of(engine: Engine, workshop: Workshop) -> Result<Self> {
         let ticker = Arc::new(Ticker::start(&engine)?);
         let mut linker = Linker::new(&engine);
         let added = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
             .and_then(|()| Connector::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest));
         added.map_err(|error| Error::new(Code::HostBug, "link the imports").because(BoxedError(error)))?;
-        Ok(Self { engine, linker, cache: cache.map(Path::to_path_buf), ticker })
+        Ok(Self { engine, linker, workshop, ticker })
     }
 
     /// Reads a component's file, checks that it implements the contract, and compiles it or loads its compiled code.
@@ -115,7 +124,7 @@ impl Runtime {
         let begun = Instant::now();
         let bytes = component::read(path, limits.component_bytes_max)?;
         let digest = component::digest(&bytes);
-        let (compiled, cached) = component::compile(&self.engine, &bytes, &digest, self.cache.as_deref())?;
+        let (compiled, cached) = self.workshop.compiled(&self.engine, (&bytes, &digest), limits)?;
         component::check_world(&self.engine, &compiled)?;
         let pre = self.linker.instantiate_pre(&compiled).and_then(ConnectorPre::new).map_err(|error| {
             Error::new(Code::ComponentWrongWorld, "link the component")
@@ -145,12 +154,16 @@ impl Listener for Deaf {
     fn retrying(&self, _reason: &str, _wait: Duration) {}
 }
 
-/// Passes retries on.
-struct Retries(Arc<dyn Listener>);
+/// Passes retries and exchanges on.
+struct Overheard(Arc<dyn Listener>);
 
-impl Watch for Retries {
+impl Watch for Overheard {
     fn retrying(&self, reason: &str, wait: Duration) {
         self.0.retrying(reason, wait);
+    }
+
+    fn exchanged(&self, exchange: &Exchange) {
+        self.0.exchanged(exchange);
     }
 }
 
@@ -229,7 +242,7 @@ impl Component {
         let description = self.describe(&grants.limits).await?;
         let policy = Policy::new(description, grants.secrets.configuration(), &grants.allow.parse()?)?;
         let settings = Settings::new(description, &grants.limits, grants.secrets.clone());
-        let watch = Arc::new(Retries(Arc::clone(&grants.listener)));
+        let watch = Arc::new(Overheard(Arc::clone(&grants.listener)));
         let client = Client::new(policy, settings, Arc::clone(&grants.meter.0), watch);
         let (listener, secrets) = (Arc::clone(&grants.listener), grants.secrets.clone());
         self.instantiate(&grants.limits, Wires { listener, secrets, client: Some(Arc::new(client)), operations }).await

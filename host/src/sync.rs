@@ -16,6 +16,8 @@ mod declared;
 mod decoder;
 mod event;
 mod fold;
+#[cfg(test)]
+mod neighbour_tests;
 mod notes;
 mod policy;
 mod record;

@@ -30,6 +30,7 @@ cargo xtask COMMAND
   test [FILTER]         builds everything and runs all tests, or those whose name contains FILTER
   bench [OPTIONS]       measures a first load and a complete re-sync against a plain Python script
                         (--rows N, --rounds N, --floor FILE, --no-floor)
+  bench neighbour       measures a sync beside each misbehaving connector in the same process, and starts of guests
   crash [OPTIONS]       kills syncs at random moments and compares the warehouse with the source, row by row
                         (--kills N, --destination duckdb|…)
   check                 formatting, lints and documentation, with warnings as errors

@@ -39,7 +39,12 @@ impl Observer for JsonLines {
 
 /// This moment in RFC 3339 with milliseconds.
 pub(super) fn now() -> String {
-    format!("{:.3}", jiff::Timestamp::now())
+    time(jiff::Timestamp::now())
+}
+
+/// A moment in RFC 3339 with milliseconds.
+pub(super) fn time(at: jiff::Timestamp) -> String {
+    format!("{at:.3}")
 }
 
 /// The text of a level.
@@ -100,7 +105,7 @@ fn type_before(change: &SchemaChange) -> Option<String> {
 
 /// Milliseconds with three decimals.
 #[expect(clippy::cast_precision_loss, reason = "microseconds of 285 years are exact in 53 bits")]
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 

@@ -8,7 +8,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::{Limits, Secrets};
 use super::channel::OperationSender;
-use super::client::Client;
+use super::client::{Client, Exchange};
 use super::cpu::CpuClock;
 use super::imports::Gate;
 use super::memory::MemoryLimiter;
@@ -22,6 +22,10 @@ pub trait Listener: Send + Sync {
     fn memory(&self, bytes: u64);
     /// A request will be tried again after a wait; `reason` says why.
     fn retrying(&self, reason: &str, wait: std::time::Duration);
+    /// A request was made, or refused, and has ended.
+    fn exchanged(&self, exchange: &Exchange) {
+        let _ = exchange;
+    }
 }
 
 /// What a call of a guest is connected to.

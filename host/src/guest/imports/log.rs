@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::guest::bindings::elt::connector::log;
-use crate::guest::{Limits, Secrets};
+use crate::guest::{Exchange, Limits, Secrets};
 use crate::guest::instance::{Guest, Listener};
 use crate::model::LogLevel;
 
@@ -87,6 +87,10 @@ impl Listener for Gate {
 
     fn memory(&self, bytes: u64) {
         self.inner.memory(bytes);
+    }
+
+    fn exchanged(&self, exchange: &Exchange) {
+        self.inner.exchanged(exchange);
     }
 
     fn retrying(&self, reason: &str, wait: Duration) {
