@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::guest::bindings::elt::connector::log;
-use crate::guest::{Limits, Secrets};
 use crate::guest::instance::{Guest, Listener};
+use crate::guest::{Limits, Secrets};
 use crate::model::LogLevel;
 
 impl log::Host for Guest {
