@@ -267,8 +267,11 @@ impl Component {
 }
 
 fn lost_tokens(count: usize) -> String {
-    let tokens = if count == 1 { "a token that the state holds".into() } else { format!("{count} tokens of the state") };
-    format!("{tokens} cannot be opened: the key or the connection's name is another; the connector has to sign in again")
+    let tokens =
+        if count == 1 { "a token that the state holds".into() } else { format!("{count} tokens of the state") };
+    format!(
+        "{tokens} cannot be opened: the key or the connection's name is another; the connector has to sign in again"
+    )
 }
 
 /// Ends a call of the guest that takes too long. `update` is not called through this: a sync has its own clock.

@@ -6,12 +6,12 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::{Limits, Secrets};
 use super::channel::OperationSender;
 use super::client::{Client, Exchange};
 use super::cpu::CpuClock;
 use super::imports::Gate;
 use super::memory::MemoryLimiter;
+use super::{Limits, Secrets};
 use crate::model::LogLevel;
 
 /// Who hears what a guest says.

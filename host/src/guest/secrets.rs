@@ -165,8 +165,7 @@ impl Secrets {
         let asked = if hosts.is_empty() { &self.0.declared[..] } else { hosts };
         let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
         let same = |entry: &&Entry| {
-            entry.placeholder.as_deref() == Some(token)
-                || entry.value == token && entry.asked.as_deref() == Some(asked)
+            entry.placeholder.as_deref() == Some(token) || entry.value == token && entry.asked.as_deref() == Some(asked)
         };
         if token.is_empty() {
             return Ok(String::new());
@@ -328,7 +327,7 @@ impl Held {
         });
         let redact = values.chain(placeholders().map(|(entry, placeholder)| (placeholder.into(), told(entry))));
         let (fill, mask, redact) = (Replacer::new(fill)?, Replacer::new(mask)?, Replacer::new(redact)?);
-        Ok(Self { fill, mask, redact, entries })
+        Ok(Self { entries, fill, mask, redact })
     }
 }
 

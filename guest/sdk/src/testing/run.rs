@@ -87,9 +87,8 @@ impl<C: Connector> Test<C> {
 
     /// Runs `update`.
     pub fn update(self) -> Sync {
-        let (result, double) = self.run(|configuration, state, selection| {
-            export::update::<C>(configuration, state.as_deref(), selection)
-        });
+        let (result, double) =
+            self.run(|configuration, state, selection| export::update::<C>(configuration, state.as_deref(), selection));
         let Double { operations, asked, logs, writes, flushes, .. } = double;
         Sync { result, asked, logs, writes, flushes, operations }
     }
@@ -97,7 +96,7 @@ impl<C: Connector> Test<C> {
     fn run<T>(self, work: impl FnOnce(Configuration, Option<String>, Selection) -> T) -> (T, Double) {
         let (mut configuration, handler, now) = (self.configuration, self.handler, self.now);
         let secrets = Secrets::new(C::FIELDS, &mut configuration, self.state.as_deref());
-        double::with(|double| *double = Double { handler, now, secrets, ..Double::default() });
+        double::with(|double| *double = Double { handler, secrets, now, ..Double::default() });
         let result = work(configuration.into_iter().collect(), self.state, self.selection);
         (result, double::with(std::mem::take))
     }

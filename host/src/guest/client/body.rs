@@ -211,12 +211,7 @@ impl Rest {
 
 impl Flow {
     /// The same while there are secrets to hide.
-    async fn receive_masked(
-        &mut self,
-        masker: &mut Masker,
-        into: &mut Vec<u8>,
-        max: usize,
-    ) -> Result<usize, Failure> {
+    async fn receive_masked(&mut self, masker: &mut Masker, into: &mut Vec<u8>, max: usize) -> Result<usize, Failure> {
         loop {
             let bytes = masker.take(into, max);
             if bytes > 0 {

@@ -4,9 +4,9 @@ use wasmtime::component::Resource;
 
 use super::end;
 use crate::error::{Code, Error};
+use crate::guest::Secrets;
 use crate::guest::bindings::elt::connector::http;
 use crate::guest::client::{self, ErrorKind, Failure, HttpError};
-use crate::guest::Secrets;
 use crate::guest::instance::Guest;
 
 /// A request under way; empty once it was waited for.

@@ -130,7 +130,10 @@ fn a_secret_goes_to_its_own_hosts_only() {
     assert_eq!(fill(&narrow, "login.example.com"), Ok(Some(b"only-for-login".to_vec())));
     let refusal = Refusal::Place { name: "narrow".into(), allowed: "login.example.com".into() };
     for host in ["api.example.com", "other.test", "x.login.example.com"] {
-        assert_eq!(fill(&narrow, host), Err(Refusal::Place { name: "narrow".into(), allowed: "login.example.com".into() }));
+        assert_eq!(
+            fill(&narrow, host),
+            Err(Refusal::Place { name: "narrow".into(), allowed: "login.example.com".into() })
+        );
         assert_eq!(fill(&format!("{wide}{narrow}"), host).unwrap_err(), refusal);
     }
 }

@@ -105,8 +105,7 @@ impl Guest for Misbehaving {
         checkpoint::save("{\"at\": 3}");
         update::upsert("things", "{\"id\": 4}\n");
         let field = |name| get(&configuration, name);
-        let sync =
-            Sync { base_url: field("base_url"), api_key: field("api_key"), signing_key: field("signing_key") };
+        let sync = Sync { base_url: field("base_url"), api_key: field("api_key"), signing_key: field("signing_key") };
         call_update(&get(&configuration, "mode"), &sync)
     }
 }

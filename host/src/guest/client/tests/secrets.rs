@@ -37,13 +37,13 @@ fn text_of(seen: &Seen) -> String {
 
 #[tokio::test]
 async fn a_secret_is_put_in_as_its_place_demands() {
+    const ENCODED: &str = "s3cret%2Fwith%20%22quotes%22%20%26%20more";
     let server = Server::same(ok("fine")).await;
     let (client, key) = client_with_secret(&[&server], VALUE, &[]);
     let ask = async |request: Request| {
         assert_eq!(text(&client, request).await.unwrap().1, "fine");
         server.seen().pop().unwrap()
     };
-    const ENCODED: &str = "s3cret%2Fwith%20%22quotes%22%20%26%20more";
     let seen = ask(Request { headers: headers(&[("X-Key", &format!("k={key};"))]), ..get(server.url("/")) }).await;
     assert_eq!(seen.header("x-key"), Some(format!("k={VALUE};").as_str()));
     let query = headers(&[("key", &key), ("n", "1")]);
@@ -88,7 +88,8 @@ async fn a_secret_goes_nowhere_but_to_its_hosts() {
     for request in carrying(server.url_as("b.test", "/")) {
         let error = told(fetch(&client, request).await);
         assert_eq!(error.kind, ErrorKind::Denied);
-        let wanted = format!("the secret \"api_key\" may not be sent to b.test:{0} (only to a.test:{0})", server.port());
+        let wanted =
+            format!("the secret \"api_key\" may not be sent to b.test:{0} (only to a.test:{0})", server.port());
         assert!(error.message.ends_with(&wanted), "{error}");
     }
     assert_eq!(server.seen().len(), 0);
@@ -160,9 +161,11 @@ async fn a_secret_that_comes_in_pieces_is_seen_all_the_same() {
         let body = "x".repeat(70_000) + "abcabc" + SECRET + "abcabcabd" + SECRET + "abcabcabd-secre";
         let mut acts = vec![Act::Send(head(200, &[("content-length", &body.len().to_string())]))];
         acts.push(Act::Send(body.as_bytes()[..70_000].to_vec()));
-        acts.extend(body.as_bytes()[70_000..].chunks(5).flat_map(|piece| {
-            [Act::Send(piece.to_vec()), Act::Wait(Duration::from_millis(5))]
-        }));
+        acts.extend(
+            body.as_bytes()[70_000..]
+                .chunks(5)
+                .flat_map(|piece| [Act::Send(piece.to_vec()), Act::Wait(Duration::from_millis(5))]),
+        );
         acts
     })
     .await;

@@ -38,7 +38,8 @@ fn echo(mut stream: TcpStream) -> Result<()> {
             ensure!(read > 0, "half a request");
             continue;
         };
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0").parse::<usize>()?;
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0").parse::<usize>()?;
         if body.len() < length {
             continue;
         }
@@ -85,7 +86,8 @@ fn ensure_absent(what: &str, bytes: &[u8], values: &[&str]) -> Result<()> {
         for trace in traces(value) {
             let found = bytes.windows(trace.len()).position(|window| window == trace);
             if let Some(at) = found {
-                let around = String::from_utf8_lossy(&bytes[at.saturating_sub(100)..bytes.len().min(at + 100)]).into_owned();
+                let around =
+                    String::from_utf8_lossy(&bytes[at.saturating_sub(100)..bytes.len().min(at + 100)]).into_owned();
                 anyhow::bail!("{what} shows {:?}: {around}", String::from_utf8_lossy(&trace));
             }
         }
@@ -101,7 +103,7 @@ fn files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         let name = path.display().to_string();
         if path.is_dir() {
             all.extend(files(&path)?);
-        } else if !name.ends_with("configuration.json") && !name.ends_with(".wasm") {
+        } else if !name.ends_with("configuration.json") && !name.ends_with("connector.wasm") {
             all.push((name, fs::read(&path)?));
         }
     }
