@@ -35,8 +35,8 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
 use self::bindings::{Connector, ConnectorPre};
-use self::component::Workshop;
 use self::client::{Client, Settings, Stats, Watch};
+use self::component::Workshop;
 use self::egress::{Allow, Policy};
 use self::engine::{BoxedError, Ticker};
 use self::instance::{Guest, Wires, store};

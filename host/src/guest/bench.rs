@@ -48,7 +48,9 @@ async fn measure(name: &str, engine: Engine, path: &Path) {
         alive.push((store, connector));
     }
     let each = resident_bytes().saturating_sub(before) / u64::from(ALIVE) / 1024;
-    println!("{name}: instance {instance:.1?}, with a call of describe {described:.1?}, {each} KiB for each of {ALIVE} alive");
+    println!(
+        "{name}: instance {instance:.1?}, with a call of describe {described:.1?}, {each} KiB for each of {ALIVE} alive"
+    );
 }
 
 /// The connector `BENCH_COMPONENT`, else the built `guest.wasm`.

@@ -65,8 +65,7 @@ pub(super) fn of_trap(error: wasmtime::Error, guest: &Guest) -> Error {
     }
     if let Some((code, limit, advice)) = passed(&words) {
         let message = format!("take a call of the connector: {words} (limit {limit})");
-        return Error::new(code, message)
-            .hint(format!("{advice}, or raise the limit with --limit {limit}=…"));
+        return Error::new(code, message).hint(format!("{advice}, or raise the limit with --limit {limit}=…"));
     }
     // The root cause alone: the whole error begins with a backtrace, which the log has.
     let trapped = Error::new(Code::ConnectorTrapped, "run the connector: it broke (trap)")

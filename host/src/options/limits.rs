@@ -268,7 +268,10 @@ mod tests {
             assert_eq!(error.code(), Code::Usage, "{text}");
             assert!(error.advice().is_some());
         }
-        assert_eq!(typed("memory-size=1").unwrap_err().advice(), Some("The limits are: memory-bytes, compile-memory-bytes."));
+        assert_eq!(
+            typed("memory-size=1").unwrap_err().advice(),
+            Some("The limits are: memory-bytes, compile-memory-bytes.")
+        );
     }
 
     #[test]

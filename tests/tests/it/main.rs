@@ -12,6 +12,7 @@ mod io;
 mod jsonl;
 mod readme;
 mod states;
+mod tls;
 
 use anyhow::Result;
 use tests::host::Host;

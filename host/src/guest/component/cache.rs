@@ -97,7 +97,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (engine, entry, _) = kept(folder.path());
         let parent = entry.parent().unwrap();
-        for (path, wrong, right) in [(parent, 0o770, 0o700), (parent, 0o702, 0o700), (&entry, 0o620, 0o600), (&entry, 0o602, 0o600)] {
+        for (path, wrong, right) in
+            [(parent, 0o770, 0o700), (parent, 0o702, 0o700), (&entry, 0o620, 0o600), (&entry, 0o602, 0o600)]
+        {
             set_mode(path, wrong);
             assert!(load(&engine, &entry).is_none(), "{} {wrong:o}", path.display());
             set_mode(path, right);

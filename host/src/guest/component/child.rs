@@ -11,10 +11,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 use crate::error::{Code, Error, Result};
 use crate::guest::Limits;
 use crate::guest::engine::{self, BoxedError};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 
 /// The hidden command that compiles.
 pub const COMMAND: &str = "compile-component";
@@ -172,7 +172,10 @@ mod tests {
 
     #[test]
     fn a_compiler_that_breaks_or_refuses_is_the_components_fault() {
-        assert_eq!(failed("kill -SEGV $$"), (Code::ComponentInvalid, "failed to compile the component: the compiler broke on it (signal 11)".into()));
+        assert_eq!(
+            failed("kill -SEGV $$"),
+            (Code::ComponentInvalid, "failed to compile the component: the compiler broke on it (signal 11)".into())
+        );
         assert_eq!(failed("echo panicked >&2; exit 101").0, Code::ComponentInvalid);
         let (code, words) = failed("echo 'unexpected end' >&2; exit 3");
         assert_eq!((code, &*words), (Code::ComponentInvalid, "failed to compile the component: unexpected end"));

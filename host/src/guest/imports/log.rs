@@ -4,12 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::guest::bindings::elt::connector::log;
-<<<<<<< HEAD
-use crate::guest::{Exchange, Limits, Secrets};
-=======
->>>>>>> sandbox
 use crate::guest::instance::{Guest, Listener};
-use crate::guest::{Limits, Secrets};
+use crate::guest::{Exchange, Limits, Secrets};
 use crate::model::LogLevel;
 
 impl log::Host for Guest {

@@ -247,7 +247,10 @@ fn a_cache_that_others_can_write_is_not_used() -> Result<()> {
     let entries: Vec<_> = fs::read_dir(cache.join("components"))?.collect::<Result<_, _>>()?;
     ensure!(entries.len() == 1, "{entries:?}");
     let entry = entries[0].path();
-    ensure!(fs::metadata(&entry)?.mode() & 0o777 == 0o600 && fs::metadata(cache.join("components"))?.mode() & 0o777 == 0o700);
+    ensure!(
+        fs::metadata(&entry)?.mode() & 0o777 == 0o600
+            && fs::metadata(cache.join("components"))?.mode() & 0o777 == 0o700
+    );
     // Not code at all: to load it would end badly.
     fs::write(&entry, fs::read(&entry)?.iter().map(|byte| byte ^ 0x5a).collect::<Vec<_>>())?;
     misbehaving.sync(&[])?.succeeded()?;
