@@ -1,6 +1,7 @@
 //! The whole platform through its front door: connectors as components, the host as a program, a source over HTTP.
 
 mod architecture;
+mod audit;
 mod bad_input;
 mod connectors;
 mod crash;
