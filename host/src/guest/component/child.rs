@@ -85,9 +85,10 @@ fn drive(child: &mut Child, component: &[u8], time_max: Duration) -> std::io::Re
         });
         let code = read(stdout, CODE_BYTES_MAX);
         let words = words.join().unwrap_or_default();
+        // It may have closed its streams and go on all the same.
+        let status = child.wait()?;
         drop(done);
         let in_time = clock.join().unwrap_or(true);
-        let status = child.wait()?;
         Ok(Ended { status, code, words: String::from_utf8_lossy(&words).into_owned(), in_time })
     })
 }
