@@ -154,16 +154,19 @@ impl Listener for Deaf {
     fn retrying(&self, _reason: &str, _wait: Duration) {}
 }
 
-/// Passes retries and exchanges on.
-struct Overheard(Arc<dyn Listener>);
+/// Passes retries and exchanges on, without secrets.
+struct Overheard {
+    listener: Arc<dyn Listener>,
+    secrets: Secrets,
+}
 
 impl Watch for Overheard {
     fn retrying(&self, reason: &str, wait: Duration) {
-        self.0.retrying(reason, wait);
+        self.listener.retrying(&self.secrets.redact(reason), wait);
     }
 
     fn exchanged(&self, exchange: &Exchange) {
-        self.0.exchanged(exchange);
+        self.listener.exchanged(exchange);
     }
 }
 
@@ -242,9 +245,9 @@ impl Component {
         let description = self.describe(&grants.limits).await?;
         let policy = Policy::new(description, grants.secrets.configuration(), &grants.allow.parse()?)?;
         let settings = Settings::new(description, &grants.limits, grants.secrets.clone());
-        let watch = Arc::new(Overheard(Arc::clone(&grants.listener)));
-        let client = Client::new(policy, settings, Arc::clone(&grants.meter.0), watch);
         let (listener, secrets) = (Arc::clone(&grants.listener), grants.secrets.clone());
+        let watch = Arc::new(Overheard { listener: Arc::clone(&listener), secrets: secrets.clone() });
+        let client = Client::new(policy, settings, Arc::clone(&grants.meter.0), watch);
         self.instantiate(&grants.limits, Wires { listener, secrets, client: Some(Arc::new(client)), operations }).await
     }
 
@@ -252,7 +255,10 @@ impl Component {
         let mut store = store(self.pre.engine(), limits, wires);
         match self.pre.instantiate_async(&mut store).await {
             Ok(connector) => Ok((store, connector)),
-            Err(error) => Err(failure::of_trap(error, store.data())),
+            Err(error) => {
+                let error = failure::of_trap(error, store.data());
+                Err(store.data().wires.secrets.redact_error(error))
+            }
         }
     }
 
