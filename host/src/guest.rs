@@ -17,7 +17,7 @@ mod memory;
 mod output;
 mod secrets;
 
-pub use channel::{Operation, OperationReceiver, OperationSender, Taken, operations};
+pub use channel::{Lead, Operation, OperationReceiver, OperationSender, Taken, operations};
 pub use instance::Listener;
 pub use limits::Limits;
 pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets};
