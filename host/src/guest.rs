@@ -19,7 +19,7 @@ mod memory;
 mod output;
 mod secrets;
 
-pub use channel::{Operation, OperationReceiver, OperationSender, Taken, operations};
+pub use channel::{Lead, Operation, OperationReceiver, OperationSender, Taken, operations};
 pub use client::Exchange;
 pub use component::{COMMAND as COMPILE_COMMAND, Compiler, REFUSED as COMPILE_REFUSED, compile_in_child};
 pub use instance::Listener;

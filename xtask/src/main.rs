@@ -31,8 +31,8 @@ cargo xtask COMMAND
   bench [OPTIONS]       measures a first load and a complete re-sync against a plain Python script
                         (--rows N, --rounds N, --floor FILE, --no-floor)
   bench neighbour       measures a sync beside each misbehaving connector in the same process, and starts of guests
-  crash [OPTIONS]       kills syncs at random moments and compares the warehouse with the source, row by row
-                        (--kills N, --destination duckdb|…)
+  crash [OPTIONS]       kills syncs at random moments and compares the destination with the source, row by row
+                        (--kills N, --destination duckdb|sqlite|postgres|jsonl)
   check                 formatting, lints and documentation, with warnings as errors
   guests                builds the connectors as WASI components
   build                 builds the connectors, the host and the source

@@ -6,14 +6,17 @@ mod bad_input;
 mod connectors;
 mod crash;
 mod demo;
+mod destinations;
 mod faults;
 mod guests;
 mod interrupts;
 mod io;
 mod jsonl;
+mod postgres;
 mod readme;
 mod states;
 mod tls;
+mod two_hosts;
 
 use anyhow::Result;
 use tests::host::Host;
