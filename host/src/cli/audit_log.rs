@@ -65,7 +65,7 @@ fn line(exchange: &Exchange, connection: &str) -> String {
         .finish()
 }
 
-/// RFC 3339 in UTC with milliseconds; before 1970 the first moment of 1970.
+/// RFC 3339 in UTC with milliseconds; the beginning of 1970 where a clock is past all measure.
 fn time(at: SystemTime) -> String {
     super::events::time(jiff::Timestamp::try_from(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
 }
