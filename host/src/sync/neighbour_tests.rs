@@ -125,7 +125,8 @@ impl House {
 
     /// A bad sync, and a good one that begins with it.
     async fn beside(&self, mode: &str) {
-        tokio::join!(self.bad_sync(mode), self.good_sync(&format!("beside {mode}"), ROWS));
+        let warehouse = format!("beside {mode}");
+        tokio::join!(self.bad_sync(mode), self.good_sync(&warehouse, ROWS));
     }
 }
 
@@ -204,7 +205,7 @@ fn slowdown() {
     println!("{:<38} {:>9} {:>8}", "the neighbour beside", "time", "ratio");
     println!("{:<38} {:>9.1?} {:>8.2}", "nobody", alone, 1.0);
     for mode in MODES {
-        let (_, beside) = block_on(async {
+        let ((), beside) = block_on(async {
             let done = AtomicBool::new(false);
             let bad = async {
                 while !done.load(Ordering::Relaxed) {
