@@ -105,6 +105,11 @@ impl RateLimit {
     pub const fn per_minute(requests: u32) -> Self {
         Self::new(requests, Duration::from_mins(1))
     }
+
+    /// At most `requests` requests in any hour.
+    pub const fn per_hour(requests: u32) -> Self {
+        Self::new(requests, Duration::from_hours(1))
+    }
 }
 
 impl From<&RateLimit> for types::RateLimit {

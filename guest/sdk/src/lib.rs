@@ -38,6 +38,7 @@
 //! - [`configuration`] and [`state`]: what it is given
 //! - [`http`] and [`pagination`]: how it asks its source
 //! - [`record`]: a source's record as it arrived, byte for byte
+//! - [`rows`]: exports as records, lines of JSON, CSV, XML
 //! - [`operations`]: what it writes, and its checkpoints
 //! - [`log`], [`time`], [`error`]: lines for people, RFC 3339 timestamps, errors that say whose fault they are
 //! - [`testing`]: a host of one's own for `cargo test`
@@ -63,6 +64,7 @@ pub mod operations;
 pub mod pagination;
 pub mod prelude;
 pub mod record;
+pub mod rows;
 pub mod state;
 pub mod table;
 #[cfg(not(target_arch = "wasm32"))]

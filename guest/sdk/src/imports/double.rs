@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::bindings::elt::connector::{http, log::Level, operations::Batch};
 use crate::testing::double::{self, Operation};
+use crate::testing::secrets;
 use crate::testing::{Answer, Asked};
 
 /// A request under way: its answer is already there.
@@ -57,7 +58,7 @@ impl Response {
 
 #[expect(clippy::unnecessary_wraps, reason = "the contract's signature")]
 pub(crate) fn send(request: &http::Request) -> Result<Pending, http::Error> {
-    let asked = Asked::new(request);
+    let asked = Asked::new(&secrets::reveal(request));
     let url = asked.url().to_owned();
     let answered = double::answer(asked).map(|mut answer| {
         let body = RefCell::new(VecDeque::from(std::mem::take(&mut answer.body)));
@@ -71,7 +72,7 @@ pub(crate) fn fetch(request: &http::Request) -> Result<Response, http::Error> {
 }
 
 pub(crate) fn protect(secret: &str, _hosts: &[String]) -> String {
-    secret.to_owned()
+    secrets::hide(secret)
 }
 
 pub(crate) fn log(level: Level, message: &str) {
@@ -95,4 +96,12 @@ pub(crate) fn flush() {
 
 pub(crate) fn now() -> SystemTime {
     double::with(|double| double.now).unwrap_or_else(SystemTime::now)
+}
+
+/// Returns at once; a clock that the test stopped moves on.
+pub(crate) fn sleep(time: Duration) {
+    double::with(|double| {
+        double.slept.push(time);
+        double.now = double.now.map(|now| now + time);
+    });
 }

@@ -42,6 +42,11 @@ impl<P: Pagination> Pages<P> {
         pages
     }
 
+    /// Whether a page or an error is still to come.
+    pub(super) fn has_more(&self) -> bool {
+        self.upcoming.is_some()
+    }
+
     fn ask(&mut self, cursor: Option<&str>) {
         self.cursors.extend(cursor.map(hash));
         let request = self.request.clone();

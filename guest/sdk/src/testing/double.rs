@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::{Answer, Asked};
 use crate::bindings::elt::connector::http::Error;
@@ -19,6 +19,7 @@ pub(crate) struct Double {
     pub(crate) handler: Option<Handler>,
     pub(crate) now: Option<SystemTime>,
     pub(crate) asked: Vec<Asked>,
+    pub(crate) slept: Vec<Duration>,
     pub(crate) logs: Vec<(Level, String)>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) writes: usize,
