@@ -72,6 +72,8 @@ pub mod testing;
 pub mod time;
 
 #[doc(no_inline)]
+pub use serde;
+#[doc(no_inline)]
 pub use serde_json::{self, json, value::RawValue};
 #[doc(hidden)]
 pub use wit_bindgen;

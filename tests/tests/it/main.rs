@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod connectors;
+mod corpus;
 mod crash;
 mod demo;
 mod faults;
@@ -10,7 +11,9 @@ mod guests;
 mod interrupts;
 mod io;
 mod jsonl;
+mod playground;
 mod readme;
+mod splitter;
 mod states;
 
 use anyhow::Result;

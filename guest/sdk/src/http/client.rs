@@ -126,14 +126,18 @@ impl Client {
         self.request(Method::Delete, path.as_ref())
     }
 
-    fn request(&self, method: Method, path: &str) -> Request {
-        let url = if url::is_absolute(path) {
+    /// The URL that `path` stands for in a request.
+    pub fn url(&self, path: &str) -> String {
+        if url::is_absolute(path) {
             path.to_owned()
         } else if path.is_empty() {
             self.base.clone()
         } else {
             format!("{}/{}", self.base, path.trim_start_matches('/'))
-        };
-        self.common.with_target(method, url)
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> Request {
+        self.common.with_target(method, self.url(path))
     }
 }

@@ -190,8 +190,9 @@ impl Element {
             let is_list = values.len() > 1 || lists.contains(name);
             let values = values.join(",");
             json.push(':');
-            json.push_str(&if is_list { format!("[{values}]") } else { values });
-            json.push(',');
+            json.push_str(if is_list { "[" } else { "" });
+            json.push_str(&values);
+            json.push_str(if is_list { "]," } else { "," });
         }
         // White space between elements is layout.
         if !self.text.trim().is_empty() {
