@@ -27,10 +27,10 @@ fn a_component_splits_pages_as_the_portable_code_does() -> Result<()> {
     let mut rows = BTreeMap::new();
     for row in native.upserts("records") {
         let row: serde_json::Value = serde_json::from_str(row)?;
-        let text: String = row["text"].as_str().unwrap().bytes().map(|byte| format!("{byte:02X}")).collect();
-        rows.insert((row["page"].as_u64(), row["place"].as_i64()), text);
+        let text: Vec<_> = row["text"].as_str().unwrap().bytes().map(|byte| format!("{byte:02X}")).collect();
+        rows.insert((row["page"].as_u64(), row["place"].as_i64()), text.concat());
     }
-    let native: Vec<_> = rows
+    let native = rows
         .iter()
         .map(|((page, place), text)| format!("{} {} {text}", page.unwrap_or_default(), place.unwrap_or_default()));
     let native: Vec<_> = native.collect();

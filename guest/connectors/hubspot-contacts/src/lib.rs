@@ -7,8 +7,8 @@ use elt_sdk::serde_json;
 use std::collections::BTreeMap;
 
 const PAGE: usize = 200;
-/// `after` must stay below this.
-const RESULTS_MAX: u64 = 10_000;
+/// A search leads no further.
+const RESULTS_MAX: usize = 10_000;
 
 struct Contacts;
 
@@ -40,19 +40,17 @@ impl Connector for Contacts {
                 "limit": PAGE,
             });
             let request = http.post("crm/v3/objects/contacts/search").json(&search).idempotent(true);
-            let mut results = 0;
-            for page in request.pages("results", Cursor::new("after", "/paging/next/after").in_body()) {
+            let mut more = false;
+            let after = Cursor::new("after", "/paging/next/after").in_body();
+            for page in request.pages("results", after).limit(RESULTS_MAX / PAGE) {
                 let page = page?;
                 for contact in page.records() {
-                    state.set("lastmodifieddate", contact_of(&contact, operations)?)?;
+                    state.set("lastmodifieddate", write(&contact, operations)?)?;
                 }
                 operations.checkpoint(&state)?;
-                results += page.len() as u64;
-                if results + PAGE as u64 > RESULTS_MAX {
-                    break;
-                }
+                more = page.cursor().is_some();
             }
-            if results + PAGE as u64 <= RESULTS_MAX {
+            if !more {
                 return Ok(());
             }
             if state.get("lastmodifieddate").as_deref() == Some(&since) {
@@ -65,7 +63,7 @@ impl Connector for Contacts {
 }
 
 /// Writes a contact, its properties beside its id, and gives the instant of its last change.
-fn contact_of(contact: &Record, operations: &mut Operations) -> Result<String> {
+fn write(contact: &Record, operations: &mut Operations) -> Result<String> {
     let id = contact.value("id");
     let properties = contact.value("properties").ok_or_else(|| Error::source("a contact has no `properties`"))?;
     let mut row: BTreeMap<&str, Option<&RawValue>> = serde_json::from_str(properties.get())?;

@@ -46,8 +46,8 @@ fn probe(kind: &str) -> Test<Probe> {
 }
 
 /// Grants `t1`, `t2`, … and refresh tokens `r1`, `r2`, …; `good` are the refresh tokens it takes. Each access token is
-/// good for `uses` requests. Three pages.
-fn source(good: &'static [&'static str], uses: u32) -> impl FnMut(&Asked) -> Answer {
+/// good for `lives` requests. Three pages.
+fn source(good: &'static [&'static str], lives: u32) -> impl FnMut(&Asked) -> Answer {
     let (mut granted, mut used) = (0, 0);
     move |asked| {
         if asked.path() == "/token" {
@@ -63,7 +63,7 @@ fn source(good: &'static [&'static str], uses: u32) -> impl FnMut(&Asked) -> Ans
         }
         used += 1;
         let token = asked.header("authorization").or_else(|| asked.query("token"));
-        if token.is_none_or(|token| !token.ends_with(&format!("t{granted}"))) || used > uses {
+        if token.is_none_or(|token| !token.ends_with(&format!("t{granted}"))) || used > lives {
             return Answer::status(401);
         }
         let page = asked.query("page").map_or(1, |page| page.parse().unwrap());

@@ -182,6 +182,19 @@ fn links_in_the_header_are_followed() {
 }
 
 #[test]
+fn a_limit_ends_the_pages_without_another_request() {
+    let asked = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&asked);
+    serve(move |_| {
+        *count.borrow_mut() += 1;
+        Answer::json(format!(r#"{{"items": [{{"id": {0}}}], "next": {0}}}"#, count.borrow()))
+    });
+    let pages = Client::new("https://api.test").get("x").pages("items", Cursor::new("c", "next")).limit(2);
+    let last = pages.last().unwrap().unwrap();
+    assert_eq!((*asked.borrow(), last.cursor()), (2, Some("2")));
+}
+
+#[test]
 fn a_start_resumes() {
     let source = |asked: &Asked| page(number(asked, "c"), "");
     let (asked, records) = read(Cursor::new("c", "next").start(Some("2".into())), source);
