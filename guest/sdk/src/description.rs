@@ -83,7 +83,14 @@ impl From<&Field> for types::Field {
     }
 }
 
-/// At most so many requests in any window of this length; the host keeps to it.
+/// At most so many requests in any window of this length; the host keeps to it, over all requests of a sync.
+///
+/// ```
+/// use elt_sdk::prelude::*;
+///
+/// // Ten a second, but no more than 5,000 an hour.
+/// const RATE_LIMITS: &[RateLimit] = &[RateLimit::per_second(10), RateLimit::per_hour(5000)];
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct RateLimit {
     pub(crate) requests: u32,

@@ -55,6 +55,7 @@ impl Asked<'_> {
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Apis {
+    github: github::GitHub,
     oauth: oauth::OAuth,
     throttled: throttled::Throttled,
     stations: stations::Stations,
@@ -64,6 +65,7 @@ pub(super) struct Apis {
 impl Apis {
     pub(super) fn new(options: &Options) -> Self {
         Self {
+            github: github::GitHub::default(),
             oauth: oauth::OAuth::default(),
             throttled: throttled::Throttled::default(),
             stations: stations::Stations { broken: options.broken_stations },
@@ -84,7 +86,7 @@ impl Apis {
             ["products"] => products::page(asked.query),
             ["feed", "offers.xml"] => products::feed(asked, self.version),
             ["tickets", "changes"] => helpdesk::changes(asked.query, self.version),
-            ["repos", owner, name, rest @ ..] => github::rest(asked, (owner, name), rest),
+            ["repos", owner, name, rest @ ..] => self.github.rest(asked, (owner, name), rest),
             ["graphql"] => github::graphql(asked),
             ["v1", rest @ ..] => stripe::answer(asked, rest, self.version),
             ["crm", "v3", "objects", "contacts", "search"] => hubspot::search(asked),

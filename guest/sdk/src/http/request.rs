@@ -263,6 +263,16 @@ impl Request {
     }
 
     /// Asks for a list that comes in one answer. `records` names its array as for [`pages`](Self::pages).
+    ///
+    /// ```
+    /// # use elt_sdk::testing::{self, Answer};
+    /// use elt_sdk::prelude::*;
+    ///
+    /// # testing::serve(|_| Answer::json(r#"{"teams": [{"id": 1}]}"#));
+    /// let teams = Client::new("https://api.example.com").get("teams").page("teams")?;
+    /// assert_eq!(teams.len(), 1);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn page(self, records: &str) -> Result<Page> {
         Page::read(self.send()?, &json::Path::new(records), None)
     }

@@ -6,6 +6,20 @@ use crate::http::Request;
 
 /// A field of the last record goes back as a parameter of the query. Ends at an empty page, or where the answer says
 /// that there is no more.
+///
+/// ```
+/// # use elt_sdk::testing::{self, Answer};
+/// use elt_sdk::prelude::*;
+///
+/// # testing::serve(|asked| Answer::json(match asked.query("after_id").as_deref() {
+/// #     None => r#"{"items": [{"id": 1}, {"id": 2}], "has_more": true}"#,
+/// #     _ => r#"{"items": [{"id": 3}], "has_more": false}"#,
+/// # }));
+/// let http = Client::new("https://api.example.com");
+/// let pages = http.get("people").pages("items", Keyset::new("after_id", "id").more("has_more"));
+/// assert_eq!(pages.map(|page| page.map(|page| page.len())).collect::<Result<Vec<_>>>()?, [2, 1]);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Keyset {
     parameter: String,

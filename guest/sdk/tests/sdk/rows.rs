@@ -123,6 +123,34 @@ fn a_record_that_never_ends_is_stopped() {
     assert_eq!(error(&mut Xml::new("item").read(xml)).message(), "XML record 1: is longer than 16 MiB");
 }
 
+/// Counts what was read of an export without an end.
+struct Endless<'a>(std::iter::Cycle<std::slice::Iter<'a, u8>>, &'a std::cell::Cell<usize>);
+
+impl Read for Endless<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        for byte in &mut *into {
+            *byte = *self.0.next().unwrap();
+        }
+        self.1.set(self.1.get() + into.len());
+        Ok(into.len())
+    }
+}
+
+#[test]
+fn a_record_comes_before_the_export_has_ended() {
+    let ahead = |format: &dyn Fn(Endless<'_>) -> usize, text: &str| {
+        let read = std::cell::Cell::new(0);
+        assert_eq!(format(Endless(text.as_bytes().iter().cycle(), &read)), 1000);
+        read.get()
+    };
+    let pieces = [
+        ahead(&|input| JsonLines::new().read(input).take(1000).filter(Result::is_ok).count(), "{\"a\":1}\n"),
+        ahead(&|input| Csv::new().names(["a"]).read(input).take(1000).filter(Result::is_ok).count(), "value\n"),
+        ahead(&|input| Xml::new("a").read(input).take(1000).filter(Result::is_ok).count(), "<a>x</a>\n"),
+    ];
+    assert_eq!(pieces, [64 << 10; 3]);
+}
+
 #[test]
 fn an_answer_gives_its_records_and_an_error_names_it() {
     let rows = |answer: Answer| {

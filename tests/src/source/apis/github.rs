@@ -1,7 +1,7 @@
 //! GitHub, as its documentation has it: issues and comments by REST (`Link`, `since`), discussions by GraphQL.
 //! Repository `octo/fine` is there; `octo/busy` is over its rate limit at first.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use axum::http::StatusCode;
@@ -14,20 +14,26 @@ const TOKEN: &str = "ghp_good";
 const ISSUES: u64 = 250;
 const DISCUSSIONS: u64 = 230;
 
-/// Requests to the busy repository.
-static BUSY: AtomicU64 = AtomicU64::new(0);
+/// What it remembers.
+#[derive(Debug, Default)]
+pub(super) struct GitHub {
+    /// Whether somebody asked the busy repository.
+    busy: AtomicBool,
+}
 
-pub(super) fn rest(asked: &Asked<'_>, repository: (&str, &str), rest: &[&str]) -> Answer {
-    if let Some(refusal) = refusal(asked) {
-        return refusal;
-    }
-    if repository == ("octo", "busy") && BUSY.fetch_add(1, Ordering::Relaxed) == 0 {
-        return over_the_limit();
-    }
-    match (repository, rest) {
-        (("octo", "fine" | "busy"), ["issues"]) => page(asked, "issues", ISSUES),
-        (("octo", "fine" | "busy"), ["issues", "comments"]) => page(asked, "comments", 120),
-        _ => message(StatusCode::NOT_FOUND, "Not Found"),
+impl GitHub {
+    pub(super) fn rest(&self, asked: &Asked<'_>, repository: (&str, &str), rest: &[&str]) -> Answer {
+        if let Some(refusal) = refusal(asked) {
+            return refusal;
+        }
+        if repository == ("octo", "busy") && !self.busy.swap(true, Ordering::Relaxed) {
+            return over_the_limit();
+        }
+        match (repository, rest) {
+            (("octo", "fine" | "busy"), ["issues"]) => page(asked, "issues", ISSUES),
+            (("octo", "fine" | "busy"), ["issues", "comments"]) => page(asked, "comments", 120),
+            _ => message(StatusCode::NOT_FOUND, "Not Found"),
+        }
     }
 }
 

@@ -46,7 +46,9 @@ pub(super) fn page(number: u64) -> String {
         page += &object(&mut draw, 3);
         page += &white(&mut draw);
     }
-    page += &format!("],\"after\":{}}}", value(&mut draw, 2));
+    page += "],\"after\":";
+    page += &value(&mut draw, 2);
+    page.push('}');
     if number % 4 == 3 { damaged(&mut draw, &page) } else { page }
 }
 

@@ -42,11 +42,11 @@ pub(super) fn feed(asked: &Asked<'_>, version: u64) -> Answer {
     if asked.header("if-none-match") == tag {
         return Answer::text("", "application/xml").with_status(StatusCode::NOT_MODIFIED);
     }
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<offers xmlns=\"urn:offers\">\n");
-    for id in version..version + 10 {
+    let offers = (version..version + 10).map(|id| {
         let tags = if id % 2 == 0 { "<tag>new</tag><tag>sale &amp; more</tag>" } else { "<tag>old</tag>" };
-        xml += &format!("  <offer id=\"{id}\"><name>Über №{id}</name><price currency=\"EUR\"/>{tags}</offer>\n");
-        xml = xml.replace("<price currency=\"EUR\"/>", &format!("<price>{id}.90</price>"));
-    }
-    Answer::text(xml + "</offers>\n", "application/xml").with_header("etag", tag)
+        format!("  <offer id=\"{id}\"><name>Über №{id}</name><price>{id}.90</price>{tags}</offer>\n")
+    });
+    let offers = offers.collect::<Vec<_>>().concat();
+    let xml = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<offers xmlns=\"urn:offers\">\n{offers}</offers>\n");
+    Answer::text(xml, "application/xml").with_header("etag", tag)
 }

@@ -1,5 +1,7 @@
 //! Stripe, as its documentation has it: lists from newest to oldest by `starting_after` and `ending_before`, events, errors.
 
+use std::time::SystemTime;
+
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
@@ -8,9 +10,10 @@ use super::Asked;
 
 const CUSTOMERS: u64 = 230;
 const CHARGES: u64 = 120;
-/// 2026-11-20T00:00:00Z would be too old to test with some day: events happen now.
+
+/// Events happen now: the connector knows that Stripe forgets them after 30 days.
 fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs())
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 /// In version 2 customer 7 has another name, customer 8 is deleted and charge 121 is new: events 41 to 160, with many
