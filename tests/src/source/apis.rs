@@ -81,7 +81,7 @@ impl Apis {
             ["oauth", "projects"] => self.oauth.projects(asked),
             ["pages"] => pages::answer(asked.query),
             ["events"] => self.throttled.events(asked.query),
-            ["stations"] => self.stations.list(asked.query),
+            ["stations"] => stations::Stations::list(asked.query),
             ["stations", id, "readings"] => self.stations.readings(id, asked.query),
             ["products"] => products::page(asked.query),
             ["feed", "offers.xml"] => products::feed(asked, self.version),

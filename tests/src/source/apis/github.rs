@@ -87,8 +87,8 @@ fn item(kind: &str, number: u64) -> Value {
     if kind == "issues" {
         item["number"] = number.into();
         item["title"] = format!("Issue {number}").into();
-        item["state"] = if number % 2 == 0 { "open".into() } else { "closed".into() };
-        if number % 5 == 0 {
+        item["state"] = if number.is_multiple_of(2) { "open".into() } else { "closed".into() };
+        if number.is_multiple_of(5) {
             item["pull_request"] = json!({"url": "https://api.github.com/pulls"});
         }
     }

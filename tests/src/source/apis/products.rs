@@ -16,17 +16,17 @@ pub(super) fn page(query: &Query) -> Answer {
         json!({
             "sku": format!("{id:05}"),
             // Two digits that matter, as text in one half and as a number in the other.
-            "price": if id % 2 == 0 { json!(format!("{id}.10")) } else { json!(12.5) },
+            "price": if id.is_multiple_of(2) { json!(format!("{id}.10")) } else { json!(12.5) },
             "weight_kg": 0.25,
             "in_stock": id.to_string(),
             "sold_from": "08:30:00",
-            "released": if id % 2 == 0 { "2024-02-29T12:00:00Z" } else { "2024-02-29T12:00:00.5+01:00" },
+            "released": if id.is_multiple_of(2) { "2024-02-29T12:00:00Z" } else { "2024-02-29T12:00:00.5+01:00" },
             "image": "iVBORw0KGgo=",
             "label": "<b>new</b>",
             "origin": id,
             "size": {"w": 1, "h": id},
             "rating": 4.5,
-            "available": id % 3 == 0,
+            "available": id.is_multiple_of(3),
         })
     });
     Answer::json(json!({"products": products.collect::<Vec<_>>(), "pages": PAGES}))
@@ -43,7 +43,7 @@ pub(super) fn feed(asked: &Asked<'_>, version: u64) -> Answer {
         return Answer::text("", "application/xml").with_status(StatusCode::NOT_MODIFIED);
     }
     let offers = (version..version + 10).map(|id| {
-        let tags = if id % 2 == 0 { "<tag>new</tag><tag>sale &amp; more</tag>" } else { "<tag>old</tag>" };
+        let tags = if id.is_multiple_of(2) { "<tag>new</tag><tag>sale &amp; more</tag>" } else { "<tag>old</tag>" };
         format!("  <offer id=\"{id}\"><name>Über №{id}</name><price>{id}.90</price>{tags}</offer>\n")
     });
     let offers = offers.collect::<Vec<_>>().concat();

@@ -15,7 +15,7 @@ pub(super) struct Stations {
 }
 
 impl Stations {
-    pub(super) fn list(&self, query: &Query) -> Answer {
+    pub(super) fn list(query: &Query) -> Answer {
         if let Some(refusal) = refusal(query) {
             return refusal;
         }

@@ -21,7 +21,7 @@ fn now() -> u64 {
 pub(super) fn answer(asked: &Asked<'_>, path: &[&str], version: u64) -> Answer {
     if asked.bearer() != "rk_test_good" {
         let message = format!("Invalid API Key provided: {}", asked.bearer());
-        return error(StatusCode::UNAUTHORIZED, json!({"message": message, "type": "invalid_request_error"}));
+        return error(StatusCode::UNAUTHORIZED, &json!({"message": message, "type": "invalid_request_error"}));
     }
     match path {
         ["customers"] => list(asked, &(1..=CUSTOMERS).rev().map(|id| customer(id, "")).collect::<Vec<_>>()),
@@ -29,12 +29,12 @@ pub(super) fn answer(asked: &Asked<'_>, path: &[&str], version: u64) -> Answer {
         ["events"] => list(asked, &events(if version > 1 { 160 } else { 40 })),
         _ => {
             let message = format!("Unrecognized request URL (GET: {})", asked.path);
-            error(StatusCode::NOT_FOUND, json!({"message": message, "type": "invalid_request_error"}))
+            error(StatusCode::NOT_FOUND, &json!({"message": message, "type": "invalid_request_error"}))
         }
     }
 }
 
-fn error(status: StatusCode, error: Value) -> Answer {
+fn error(status: StatusCode, error: &Value) -> Answer {
     Answer::json(json!({ "error": error })).with_status(status)
 }
 
@@ -70,7 +70,7 @@ fn list(asked: &Asked<'_>, all: &[Value]) -> Answer {
         let message = format!("No such object: '{id}'");
         let problem =
             json!({"code": "resource_missing", "message": message, "param": name, "type": "invalid_request_error"});
-        error(StatusCode::BAD_REQUEST, problem)
+        error(StatusCode::BAD_REQUEST, &problem)
     };
     let (from, end, more) = match (asked.query.get("starting_after"), asked.query.get("ending_before")) {
         (Some(id), _) => {
