@@ -26,6 +26,8 @@ use super::stats::{Counters, Stats};
 
 /// No request of a connector is longer.
 const BODY_MAX: usize = 1 << 20;
+/// Records of the page before, where pages overlap.
+const OVERLAP: u64 = 10;
 
 /// Everything that answers requests.
 #[derive(Debug)]
@@ -67,8 +69,8 @@ impl Service {
         self.records.record(position)
     }
 
-    /// The answer when nothing goes wrong.
-    fn answer(&self, asked: &Asked<'_>) -> Answer {
+    /// The answer when nothing goes wrong with it on its way.
+    fn answer(&self, asked: &Asked<'_>, fault: Option<Kind>) -> Answer {
         // These ask for credentials of their own kinds.
         if let Some(answer) = self.apis.answer(asked) {
             return answer;
@@ -78,7 +80,7 @@ impl Service {
             return refusal;
         }
         match path {
-            "/cds_data" => self.records.answer(query),
+            "/cds_data" => self.records.answer(query, if fault == Some(Kind::Overlap) { OVERLAP } else { 0 }),
             "/offset/orders" => self.orders.answer(query),
             "/customers" => self.customers.answer(query, &format!("http://{}", text(headers, "host"))),
             _ => match path.strip_prefix("/customers/").and_then(|rest| rest.strip_suffix("/invoices")) {
@@ -138,8 +140,9 @@ async fn handle(State((service, port)): State<(Arc<Service>, u16)>, request: Htt
         return disturb::plain(&Answer::bad_request("the body is too long or broken off"));
     };
     let asked = Asked { method: head.method.as_str(), path, query: &query, headers: &head.headers, body: &body };
-    let answer = service.answer(&asked);
-    let Some(kind) = service.plan.decide(number) else {
+    let fault = service.plan.decide(number);
+    let answer = service.answer(&asked, fault);
+    let Some(kind) = fault else {
         return service.good(&answer, &head.headers);
     };
     service.counters.fault(kind);

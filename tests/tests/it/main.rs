@@ -6,15 +6,18 @@ mod connectors;
 mod corpus;
 mod crash;
 mod demo;
+mod destinations;
 mod faults;
 mod guests;
 mod interrupts;
 mod io;
 mod jsonl;
 mod playground;
+mod postgres;
 mod readme;
 mod splitter;
 mod states;
+mod two_hosts;
 
 use anyhow::Result;
 use tests::host::Host;
