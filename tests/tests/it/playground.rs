@@ -1,4 +1,4 @@
-//! The connectors whose pattern the `fivetran-api-playground` of PyPI serves, against that server: MIT, made by others,
+//! The connectors whose pattern the Python package `fivetran-api-playground` serves, against that server: MIT, made by others,
 //! new data at each start.
 
 use std::fs::File;
