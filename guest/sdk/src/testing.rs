@@ -35,7 +35,7 @@ mod answer;
 mod asked;
 pub(crate) mod double;
 mod run;
-pub(crate) mod secrets;
+mod secrets;
 
 pub use answer::Answer;
 pub use asked::Asked;

@@ -21,3 +21,5 @@ mod parallel;
 #[cfg(all(feature = "csv", feature = "xml"))]
 #[path = "sdk/rows.rs"]
 mod rows;
+#[path = "sdk/secrets.rs"]
+mod secrets;
