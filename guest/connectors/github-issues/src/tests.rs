@@ -43,6 +43,6 @@ fn a_403_that_is_a_rate_limit_is_waited_out_and_another_is_a_refusal() {
     assert_eq!((secondary.result, secondary.slept), (Ok(()), vec![Duration::from_mins(1)]));
     let long = only(over("x-ratelimit-reset", "1704069000"));
     let message = "API rate limit exceeded";
-    assert_eq!(long.result, Err(Error::rate_limited(message, Some(Duration::from_secs(1800)))));
+    assert_eq!(long.result, Err(Error::rate_limited(message, Some(Duration::from_mins(30)))));
     assert!(matches!(only(Answer::status(403)).result, Err(Error::Authentication(_))));
 }
