@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod faults;
 mod guests;
+mod history;
 mod interrupts;
 mod io;
 mod jsonl;

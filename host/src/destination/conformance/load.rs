@@ -55,7 +55,7 @@ fn schema(keys: Keys) -> TableSchema {
         declared: false,
     };
     let columns = columns(keys).into_iter().map(column).collect();
-    TableSchema { source_name: "records".to_owned(), name: "records".to_owned(), key: vec![0], columns }
+    TableSchema { source_name: "records".to_owned(), name: "records".to_owned(), key: vec![0], columns, history: false }
 }
 
 /// A reproducible scramble of a number.
@@ -154,7 +154,7 @@ impl Clock {
 
 pub(in crate::destination) fn request() -> OpenRequest {
     let sync = SyncRecord { id: fastrand::u64(..).to_string(), outcome: "running".to_owned(), ..SyncRecord::default() };
-    OpenRequest { connection: "c".to_owned(), sync, start_from: StartFrom::LastCommit, deletes: Deletes::Soft }
+    OpenRequest { connection: "c".to_owned(), sync, start_from: StartFrom::LastCommit, deletes: Deletes::Soft, history: false }
 }
 
 pub(in crate::destination) fn commit(keys: Keys, segments: Vec<Segment>, sync: SyncRecord) -> Commit {
