@@ -187,6 +187,22 @@ pub(in crate::destination) fn load_twice(begin: Begin<'_>, keys: Keys) {
     }
 }
 
+/// Loads a million rows into a table that keeps its history, then the same again, then all of them changed.
+pub(in crate::destination) fn load_history(begin: Begin<'_>, keys: Keys) {
+    for (what, version, fresh) in [("first load", 0, true), ("nothing changed", 0, false), ("all changed", 1, false)] {
+        let mut clock = Clock::zero();
+        let (mut to, _) = clock.time(|| begin(OpenRequest { history: true, ..request() }).unwrap());
+        for first in (0..ROWS).step_by(50_000) {
+            let segment = Segment { fresh, ..batch(keys, first..first + 50_000, version) };
+            let mut commit = commit(keys, vec![segment], SyncRecord::default());
+            commit.tables[0].history = true;
+            clock.time(|| to.commit(commit).unwrap());
+        }
+        clock.time(|| drop(to));
+        clock.print(&format!("with history, {keys:?}: {what}"), ROWS);
+    }
+}
+
 fn write_one(begin: Begin<'_>, id: usize) -> [Duration; 4] {
     let request = request();
     let sync = SyncRecord { ended_at_us: Some(2), outcome: "succeeded".to_owned(), ..request.sync.clone() };
