@@ -232,7 +232,11 @@ impl Arguments {
     }
 
     fn history(&self) -> Selection {
-        if self.history.iter().any(|name| name == "*") { Selection::All } else { Selection::Tables(self.history.clone()) }
+        if self.history.iter().any(|name| name == "*") {
+            Selection::All
+        } else {
+            Selection::Tables(self.history.clone())
+        }
     }
 
     fn json_lines(&self, screen: Screen) -> JsonLines {

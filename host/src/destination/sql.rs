@@ -23,7 +23,8 @@ use self::engine::failed;
 use self::merge::{Merge, Place};
 use self::stage::{Stage, Staged};
 use super::{
-    Commit, Committed, ConnectionRow, Deletes, Destination, OpenRequest, Opened, Refresh, Segment, StartFrom, SyncRecord,
+    Commit, Committed, ConnectionRow, Deletes, Destination, OpenRequest, Opened, Refresh, Segment, StartFrom,
+    SyncRecord,
 };
 use crate::error::{Code, Error, Result};
 use crate::schema::TableSchema;

@@ -15,9 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::guest::Limits;
 use crate::model::{Batch, DataType, OperationKind, Selection, Table};
 use crate::schema::value::Value;
-use crate::schema::{
-    ColumnSchema, ColumnType, OnMismatch, ROW_ID, SchemaContract, TableSchema, TakenNames,
-};
+use crate::schema::{ColumnSchema, ColumnType, OnMismatch, ROW_ID, SchemaContract, TableSchema, TakenNames};
 
 /// Operations of one table by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

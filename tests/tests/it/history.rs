@@ -5,8 +5,7 @@ use anyhow::Result;
 use crate::{records, source_and_host};
 
 /// Versions, those that are active, and those that a deletion ended.
-const COUNTS: &str =
-    "SELECT count(*), count(*) FILTER (_active), count(*) FILTER (_deleted) FROM operations.planets";
+const COUNTS: &str = "SELECT count(*), count(*) FILTER (_active), count(*) FILTER (_deleted) FROM operations.planets";
 
 #[test]
 fn a_history_is_kept_from_the_first_time_on_that_it_is_asked_for() -> Result<()> {

@@ -10,9 +10,7 @@ use proptest::prelude::*;
 use super::build::*;
 use super::{EngineHome, Home};
 use crate::destination::sql::batch_of;
-use crate::destination::{
-    Access, Commit, Destination, OpenRequest, Opened, Segment, StartFrom, SyncRecord, Versions,
-};
+use crate::destination::{Access, Commit, Destination, OpenRequest, Opened, Segment, StartFrom, SyncRecord, Versions};
 use crate::schema::{ColumnType, ROW_ID, TableSchema};
 
 /// A row of a table with history as a test wants to see it; instants are numbers of commits.
@@ -229,7 +227,10 @@ pub(super) fn rows_that_were_there_become_first_versions<H: Home>() {
     assert_eq!(opened.tables, before);
     // Together with a new column, a wider one, and the first changes.
     let after = vec![history_table("h", &[("id", LONG), ("v", TEXT), ("w", LONG)])];
-    assert_eq!(counted(&mut *to, &after, vec![upserts(0, &[(1, Some("a")), (2, Some("y")), (3, Some("c"))])]), (2, 1, 0));
+    assert_eq!(
+        counted(&mut *to, &after, vec![upserts(0, &[(1, Some("a")), (2, Some("y")), (3, Some("c"))])]),
+        (2, 1, 0)
+    );
     drop(to);
     let expected = ["1 a|- 1-", "2 x|- 2-3", "2 y|- 3-", "3 c|- -2x", "3 c|- 3-"];
     assert_eq!(history(&home, &after[0]), expected);
@@ -527,7 +528,8 @@ fn steps() -> impl Strategy<Value = Vec<(Step, Cut)>> {
         4 => (0i64..5).prop_map(Step::Delete),
         1 => Just(Step::Truncate),
     ];
-    let cut = prop_oneof![6 => Just(Cut::Nothing), 1 => Just(Cut::Segment), 1 => Just(Cut::Stage), 4 => Just(Cut::Commit)];
+    let cut =
+        prop_oneof![6 => Just(Cut::Nothing), 1 => Just(Cut::Segment), 1 => Just(Cut::Stage), 4 => Just(Cut::Commit)];
     proptest::collection::vec((step, cut), 1..30)
 }
 

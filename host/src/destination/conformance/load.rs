@@ -154,7 +154,13 @@ impl Clock {
 
 pub(in crate::destination) fn request() -> OpenRequest {
     let sync = SyncRecord { id: fastrand::u64(..).to_string(), outcome: "running".to_owned(), ..SyncRecord::default() };
-    OpenRequest { connection: "c".to_owned(), sync, start_from: StartFrom::LastCommit, deletes: Deletes::Soft, history: false }
+    OpenRequest {
+        connection: "c".to_owned(),
+        sync,
+        start_from: StartFrom::LastCommit,
+        deletes: Deletes::Soft,
+        history: false,
+    }
 }
 
 pub(in crate::destination) fn commit(keys: Keys, segments: Vec<Segment>, sync: SyncRecord) -> Commit {

@@ -112,8 +112,9 @@ impl<E: Engine> Catalog<'_, E> {
         let rows = self.engine.query(&sql, &[]).map_err(failed::<E>("read the format of the warehouse"))?;
         let version = rows.first().map_or(0, |row| integer(row, 0));
         if version > FORMAT_HISTORY {
-            let what =
-                format!("use the warehouse: its format is {version}, this program knows formats up to {FORMAT_HISTORY}");
+            let what = format!(
+                "use the warehouse: its format is {version}, this program knows formats up to {FORMAT_HISTORY}"
+            );
             return Err(
                 Error::new(Code::DestinationFailed, what).hint("Use the newer version of this program that wrote it.")
             );
