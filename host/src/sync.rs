@@ -21,6 +21,7 @@ mod history_tests;
 mod notes;
 mod policy;
 mod record;
+mod redacting;
 mod report;
 mod run;
 #[cfg(test)]
@@ -38,7 +39,7 @@ pub use run::{now_us, run};
 use std::sync::Arc;
 
 use crate::destination::{Deletes, DestinationUrl};
-use crate::guest::{Component, EgressAllow, Limits};
+use crate::guest::{Component, EgressAllow, Limits, SecretGrants};
 use crate::model::{Configuration, Selection};
 use crate::schema::SchemaContract;
 
@@ -77,6 +78,8 @@ pub struct Request {
     pub limits: Limits,
     /// Addresses the operator allows beyond the public internet.
     pub allow: EgressAllow,
+    /// What the operator decides about secrets.
+    pub secrets: SecretGrants,
 }
 
 /// Why a sync should end early.

@@ -5,14 +5,17 @@ mod bad_input;
 mod connectors;
 mod crash;
 mod demo;
+mod destinations;
 mod faults;
 mod guests;
 mod history;
 mod interrupts;
 mod io;
 mod jsonl;
+mod postgres;
 mod readme;
 mod states;
+mod two_hosts;
 
 use anyhow::Result;
 use tests::host::Host;

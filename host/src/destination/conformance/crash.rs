@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use super::build::*;
 use super::{EngineHome, Home};
 use crate::destination::sql::{Census, Engine, KeyedRows, LoadColumn, Scalar, SqlDestination, Target};
-use crate::destination::{Access, Commit, Destination, OpenRequest, Segment};
+use crate::destination::{Access, Commit, Destination, OpenRequest, Opened, Segment};
 use crate::error::{Error, Result};
 use crate::schema::{ColumnType, TableSchema};
 
@@ -140,8 +140,6 @@ fn tables(commits: usize, history: bool) -> Vec<TableSchema> {
     tables
 }
 
-const COMMITS: usize = 4;
-
 /// What is staged before a commit, and the commit's own operations.
 fn operations(commit: usize) -> (Vec<Segment>, Vec<Segment>) {
     let numbers = |rows: &[i64]| live(0, &[(0, LONG, longs(rows)), (1, LONG, longs(rows))]);
@@ -159,10 +157,15 @@ fn operations(commit: usize) -> (Vec<Segment>, Vec<Segment>) {
     }
 }
 
+/// How many commits a sync makes.
+pub(in crate::destination) const COMMITS: usize = 4;
+
 /// A sync from wherever the last one came to its end.
-fn sync<E: Engine>(engine: E, history: bool) -> Result<()> {
-    let (to, opened) = SqlDestination::begin(engine, OpenRequest { history, ..request("c") })?;
-    let mut to = to.staging_at_most(0);
+pub(in crate::destination) fn sync(to: &mut dyn Destination, opened: &Opened) -> Result<()> {
+    sync_tables(to, opened, false)
+}
+
+fn sync_tables(to: &mut dyn Destination, opened: &Opened, history: bool) -> Result<()> {
     let begin: usize = opened.state.as_deref().map_or(0, |state| state.parse().unwrap());
     for commit in begin..COMMITS {
         let (staged, segments) = operations(commit);
@@ -174,6 +177,11 @@ fn sync<E: Engine>(engine: E, history: bool) -> Result<()> {
         to.commit(Commit { state, is_last, ..commit_of(&tables, segments) })?;
     }
     to.finish(&commit_of(&[], vec![]).sync).map(drop)
+}
+
+fn sync_with<E: Engine>(engine: E, history: bool) -> Result<()> {
+    let (to, opened) = SqlDestination::begin(engine, OpenRequest { history, ..request("c") })?;
+    sync_tables(&mut to.staging_at_most(0), &opened, history)
 }
 
 /// The tables with all that the host adds to them, and how many states were kept: one for every commit, none twice.
@@ -197,7 +205,7 @@ pub(super) fn invariant_8_every_call_may_be_the_last_where_tables_keep_their_his
 
 fn every_call_may_be_the_last<H: EngineHome>(history: bool) {
     let undisturbed: H = EngineHome::new();
-    sync(undisturbed.engine(Access::Write).unwrap(), history).unwrap();
+    sync_with(undisturbed.engine(Access::Write).unwrap(), history).unwrap();
     let expected = outcome(&undisturbed, history);
     assert_eq!(expected.2, [4, 3, 2, 1]);
     let mut calls = 0;
@@ -206,13 +214,13 @@ fn every_call_may_be_the_last<H: EngineHome>(history: bool) {
             let home: H = EngineHome::new();
             let engine = home.engine(Access::Write).unwrap();
             let calls_left = Arc::new(AtomicI64::new(k));
-            let ended = sync(Mortal { engine, calls_left: Arc::clone(&calls_left), death }, history);
+            let ended = sync_with(Mortal { engine, calls_left: Arc::clone(&calls_left), death }, history);
             if calls_left.load(Ordering::Relaxed) > 0 {
                 calls = k - 1;
                 break;
             }
             assert!(ended.is_err(), "call {k} failed and nobody noticed, {death:?}");
-            sync(home.engine(Access::Write).unwrap(), history).unwrap();
+            sync_with(home.engine(Access::Write).unwrap(), history).unwrap();
             assert_eq!(outcome(&home, history), expected, "call {k} was the last, {death:?}");
         }
     }
