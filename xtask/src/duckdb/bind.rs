@@ -72,7 +72,7 @@ impl Elf<'_> {
     }
 
     /// The offset in the file of what is loaded at an address.
-    fn offset(&self, loads: &[[u64; 3]], address: u64) -> Option<usize> {
+    fn offset(loads: &[[u64; 3]], address: u64) -> Option<usize> {
         let inside = |[start, _, size]: &&[u64; 3]| (*start..start + size).contains(&address);
         loads.iter().find(inside).and_then(|[start, offset, _]| index(address - start + offset))
     }
@@ -90,7 +90,7 @@ impl Elf<'_> {
 
     /// A table of relocations: its offset in the file, and its entries.
     fn relocations(&self, loads: &[[u64; 3]], (start, size): (u64, u64)) -> Option<(usize, Vec<Relocation>)> {
-        let table = self.offset(loads, self.dynamic_value(start)?)?;
+        let table = Self::offset(loads, self.dynamic_value(start)?)?;
         let count = index(self.dynamic_value(size)?)? / ENTRY;
         let one = |at: usize| {
             let (address, info, addend) = (self.read::<8>(at)?, self.read::<8>(at + 8)?, self.read::<8>(at + 16)?);
@@ -115,7 +115,7 @@ impl Elf<'_> {
     /// the dynamic linker takes them in one go.
     fn bind_data(&mut self) -> Option<usize> {
         let loads = self.segments(SEGMENT_LOAD)?;
-        let symbols = self.offset(&loads, self.dynamic_value(DT_SYMTAB)?)?;
+        let symbols = Self::offset(&loads, self.dynamic_value(DT_SYMTAB)?)?;
         let (table, mut all) = self.relocations(&loads, (DT_RELA, DT_RELASZ))?;
         let mut bound = 0;
         for relocation in &mut all {
@@ -146,12 +146,12 @@ impl Elf<'_> {
     /// bound at the start (`LD_BIND_NOW`), the names count as before.
     fn bind_calls(&mut self) -> Option<usize> {
         let loads = self.segments(SEGMENT_LOAD)?;
-        let symbols = self.offset(&loads, self.dynamic_value(DT_SYMTAB)?)?;
+        let symbols = Self::offset(&loads, self.dynamic_value(DT_SYMTAB)?)?;
         let (_, all) = self.relocations(&loads, (DT_JMPREL, DT_PLTRELSZ))?;
         let mut bound = 0;
         for relocation in all.iter().filter(|one| one.info & 0xffff_ffff == R_JUMP_SLOT) {
             if let Some(own) = self.own(symbols, relocation) {
-                self.write(self.offset(&loads, relocation.address)?, own)?;
+                self.write(Self::offset(&loads, relocation.address)?, own)?;
                 bound += 1;
             }
         }

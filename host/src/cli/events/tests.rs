@@ -16,7 +16,7 @@ const NEW_TABLE: &str = r#"{"event":"schema_changed","version":1,"at":"2024-02-2
 const NEW_COLUMN: &str = r#"{"event":"schema_changed","version":1,"at":"2024-02-29T12:00:00.000Z","change":"new_column","table":"orders","column":"note","type_before":null,"type":"STRING"}"#;
 const WIDENED: &str = r#"{"event":"schema_changed","version":1,"at":"2024-02-29T12:00:00.000Z","change":"widened","table":"orders","column":"amount","type_before":"LONG","type":"DOUBLE"}"#;
 const COMMITTED: &str = r#"{"event":"committed","version":1,"at":"2024-02-29T12:00:00.000Z","sequence":7,"rows":50000,"state":{"cursor":"43"},"duration_ms":120.5}"#;
-const REPORT: &str = r#"{"event":"report","version":1,"at":"2024-02-29T12:00:00.000Z","outcome":"failed","error":{"code":"source-unavailable","fault":"source","message":"failed to fetch page 57: timed out","hint":"Run again later."},"sync":"1700000000000000-1","connection":"cds","connector":"cds 0.1.0","destination":"duckdb:files/warehouse.db","tables":[{"table":"orders","upserted":10,"updated":3,"deleted":2,"truncated":1,"ignored":4,"swept":0,"repeated_keys":5,"rows_now":9,"is_new":false,"new_columns":[{"name":"note","type":"STRING"}],"widened_columns":[{"name":"amount","type_before":"LONG","type":"DOUBLE"}]}],"requests":3,"retries":1,"response_bytes":2048,"checkpoints":2,"commits":1,"duration_ms":1500.0,"first_row_after_ms":35.0,"guest_memory_peak_bytes":1048576,"destination_memory_bytes":null,"state_before":null,"state_after":{"cursor":"43"},"notes":[{"table":"orders","column":"price","kind":"nulled","values":2,"first_record":8,"first_value":"\"n/a\""}],"samples":[{"table":"orders","primary_key":["id"],"columns":[{"name":"id","type":"LONG"}],"records":["{\"id\":1}"]}]}"#;
+const REPORT: &str = r#"{"event":"report","version":1,"at":"2024-02-29T12:00:00.000Z","outcome":"failed","error":{"code":"source-unavailable","fault":"source","message":"failed to fetch page 57: timed out","hint":"Run again later."},"sync":"1700000000000000-1","connection":"cds","connector":"cds 0.1.0","destination":"duckdb:files/warehouse.db","tables":[{"table":"orders","upserted":10,"updated":3,"deleted":2,"truncated":1,"ignored":4,"swept":0,"repeated_keys":5,"rows_now":9,"is_new":false,"new_columns":[{"name":"note","type":"STRING"}],"widened_columns":[{"name":"amount","type_before":"LONG","type":"DOUBLE"}]}],"requests":3,"retries":1,"response_bytes":2048,"checkpoints":2,"commits":1,"duration_ms":1500.0,"first_row_after_ms":35.0,"committed_after_ms":1450.0,"guest_memory_peak_bytes":1048576,"destination_memory_bytes":null,"state_before":null,"state_after":{"cursor":"43"},"notes":[{"table":"orders","column":"price","kind":"nulled","values":2,"first_record":8,"first_value":"\"n/a\""}],"samples":[{"table":"orders","primary_key":["id"],"columns":[{"name":"id","type":"LONG"}],"records":["{\"id\":1}"]}]}"#;
 
 fn changed(column: Option<&str>, change: SchemaChange, data_type: Option<&str>) -> Event {
     Event::SchemaChanged {
@@ -101,6 +101,7 @@ fn eventful_report() -> Report {
         commits: 1,
         duration: Duration::from_millis(1_500),
         first_row_after: Some(Duration::from_millis(35)),
+        committed_after: Some(Duration::from_millis(1_450)),
         guest_memory_peak_bytes: 1 << 20,
         state_after: Some("{\"cursor\":\"43\"}".into()),
         notes: vec![note],
