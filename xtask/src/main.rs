@@ -32,8 +32,8 @@ cargo xtask COMMAND
                         Python script), stages, one-record, or flat (what a row costs while a table grows); without
                         a part, the first three (--rows N, --rounds N, --keys integer|text, --destination NAME,
                         --floor FILE, --no-floor)
-  crash [OPTIONS]       kills syncs at random moments and compares the warehouse with the source, row by row
-                        (--kills N, --destination duckdb|…)
+  crash [OPTIONS]       kills syncs at random moments and compares the destination with the source, row by row
+                        (--kills N, --destination duckdb|sqlite|postgres|jsonl)
   check                 formatting, lints and documentation, with warnings as errors
   guests                builds the connectors as WASI components
   build                 builds the connectors, the host and the source

@@ -62,7 +62,7 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(failed)?.port();
         let mut server = Self { bin, folder, port, owner, process: None, idle: Usage::default() };
         let mut initdb = server.program("initdb");
-        initdb.args(["--encoding=UTF8", "--locale=C.UTF-8", "--username=bench", "-D", &server.data()]);
+        initdb.args(["--encoding=UTF8", "--locale=C.UTF-8", "--username=bench", "--auth=trust", "-D", &server.data()]);
         output(&mut initdb)?;
         server.start()?;
         server.idle = server.stop()?;
@@ -91,6 +91,7 @@ impl Server {
         let (folder, port) = (self.folder.display().to_string(), self.port.to_string());
         let mut psql = self.program("psql");
         psql.args(["-h", &folder, "-p", &port, "-U", "bench", "-d", "postgres", "-qAtc", sql]);
+        psql.env("PGOPTIONS", "-c client_min_messages=warning");
         output(&mut psql)
     }
 
