@@ -128,6 +128,7 @@ pub(super) fn report(report: &Report, destination: &str, at: &str) -> String {
         .put("commits", &report.commits)
         .put("duration_ms", &milliseconds(report.duration))
         .put("first_row_after_ms", &report.first_row_after.map(milliseconds))
+        .put("committed_after_ms", &report.committed_after.map(milliseconds))
         .put("guest_memory_peak_bytes", &report.guest_memory_peak_bytes)
         .put("destination_memory_bytes", &report.destination_memory_bytes)
         .foreign("state_before", report.state_before.as_deref())

@@ -296,6 +296,7 @@ pub(super) fn not_begun(error: Error) -> Report {
         commits: 0,
         duration: Duration::ZERO,
         first_row_after: None,
+        committed_after: None,
         guest_memory_peak_bytes: 0,
         destination_memory_bytes: None,
         state_before: None,

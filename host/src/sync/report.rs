@@ -28,10 +28,12 @@ pub struct Report {
     pub checkpoints: u64,
     /// Transactions.
     pub commits: u64,
-    /// From the start to the last commit.
+    /// From the start until the destination was closed.
     pub duration: Duration,
     /// From the start until the first row was decoded.
     pub first_row_after: Option<Duration>,
+    /// From the start until the last commit was durable.
+    pub committed_after: Option<Duration>,
     /// Most memory the guest had at once, in bytes.
     pub guest_memory_peak_bytes: u64,
     /// Most memory the destination's engine was seen to hold, before commits and at the end, in bytes.

@@ -21,7 +21,7 @@ use crate::model::{Description, LogLevel, Selection, Table};
 use crate::schema::{SchemaChange, TableSchema, changes};
 
 /// Bytes of rows that may wait between the guest and the decoder.
-const CHANNEL_BYTES: usize = 8 << 20;
+const CHANNEL_BYTES: usize = 2 << 20;
 
 /// Microseconds since 1970.
 pub fn now_us() -> i64 {
@@ -318,6 +318,7 @@ impl Run {
             commits: self.progress.commits.load(Ordering::Relaxed),
             duration: self.begun.elapsed(),
             first_row_after: None,
+            committed_after: None,
             guest_memory_peak_bytes: self.progress.guest_memory_bytes.load(Ordering::Relaxed),
             destination_memory_bytes: None,
             state_before: self.record.state_before.clone(),
@@ -336,6 +337,7 @@ impl Run {
         report.notes = done.decoded.tables.notes().to_vec();
         report.samples = samples(&done.decoded.tables);
         report.first_row_after = done.decoded.first_row;
+        report.committed_after = done.written.committed_at.map(|at| at.saturating_duration_since(self.begun));
         report.destination_memory_bytes = done.destination_memory_bytes;
         report.state_after = done.written.state;
         report.outcome = match done.ending {

@@ -174,7 +174,7 @@ impl Tables {
         if batch.kind == OperationKind::Truncate {
             return Ok((self.truncate(&batch.table), 0));
         }
-        let text = std::str::from_utf8(&batch.rows).map_err(|error| {
+        let text = simdutf8::compat::from_utf8(&batch.rows).map_err(|error| {
             let line = batch.rows[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
             let message = format!("read line {line} of a batch for table \"{}\": it is not UTF-8", batch.table);
             Error::new(Code::RecordInvalid, message)

@@ -42,6 +42,8 @@ pub(crate) struct Written {
     /// Operations committed, by table.
     pub(crate) totals: Vec<Counts>,
     pub(crate) state: Option<String>,
+    /// When the last commit was durable.
+    pub(crate) committed_at: Option<Instant>,
     /// What went wrong; nothing was done after it.
     pub(crate) failed: Option<Error>,
 }
@@ -86,6 +88,7 @@ fn write(start: Start, work: &Receiver<Work>) -> Written {
         versions: Vec::new(),
         totals: Vec::new(),
         state,
+        committed_at: None,
         failed: None,
     };
     while let Ok(next) = work.recv() {
@@ -124,6 +127,7 @@ fn commit_one(written: &mut Written, commit: Commit, teller: &Teller<'_>) -> Res
     let begun = Instant::now();
     let (tables, state) = (commit.tables.clone(), commit.state.clone());
     let committed = written.destination.commit(commit)?;
+    written.committed_at = Some(Instant::now());
     for change in changes(&written.tables, &tables) {
         teller.observer.event(&describe(change, &tables));
     }

@@ -43,6 +43,7 @@ fn first_sync() -> Report {
         commits: 3,
         duration: Duration::from_millis(3_200),
         first_row_after: Some(Duration::from_millis(35)),
+        committed_after: Some(Duration::from_millis(3_150)),
         guest_memory_peak_bytes: 2 << 20,
         destination_memory_bytes: Some(90 << 20),
         state_before: None,
