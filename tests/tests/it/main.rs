@@ -9,6 +9,7 @@ mod demo;
 mod destinations;
 mod faults;
 mod guests;
+mod history;
 mod interrupts;
 mod io;
 mod jsonl;
