@@ -40,7 +40,7 @@ impl Connector for Stripe {
 fn lists(http: &Client, mut state: State, operations: &mut Operations) -> Result<()> {
     if state.get("from").is_none() {
         let newest = http.get("v1/events").query("limit", 1).page("data")?;
-        let newest = newest.records().next().map(|event| event.json().to_owned()).unwrap_or_else(|| "{}".to_owned());
+        let newest = newest.records().next().map_or_else(|| "{}".to_owned(), |event| event.json().to_owned());
         state = State::default();
         state.set("from", newest)?;
     }
@@ -78,9 +78,9 @@ fn changes(http: &Client, event: String, state: &mut State, operations: &mut Ope
                 continue;
             }
             if kind.ends_with(".deleted") {
-                operations.delete(table, object)?
+                operations.delete(table, object)?;
             } else {
-                operations.upsert(table, object)?
+                operations.upsert(table, object)?;
             }
         }
         if let Some(newest) = events.last() {
