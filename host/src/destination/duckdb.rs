@@ -26,7 +26,7 @@ use self::errors::failed;
 use self::open::OpenFile;
 use super::Access;
 use super::sql::ddl::{literal, quoted};
-use super::sql::{Census, Engine, LoadColumn, Scalar, Target};
+use super::sql::{Census, Engine, KeyedRows, LoadColumn, Scalar, Target};
 use crate::error::{Error, Result};
 use crate::schema::ColumnType;
 
@@ -130,7 +130,7 @@ impl Engine for DuckDb {
     }
 
     /// No index: merging is two to seven times faster without one (docs/decisions/0001-duckdb-merge.md).
-    fn create_key(&self, _schema: &str, _table: &str, _columns: &[String]) -> String {
+    fn create_key(&self, _schema: &str, _table: &str, _columns: &[String], _rows: KeyedRows) -> String {
         String::new()
     }
 

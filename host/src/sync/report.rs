@@ -76,6 +76,14 @@ pub struct TableReport {
     pub ignored: u64,
     /// Rows deleted because the full refresh that ended did not bring them back.
     pub swept: u64,
+    /// The table keeps its history.
+    pub history: bool,
+    /// That began with this sync, and the table was there before.
+    pub history_is_new: bool,
+    /// Versions of rows that are new.
+    pub versions_begun: u64,
+    /// Versions of rows that are not active any more.
+    pub versions_ended: u64,
     /// Upserts of a key that this sync had upserted before.
     pub repeated_keys: u64,
     /// Rows in the warehouse now that are not marked as deleted.

@@ -147,6 +147,30 @@ Look at the data:
 }
 
 #[test]
+fn versions_are_counted_where_a_table_keeps_its_history() {
+    let mut report = eventful_sync();
+    report.tables[0] = TableReport {
+        history: true,
+        history_is_new: true,
+        versions_begun: 210,
+        versions_ended: 14,
+        widened_columns: vec![],
+        ..report.tables[0].clone()
+    };
+    let page = summary(&report, &setting());
+    let expected = "
+ table    upserted   updated   deleted   ignored   new versions   ended versions   rows now
+────────────────────────────────────────────────────────────────────────────────────────────
+ orders      1,200        30         4         2            210               14     50,196
+ lines           7         0         0         0              0                0          7
+ orders has new columns: note STRING
+ orders keeps its history from now on: its rows are the first versions
+";
+    assert!(page.contains(expected), "{page}");
+    assert!(page.ends_with("'SELECT * FROM \"my-shop\".orders WHERE _active LIMIT 10'\n"), "{page}");
+}
+
+#[test]
 fn a_failure_says_whose_fault_it_is_and_what_stands() {
     let page = summary(&failed(first_sync(), unavailable()), &setting());
     let expected = "
