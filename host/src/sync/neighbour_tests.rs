@@ -85,6 +85,7 @@ impl House {
             full_refresh: false,
             state: None,
             deletes: Deletes::Soft,
+            history: Selection::none(),
             limit_rows: None,
             timestamps: true,
             commits: CommitPolicy::default(),
