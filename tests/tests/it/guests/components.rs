@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use tests::host::component;
+use tests::host::{Output, component};
 
 use super::{Failure, Misbehaving, broken, limited, places, refused};
 
@@ -209,16 +209,22 @@ fn recursion_that_only_the_engine_can_stop() -> Result<()> {
     fails(&component, &[], &broken("connector-trapped", &["call stack exhausted"]))
 }
 
+/// A connector that was never compiled before, within a limit.
+fn first_start(option: &str) -> Result<Output> {
+    let mut misbehaving = Misbehaving::new("update.well_behaved")?;
+    let cache = misbehaving.host.folder().join("cache");
+    misbehaving.host.set_env("ELT_CACHE_DIR", cache);
+    misbehaving.sync(&["--limit", option])
+}
+
 #[test]
 fn a_compiler_that_takes_too_long_is_ended() -> Result<()> {
-    let failure = limited("limit-compile", &["limit compile-time"]);
-    fails(&connector()?, &["--limit", "compile-time=1ms"], &failure)
+    limited("limit-compile", &["limit compile-time"]).check(first_start("compile-time=1ms")?)
 }
 
 #[test]
 fn a_compiler_that_takes_too_much_memory_is_ended() -> Result<()> {
-    let failure = limited("limit-compile", &["limit compile-memory-bytes"]);
-    fails(&connector()?, &["--limit", "compile-memory=16MiB"], &failure)
+    limited("limit-compile", &["limit compile-memory-bytes"]).check(first_start("compile-memory=16MiB")?)
 }
 
 /// A function of ten thousand blocks within each other, and one of forty thousand variables: a compiler's worse days.
