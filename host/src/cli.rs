@@ -3,7 +3,7 @@
 //! ```text
 //! run describe check schema    on a connector        run, load
 //! query tables state reset     on a warehouse
-//! progress report events log_file                    what a sync tells, for people and for programs
+//! progress report json_lines log_file                   what a sync tells, for people and for programs
 //! text json screen                                   how it is written, and where
 //! ```
 //!
@@ -13,8 +13,7 @@
 mod check;
 mod completions;
 mod describe;
-mod events;
-mod json;
+mod json_lines;
 mod load;
 mod log_file;
 mod progress;
@@ -33,6 +32,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::{Code, Error, Fault, Result};
+use crate::json;
 use screen::Screen;
 
 /// Runs connectors in a sandbox and loads what they emit into a warehouse.

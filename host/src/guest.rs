@@ -16,6 +16,7 @@ mod limits;
 mod memory;
 mod output;
 
+pub use client::{Pace, Pacing};
 pub use channel::{Operation, OperationReceiver, OperationSender, Taken, operations};
 pub use instance::Listener;
 pub use limits::Limits;
@@ -65,6 +66,8 @@ pub struct Grants {
     pub listener: Arc<dyn Listener>,
     /// Counts its requests.
     pub meter: Meter,
+    /// What its requests share with those of other syncs.
+    pub pacing: Pacing,
 }
 
 /// Counters of a connector's HTTP requests, to be read at any time.
@@ -140,6 +143,7 @@ struct Deaf;
 impl Listener for Deaf {
     fn log(&self, _level: crate::model::LogLevel, _message: &str) {}
     fn memory(&self, _bytes: u64) {}
+    fn cpu(&self, _spent: Duration) {}
     fn retrying(&self, _reason: &str, _wait: Duration) {}
 }
 
@@ -219,7 +223,7 @@ impl Component {
     async fn connect(&self, grants: &Grants, operations: Option<OperationSender>) -> Result<(Store<Guest>, Connector)> {
         let description = self.describe(&grants.limits).await?;
         let policy = Policy::new(description, &grants.configuration, &grants.allow.parse()?)?;
-        let settings = Settings::new(description, &grants.limits);
+        let settings = Settings::new(description, &grants.limits, grants.pacing.clone());
         let watch = Arc::new(Retries(Arc::clone(&grants.listener)));
         let client = Client::new(policy, settings, Arc::clone(&grants.meter.0), watch);
         let listener = Arc::clone(&grants.listener);

@@ -2,7 +2,8 @@
 //! order in which data flows.
 //!
 //! ```text
-//! main -> cli -> sync -> guest        the sandbox: component, limits, imports, egress
+//! main -> cli -> server               many tenants in one process: store, schedule, API
+//!             -> sync -> guest        the sandbox: component, limits, imports, egress
 //!                     -> schema       types: infer, widen, change, name (pure)
 //!                     -> destination  rows and state, durable together
 //! ```
@@ -11,7 +12,10 @@ pub mod cli;
 pub mod destination;
 pub mod error;
 pub mod guest;
+mod json;
 pub mod model;
 pub mod options;
 pub mod schema;
+mod seal;
+pub mod server;
 pub mod sync;

@@ -9,7 +9,8 @@ mod connection;
 mod destination;
 mod limits;
 
-pub use limits::limits_table;
+pub use address::checked as addresses;
+pub use limits::{duration, exceeding, limits_table, lower};
 
 use std::path::{Path, PathBuf};
 
@@ -116,6 +117,12 @@ impl std::fmt::Debug for DestinationOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text())
     }
+}
+
+/// The defaults of the limits with some set by name, such as `memory-bytes` to `64MiB`.
+pub fn limits_set<'a>(base: &Limits, named: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<Limits> {
+    let typed: Vec<String> = named.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    limits::on_top_of(base.clone(), &typed)
 }
 
 /// The connection meant: the name typed, or else the connector's. Checked.

@@ -16,6 +16,7 @@ mod declared;
 mod decoder;
 mod event;
 mod fold;
+pub(crate) mod lines;
 mod notes;
 mod policy;
 mod record;
@@ -31,18 +32,20 @@ pub use event::{Event, Observer, Progress, TableProgress};
 pub use notes::{Note, NoteKind};
 pub use policy::CommitPolicy;
 pub use report::{Outcome, Report, Sample, TableReport};
-pub use run::{now_us, run};
+pub use run::{new_id, now_us, run};
 
 use std::sync::Arc;
 
 use crate::destination::{Deletes, DestinationUrl};
-use crate::guest::{Component, EgressAllow, Limits};
+use crate::guest::{Component, EgressAllow, Limits, Pacing};
 use crate::model::{Configuration, Selection};
 use crate::schema::SchemaContract;
 
 /// What to sync, from where, to where, within which bounds.
 #[derive(Clone)]
 pub struct Request {
+    /// The sync's name (`new_id`).
+    pub id: String,
     /// The connector.
     pub component: Arc<Component>,
     /// Its configuration, defaults applied (`Configuration::prepare`).
@@ -73,6 +76,8 @@ pub struct Request {
     pub limits: Limits,
     /// Addresses the operator allows beyond the public internet.
     pub allow: EgressAllow,
+    /// What its requests share with those of other syncs.
+    pub pacing: Pacing,
 }
 
 /// Why a sync should end early.
@@ -82,4 +87,6 @@ pub enum Stop {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// The tenant has used up a quota.
+    Quota,
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use super::screen::Screen;
 use super::{progress, text};
 use crate::error::{Code, Error, Result};
-use crate::guest::{Component, Grants, Limits, Listener, Meter, Runtime};
+use crate::guest::{Component, Grants, Limits, Listener, Meter, Pacing, Runtime};
 use crate::model::LogLevel;
 use crate::options::{self, ConnectorOptions, Sandbox};
 
@@ -63,7 +63,8 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
         screen.people(&screen.paint.yellow(&unknown_field(field)));
     }
     let (limits, allow) = (sandbox.limits, sandbox.allow);
-    Ok(Grants { configuration, limits, allow, listener: Arc::new(Ear { screen }), meter: Meter::default() })
+    let (listener, meter, pacing) = (Arc::new(Ear { screen }), Meter::default(), Pacing::default());
+    Ok(Grants { configuration, limits, allow, listener, meter, pacing })
 }
 
 /// Hears warnings outside of a sync.
@@ -79,6 +80,8 @@ impl Listener for Ear {
     }
 
     fn memory(&self, _bytes: u64) {}
+
+    fn cpu(&self, _spent: Duration) {}
 
     fn retrying(&self, reason: &str, wait: Duration) {
         let message = format!("{reason}; trying again in {}", text::duration(wait));

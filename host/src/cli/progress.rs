@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::events::level_text;
+use crate::sync::lines::level_text;
 use super::screen::Screen;
 use super::text::{self, Paint, counted};
 use crate::schema::SchemaChange;

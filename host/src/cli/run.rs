@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::events::{self, JsonLines};
+use super::json_lines::JsonLines;
 use super::log_file::LogFile;
 use super::progress::{Display, Everyone};
 use super::report::{self, Setting};
@@ -15,6 +15,7 @@ use super::screen::Screen;
 use super::{load, text};
 use crate::destination::{self, DestinationUrl};
 use crate::error::{Code, Error, Result};
+use crate::guest::Pacing;
 use crate::model::Selection;
 use crate::options::{self, ConnectorOptions, DestinationOptions};
 use crate::schema::{self, SchemaContract};
@@ -151,6 +152,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
         let connection = options::connection(arguments.connection.as_deref(), &described.name)?;
         let (configuration, unknown) = sandbox.configuration.prepare(&described.fields)?;
         let request = Request {
+            id: sync::new_id(),
             component: Arc::clone(&component),
             configuration,
             connection,
@@ -166,6 +168,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
             limits: sandbox.limits,
             allow: sandbox.allow,
+            pacing: Pacing::default(),
         };
         sync(request, &unknown, arguments, log, screen).await
     })?
@@ -273,7 +276,7 @@ impl Arguments {
             if let (Outcome::Failed(error), false) = (&report.outcome, lines.beside_rows) {
                 screen.people(&report::failure(error, screen.paint));
             }
-            lines.put(&events::report(report, &destination, &events::now()))
+            lines.put(&sync::lines::report(report, &destination, &sync::lines::now()))
         } else {
             screen.people(&page(&setting));
             screen.data(&report::samples(&report.samples, screen.room_for_data)).map(|_closed| ())

@@ -28,6 +28,7 @@ mod wire;
 mod tests;
 
 pub(crate) use dial::{Resolver, SystemResolver};
+pub use pace::{Pace, Pacing};
 pub(crate) use error::{ErrorKind, Failure, HttpError};
 pub(crate) use request::{Authentication, Body, Method, Request};
 pub(crate) use response::Response;
@@ -45,7 +46,6 @@ use tokio::task::JoinHandle;
 use self::attempt::Answer;
 use self::budget::{Budget, Held};
 use self::dial::Dialer;
-use self::pace::Pace;
 use self::request::Prepared;
 use self::retry::{Decision, Moment, Outcome};
 use super::egress::Policy;
@@ -100,7 +100,7 @@ impl Client {
         Self(Arc::new(Shared {
             budget: Budget::new(settings.limits.clone()),
             dialer: Dialer::new(Arc::clone(&policy), resolver, settings.timing.clone()),
-            pace: Pace::new(&settings.rate_limits),
+            pace: settings.pacing.source.clone().unwrap_or_else(|| Pace::new(&settings.rate_limits)),
             slots: Semaphore::new(settings.limits.in_flight_max as usize),
             policy,
             settings,

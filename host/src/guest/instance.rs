@@ -20,6 +20,8 @@ pub trait Listener: Send + Sync {
     fn log(&self, level: LogLevel, message: &str);
     /// The guest's memory has grown to so many bytes.
     fn memory(&self, bytes: u64);
+    /// The guest has computed for so long in all.
+    fn cpu(&self, spent: std::time::Duration);
     /// A request will be tried again after a wait; `reason` says why.
     fn retrying(&self, reason: &str, wait: std::time::Duration);
 }
@@ -78,7 +80,10 @@ pub(super) fn store(engine: &Engine, limits: &Limits, mut wires: Wires) -> Store
         let guest = store.data_mut();
         match hook {
             CallHook::CallingWasm | CallHook::ReturningFromHost => guest.cpu.enter_guest(),
-            CallHook::ReturningFromWasm | CallHook::CallingHost => guest.cpu.leave_guest(),
+            CallHook::ReturningFromWasm | CallHook::CallingHost => {
+                guest.cpu.leave_guest();
+                guest.wires.listener.cpu(guest.cpu.spent());
+            }
         }
         Ok(())
     });

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::tables::{Settings, Tables};
-use crate::guest::{EgressAllow, Grants, Limits, Listener, Meter, Operation, Runtime, operations};
+use crate::guest::{EgressAllow, Grants, Limits, Listener, Meter, Pacing, Operation, Runtime, operations};
 use crate::model::{Batch, Configuration, LogLevel, OperationKind, Selection, Table};
 use crate::schema::SchemaContract;
 
@@ -84,6 +84,7 @@ struct Silent;
 impl Listener for Silent {
     fn log(&self, _: LogLevel, _: &str) {}
     fn memory(&self, _: u64) {}
+    fn cpu(&self, _: std::time::Duration) {}
     fn retrying(&self, _: &str, _: Duration) {}
 }
 
@@ -101,7 +102,8 @@ fn guest_and_http() {
         let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let allow = EgressAllow { private: vec!["127.0.0.1".into()], http: vec![] };
         let configuration = Configuration(fields.into());
-        let grants = Grants { configuration, limits, allow, listener: Arc::new(Silent), meter: Meter::default() };
+        let (listener, meter, pacing) = (Arc::new(Silent), Meter::default(), Pacing::default());
+        let grants = Grants { configuration, limits, allow, listener, meter, pacing };
         let (sender, mut receiver) = operations(8 << 20);
         let (begun, before) = (Instant::now(), cpu());
         let taking = async {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::retry;
+use super::{Pacing, retry};
 use crate::guest::Limits as GuestLimits;
 use crate::model::{Description, RateLimit};
 
@@ -19,11 +19,13 @@ pub(crate) struct Settings {
     pub(crate) retry: retry::Options,
     /// How often the source may be asked.
     pub(crate) rate_limits: Vec<RateLimit>,
+    /// What is shared with other syncs.
+    pub(crate) pacing: Pacing,
 }
 
 impl Settings {
     /// The defaults for a connector, within the limits of its sandbox.
-    pub(crate) fn new(connector: &Description, limits: &GuestLimits) -> Self {
+    pub(crate) fn new(connector: &Description, limits: &GuestLimits, pacing: Pacing) -> Self {
         let user_agent = format!("elt-host/{} {}/{}", env!("CARGO_PKG_VERSION"), connector.name, connector.version);
         Self {
             user_agent,
@@ -31,6 +33,7 @@ impl Settings {
             timing: Timing::default(),
             retry: retry::Options::default(),
             rate_limits: connector.rate_limits.clone(),
+            pacing,
         }
     }
 }
