@@ -3,6 +3,8 @@
 //! ```text
 //! run describe check schema    on a connector        run, load
 //! query tables state reset     on a warehouse
+//! serve                        many tenants in one process
+//! remote                       tenant, connector, connection, sync, apply: on a server
 //! progress report json_lines log_file                   what a sync tells, for people and for programs
 //! text json screen                                   how it is written, and where
 //! ```
@@ -18,11 +20,13 @@ mod load;
 mod log_file;
 mod progress;
 mod query;
+mod remote;
 mod report;
 mod reset;
 mod run;
 mod schema;
 mod screen;
+mod serve;
 mod state;
 mod tables;
 mod text;
@@ -54,7 +58,7 @@ Exit status: 0 done, 1 bug of the host, 2 usage or configuration, 3 connector or
 4 destination, 5 limit, 130 and 143 stopped by Ctrl-C and SIGTERM. Every error has a code
 and a page in docs/errors.
 
-Environment: NO_COLOR (no colours), ELT_CACHE_DIR (its folder components keeps compiled
+Environment: NO_COLOR (no colours), ELT_TOKEN (the token for a server), ELT_CACHE_DIR (its folder components keeps compiled
 connectors; by default ~/.cache/elt-connectors).";
 
 #[derive(Debug, Subcommand)]
@@ -75,6 +79,18 @@ enum Command {
     State(state::Arguments),
     /// Deletes a connection's tables and state from the warehouse
     Reset(reset::Arguments),
+    /// Runs as a server for many tenants: syncs their connections when they are due
+    Serve(Box<serve::Arguments>),
+    /// Tenants of a server: what each may use, their tokens
+    Tenant(remote::tenant::Arguments),
+    /// Connectors on a server
+    Connector(remote::connector::Arguments),
+    /// Connections on a server
+    Connection(remote::connection::Arguments),
+    /// Syncs on a server
+    Sync(remote::sync::Arguments),
+    /// Makes a server what a file says: tenants, connectors, connections
+    Apply(remote::apply::Arguments),
     /// Prints completions for a shell
     Completions(completions::Arguments),
 }
@@ -115,6 +131,12 @@ fn dispatch(command: Command, screen: &Screen) -> Result<u8> {
         Command::Tables(arguments) => tables::run(&arguments, screen)?,
         Command::State(arguments) => state::run(&arguments, screen)?,
         Command::Reset(arguments) => reset::run(&arguments, screen)?,
+        Command::Serve(arguments) => serve::run(&arguments, screen)?,
+        Command::Tenant(arguments) => remote::tenant::run(&arguments, screen)?,
+        Command::Connector(arguments) => remote::connector::run(&arguments, screen)?,
+        Command::Connection(arguments) => remote::connection::run(&arguments, screen)?,
+        Command::Sync(arguments) => remote::sync::run(&arguments, screen)?,
+        Command::Apply(arguments) => remote::apply::run(&arguments, screen)?,
         Command::Completions(arguments) => completions::run(&arguments, &mut CommandLine::command(), screen)?,
     }
     Ok(0)

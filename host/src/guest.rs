@@ -16,8 +16,9 @@ mod limits;
 mod memory;
 mod output;
 
-pub use client::{Pace, Pacing};
 pub use channel::{Operation, OperationReceiver, OperationSender, Taken, operations};
+pub(crate) use client::trusted_tls;
+pub use client::{Pace, Pacing};
 pub use instance::Listener;
 pub use limits::Limits;
 

@@ -27,7 +27,7 @@ const HEAD_BYTES: usize = 1 + 4;
 const KEY_BYTES: usize = 32;
 
 /// The keys of a file. What it shows of itself is no secret.
-pub struct Keys {
+pub(crate) struct Keys {
     keys: Vec<Key>,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Debug for Keys {
 }
 
 /// Random bytes, from the operating system.
-pub fn random<const N: usize>() -> Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| Error::new(Code::HostBug, "draw random bytes from the operating system"))?;
@@ -51,13 +51,13 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
 }
 
 /// A line of a key file with a new key.
-pub fn new_key() -> Result<String> {
+pub(crate) fn new_key() -> Result<String> {
     let number = u32::from_be_bytes(random()?);
     Ok(format!("{LINE} {number:08x} {}\n", STANDARD.encode(random::<KEY_BYTES>()?)))
 }
 
 /// Writes a key file that only its owner can read, in one step: whoever reads it sees the old one or the new one.
-pub fn write_keys(path: &Path, lines: &str) -> Result<()> {
+pub(crate) fn write_keys(path: &Path, lines: &str) -> Result<()> {
     let failed = |error| Error::new(Code::KeyInvalid, format!("write the key file {}", path.display())).because(error);
     let partial = path.with_extension("new");
     let written = fs::remove_file(&partial).or_else(|error| match error.kind() {
@@ -73,7 +73,7 @@ pub fn write_keys(path: &Path, lines: &str) -> Result<()> {
 }
 
 /// The text of a key file, if nobody but its owner can read it.
-pub fn read_keys(path: &Path) -> Result<String> {
+pub(crate) fn read_keys(path: &Path) -> Result<String> {
     let subject = || format!("read the key file {}", path.display());
     let found = fs::metadata(path).map_err(|error| Error::new(Code::KeyInvalid, subject()).because(error))?;
     if found.mode() & 0o077 != 0 {
@@ -85,7 +85,7 @@ pub fn read_keys(path: &Path) -> Result<String> {
 
 impl Keys {
     /// Reads the text of a key file.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let keys: Option<Vec<Key>> = text.lines().filter(|line| !line.trim().is_empty()).map(key).collect();
         match keys {
             Some(keys) if !keys.is_empty() => Ok(Self { keys }),
@@ -95,7 +95,7 @@ impl Keys {
     }
 
     /// Seals a text so that it can be opened in the same context only.
-    pub fn seal(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn seal(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>> {
         let bug = || Error::new(Code::HostBug, "seal a secret");
         let first = self.keys.first().ok_or_else(bug)?;
         let nonce: [u8; NONCE_LEN] = random()?;
@@ -113,10 +113,11 @@ impl Keys {
     }
 
     /// Opens what was sealed in this context.
-    pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>> {
         self.opened(context, sealed).ok_or_else(|| {
-            Error::new(Code::KeyInvalid, format!("open what is sealed in {context}"))
-                .hint("The key is another than the one it was sealed with, or the text was changed. Use the right key file.")
+            Error::new(Code::KeyInvalid, format!("open what is sealed in {context}")).hint(
+                "The key is another than the one it was sealed with, or the text was changed. Use the right key file.",
+            )
         })
     }
 

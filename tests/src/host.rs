@@ -178,6 +178,14 @@ impl Running {
         }
     }
 
+    /// What the program has told people by now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stderr(&self) -> Result<String> {
+        text(&self.stderr)
+    }
+
     /// Whether the program has ended.
     ///
     /// # Errors

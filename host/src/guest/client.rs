@@ -27,9 +27,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use dial::{Resolver, SystemResolver};
-pub use pace::{Pace, Pacing};
+pub(crate) use dial::{Resolver, SystemResolver, trusted_tls};
 pub(crate) use error::{ErrorKind, Failure, HttpError};
+pub use pace::{Pace, Pacing};
 pub(crate) use request::{Authentication, Body, Method, Request};
 pub(crate) use response::Response;
 pub(crate) use retry::Options as RetryOptions;

@@ -17,8 +17,9 @@ impl Cron {
     /// Understands `minute hour day month weekday`, or says what is wrong.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let refused = |text: &str| {
-            Error::new(Code::RequestInvalid, format!("understand the cron expression \"{text}\""))
-                .hint("Write minute, hour, day of the month, month and day of the week, such as \"0 6 * * MON-FRI\" (UTC).")
+            Error::new(Code::RequestInvalid, format!("understand the cron expression \"{text}\"")).hint(
+                "Write minute, hour, day of the month, month and day of the week, such as \"0 6 * * MON-FRI\" (UTC).",
+            )
         };
         let fields = text.split_whitespace().count();
         if text.len() > LENGTH_MAX || fields != 5 {

@@ -189,14 +189,17 @@ mod tests {
     fn numbers_are_written_as_prometheus_reads_them() {
         let metrics = Metrics::default();
         metrics.begun(Duration::from_millis(20));
-        metrics.ended("shop", &Ended {
-            outcome: SyncOutcome::Succeeded,
-            took: Duration::from_millis(1_500),
-            rows: 7,
-            requests: 2,
-            response_bytes: 300,
-            cpu: Duration::from_millis(250),
-        });
+        metrics.ended(
+            "shop",
+            &Ended {
+                outcome: SyncOutcome::Succeeded,
+                took: Duration::from_millis(1_500),
+                rows: 7,
+                requests: 2,
+                response_bytes: 300,
+                cpu: Duration::from_millis(250),
+            },
+        );
         metrics.answered("GET", 200);
         let running = BTreeMap::from([("a\"b".to_owned(), 1)]);
         let text = metrics.text(&Now { running, ..Now::default() });

@@ -76,7 +76,8 @@ fn inside(folder: &Path, path: &Path) -> Result<PathBuf> {
         Component::Normal(name) => !name.to_string_lossy().starts_with('.'),
         _ => false,
     });
-    if text.is_empty() || text.len() > PATH_LENGTH_MAX || !text.chars().all(plain) || text.ends_with('/') || !steps_down {
+    if text.is_empty() || text.len() > PATH_LENGTH_MAX || !text.chars().all(plain) || text.ends_with('/') || !steps_down
+    {
         return Err(denied("the file is not one in the tenant's folder"));
     }
     // Put together from its parts, so that one file has one path: `a//b` and `a/./b` are `a/b`.
@@ -93,7 +94,8 @@ struct Server {
 impl Server {
     fn parse(entry: &str) -> Option<Self> {
         let url = Url::parse(entry).ok().filter(|url| ["postgres", "postgresql"].contains(&url.scheme()))?;
-        let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+        let bare =
+            url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
         let host = url.host_str().filter(|host| bare && !host.is_empty())?;
         let database = url.path().trim_start_matches('/');
         if database.contains(['/', '%']) {
@@ -175,7 +177,11 @@ mod tests {
     #[test]
     fn a_database_is_compared_by_its_parts() {
         let entries = &["postgres://db.example:5433/shop", "postgres://other.example"][..];
-        for text in ["postgres://u:p@db.example:5433/shop", "postgresql://u@DB.example:5433/shop", "postgres://u@other.example/any"] {
+        for text in [
+            "postgres://u:p@db.example:5433/shop",
+            "postgresql://u@DB.example:5433/shop",
+            "postgres://u@other.example/any",
+        ] {
             assert!(ask(text, entries).is_ok(), "{text}");
         }
         for text in [
@@ -196,7 +202,9 @@ mod tests {
         for entry in ["duckdb:", "sqlite:", "null:", "postgres://h", "postgres://h:1/d", "postgresql://[::1]:1/d"] {
             assert!(check_entry(entry).is_ok(), "{entry}");
         }
-        for entry in ["", "duckdb:x", "jsonl:", "postgres://u@h/d", "postgres://h/d?x=1", "postgres:///d", "http://h", "*"] {
+        for entry in
+            ["", "duckdb:x", "jsonl:", "postgres://u@h/d", "postgres://h/d?x=1", "postgres:///d", "http://h", "*"]
+        {
             assert!(check_entry(entry).is_err(), "{entry}");
         }
     }

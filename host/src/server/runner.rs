@@ -140,8 +140,11 @@ fn check_quotas(server: &Server, tenant: &str, begun: &Begun) -> Result<()> {
     if held < most {
         return Ok(());
     }
-    Err(Error::new(Code::LimitQuota, format!("begin: the files of the tenant {tenant} have {held} bytes, its quota is {most}"))
-        .hint("Delete rows or files, or let the operator raise the quota."))
+    Err(Error::new(
+        Code::LimitQuota,
+        format!("begin: the files of the tenant {tenant} have {held} bytes, its quota is {most}"),
+    )
+    .hint("Delete rows or files, or let the operator raise the quota."))
 }
 
 /// Whether a tenant is over a quota of the day, with all that its running syncs have used by now.
@@ -187,14 +190,17 @@ fn ended(server: &Server, begun: &Begun, running: &Running, (result, took): (Res
     if follows != Ended::MayPass && rows > 0 {
         attempts = 0;
     }
-    server.metrics.ended(&running.tenant, &metrics::Ended {
-        outcome,
-        took,
-        rows,
-        requests: progress.meter.requests(),
-        response_bytes: progress.meter.response_bytes(),
-        cpu: Duration::from_micros(cpu_us),
-    });
+    server.metrics.ended(
+        &running.tenant,
+        &metrics::Ended {
+            outcome,
+            took,
+            rows,
+            requests: progress.meter.requests(),
+            response_bytes: progress.meter.response_bytes(),
+            cpu: Duration::from_micros(cpu_us),
+        },
+    );
     End {
         outcome,
         rows,
@@ -214,7 +220,11 @@ fn outcome(error: Option<&Error>, running: &Running) -> SyncOutcome {
     match error {
         None => SyncOutcome::Succeeded,
         Some(error) if matches!(error.fault(), Fault::Signal(_)) => {
-            if running.is_cancelled.load(Ordering::Relaxed) { SyncOutcome::Cancelled } else { SyncOutcome::Interrupted }
+            if running.is_cancelled.load(Ordering::Relaxed) {
+                SyncOutcome::Cancelled
+            } else {
+                SyncOutcome::Interrupted
+            }
         }
         Some(_) => SyncOutcome::Failed,
     }

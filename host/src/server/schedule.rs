@@ -57,8 +57,11 @@ impl Schedule {
             (Some(every), None) => Rhythm::Every(length("every", every, EVERY_MIN)?),
             (None, Some(cron)) => Rhythm::Cron(Box::new(Cron::parse(cron)?)),
             _ => {
-                return Err(Error::new(Code::RequestInvalid, "understand the schedule: it needs `every` or `cron`, and not both")
-                    .hint("Write {\"every\": \"15min\"} or {\"cron\": \"0 6 * * *\"}."));
+                return Err(Error::new(
+                    Code::RequestInvalid,
+                    "understand the schedule: it needs `every` or `cron`, and not both",
+                )
+                .hint("Write {\"every\": \"15min\"} or {\"cron\": \"0 6 * * *\"}."));
             }
         };
         let jitter = match (&typed.jitter, &rhythm) {

@@ -25,8 +25,10 @@ pub(super) fn limits(connection: &ConnectionSettings, tenant: &TenantSettings) -
     let limits = options::limits_set(&within(&most), &connection.limits)?;
     match options::exceeding(&limits, &most) {
         None => Ok(limits),
-        Some((name, value)) => Err(Error::new(Code::RequestInvalid, format!("set the limit {name}: it can be {value} at most"))
-            .hint("The operator can raise what is allowed (limits_max of the tenant).")),
+        Some((name, value)) => {
+            Err(Error::new(Code::RequestInvalid, format!("set the limit {name}: it can be {value} at most"))
+                .hint("The operator can raise what is allowed (limits_max of the tenant)."))
+        }
     }
 }
 
@@ -108,7 +110,8 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 /// Whether the texts of a connection are of bounded length and number.
 pub(super) fn check_sizes(settings: &ConnectionSettings) -> Result<()> {
     let too_much = |what: &str| Err(Error::new(Code::RequestInvalid, format!("keep {what}")));
-    let counts = [settings.configuration.len(), settings.tables.len(), settings.limits.len(), settings.schema_change.len()];
+    let counts =
+        [settings.configuration.len(), settings.tables.len(), settings.limits.len(), settings.schema_change.len()];
     if counts.iter().any(|count| *count > ITEMS_MAX) {
         return too_much(&format!("a list of more than {ITEMS_MAX} items"));
     }
@@ -140,7 +143,10 @@ pub(super) fn shown(destination: &str) -> String {
 }
 
 /// What is meant by settings in which masks stand for what is there already.
-pub(super) fn unmasked(mut given: ConnectionSettings, known: Option<&ConnectionSettings>) -> Result<ConnectionSettings> {
+pub(super) fn unmasked(
+    mut given: ConnectionSettings,
+    known: Option<&ConnectionSettings>,
+) -> Result<ConnectionSettings> {
     let missing = |what: &str| {
         Error::new(Code::RequestInvalid, format!("keep {what}: there is none yet"))
             .hint("A mask stands for what is there already; give the secret itself.")
@@ -152,7 +158,8 @@ pub(super) fn unmasked(mut given: ConnectionSettings, known: Option<&ConnectionS
             value.clone_from(kept.ok_or_else(|| missing(&format!("the secret \"{name}\"")))?);
         }
     }
-    let unchanged = known.filter(|known| known.destination != given.destination && shown(&known.destination) == given.destination);
+    let unchanged =
+        known.filter(|known| known.destination != given.destination && shown(&known.destination) == given.destination);
     if let Some(known) = unchanged {
         given.destination.clone_from(&known.destination);
     } else if given.destination.contains(":***@") {
@@ -164,7 +171,8 @@ pub(super) fn unmasked(mut given: ConnectionSettings, known: Option<&ConnectionS
 /// Names of what is different, without values.
 pub(super) fn differences(before: &ConnectionSettings, after: &ConnectionSettings) -> Vec<String> {
     let mut names = Vec::new();
-    let fields: std::collections::BTreeSet<&String> = before.configuration.keys().chain(after.configuration.keys()).collect();
+    let fields: std::collections::BTreeSet<&String> =
+        before.configuration.keys().chain(after.configuration.keys()).collect();
     for field in fields {
         if before.configuration.get(field) != after.configuration.get(field) {
             names.push(format!("configuration.{field}"));

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use rustix::fs::FlockOperation;
 
-use super::store::{self, Store, tokens};
 use super::private_folder;
+use super::store::{self, Store, tokens};
 use crate::error::{Code, Error, Result};
 use crate::seal::{self, Keys};
 
-/// Makes the data folder and the key file where they are not there yet. Nothing that is there is changed.
-pub fn init(data: &Path, key_file: &Path) -> Result<()> {
+/// Makes the data folder, the key file and the store where they are not there yet. Nothing that is there is changed. Returns
+/// whether the store is new.
+pub fn init(data: &Path, key_file: &Path) -> Result<bool> {
     let failed = |error| Error::new(Code::StoreFailed, format!("make the folder {}", data.display())).because(error);
     private_folder(data).map_err(failed)?;
     let has_store = data.join(store::FILE).exists();
@@ -23,7 +24,8 @@ pub fn init(data: &Path, key_file: &Path) -> Result<()> {
         seal::write_keys(key_file, &seal::new_key()?)?;
     }
     let _lock = lock(data)?;
-    Store::open(data, keys(key_file)?).map(drop)
+    Store::open(data, keys(key_file)?)?;
+    Ok(!has_store)
 }
 
 /// Makes one more operator's token. Whoever can read the data folder and the key is an operator.
@@ -52,7 +54,9 @@ pub fn rotate_key(data: &Path, key_file: &Path) -> Result<u64> {
 /// The keys of a file.
 pub(super) fn keys(key_file: &Path) -> Result<Keys> {
     let missing = |error: Error| error.hint("`host serve --init` makes the data folder and the key file.");
-    Keys::parse(&seal::read_keys(key_file).map_err(|error| if error.advice().is_none() { missing(error) } else { error })?)
+    Keys::parse(
+        &seal::read_keys(key_file).map_err(|error| if error.advice().is_none() { missing(error) } else { error })?,
+    )
 }
 
 /// Takes the data folder for one process; given back when the file is dropped.
@@ -85,7 +89,8 @@ mod tests {
         let (data, key) = (folder.path().join("data"), folder.path().join("key"));
         init(&data, &key).unwrap();
         let settings: ConnectionSettings =
-            serde_json::from_str(r#"{"connector":"x","configuration":{"key":"s3cret"},"destination":"null:"}"#).unwrap();
+            serde_json::from_str(r#"{"connector":"x","configuration":{"key":"s3cret"},"destination":"null:"}"#)
+                .unwrap();
         let given = settings.clone();
         let store = Store::open(&data, keys(&key).unwrap()).unwrap();
         let put = store.change(move |session| {
@@ -112,8 +117,8 @@ mod tests {
     async fn one_process_has_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let (data, key) = (folder.path().join("data"), folder.path().join("key"));
-        init(&data, &key).unwrap();
-        init(&data, &key).unwrap();
+        assert!(init(&data, &key).unwrap());
+        assert!(!init(&data, &key).unwrap());
         let held = lock(&data).unwrap();
         assert_eq!(rotate_key(&data, &key).unwrap_err().code(), Code::Conflict);
         drop(held);

@@ -177,7 +177,9 @@ pub(super) fn reseal(folder: &Path, keys: &Keys) -> Result<u64> {
     migrations::migrate(&mut connection)?;
     let resealed = transact(&mut connection, keys, Durability::Full, sealed::reseal)?;
     // The old texts must not stay behind in the log or in free pages.
-    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM; PRAGMA wal_checkpoint(TRUNCATE);").map_err(failed)?;
+    connection
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")
+        .map_err(failed)?;
     Ok(resealed)
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::tables::{Settings, Tables};
-use crate::guest::{EgressAllow, Grants, Limits, Listener, Meter, Pacing, Operation, Runtime, operations};
+use crate::guest::{EgressAllow, Grants, Limits, Listener, Meter, Operation, Pacing, Runtime, operations};
 use crate::model::{Batch, Configuration, LogLevel, OperationKind, Selection, Table};
 use crate::schema::SchemaContract;
 

@@ -11,6 +11,7 @@ mod interrupts;
 mod io;
 mod jsonl;
 mod readme;
+mod server;
 mod states;
 
 use anyhow::Result;

@@ -67,9 +67,9 @@ impl FromRequestParts<Shared> for Scope {
 
     async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, server).await?;
-        let Path(names) = Path::<HashMap<String, String>>::from_request_parts(parts, server).await.map_err(|_| {
-            Problem(Error::new(Code::RequestInvalid, "understand the names in the address"))
-        })?;
+        let Path(names) = Path::<HashMap<String, String>>::from_request_parts(parts, server)
+            .await
+            .map_err(|_| Problem(Error::new(Code::RequestInvalid, "understand the names in the address")))?;
         let missing = || Problem(not_there("the tenant"));
         let tenant = names.get("tenant").cloned().ok_or_else(missing)?;
         if caller.tenant.is_some_and(|own| own != tenant) {

@@ -95,9 +95,8 @@ pub(super) async fn put_connection(
     settings::check_sizes(&given)?;
     let folder = server.folder_of(&tenant);
     if !plan {
-        private_folder(&folder).map_err(|error| {
-            Error::new(Code::StoreFailed, "make the tenant's folder").because(error)
-        })?;
+        private_folder(&folder)
+            .map_err(|error| Error::new(Code::StoreFailed, "make the tenant's folder").because(error))?;
     }
     let limits = scope.settings;
     let work = move |session: &Session<'_>| {
@@ -123,14 +122,18 @@ fn check(session: &Session<'_>, tenant: &str, wanted: &mut ConnectionSettings, m
         Error::new(Code::RequestInvalid, "find the connector: there is none of that name and digest")
             .hint("Upload it first: host connector upload FILE.")
     })?;
-    let fields: Vec<crate::model::Field> = connector.fields.iter().map(|field| crate::model::Field {
-        name: field.name.clone(),
-        help: field.help.clone(),
-        required: field.required,
-        secrecy: crate::model::Secrecy::Plain,
-        default: field.default.clone(),
-        hosts: Vec::new(),
-    }).collect();
+    let fields: Vec<crate::model::Field> = connector
+        .fields
+        .iter()
+        .map(|field| crate::model::Field {
+            name: field.name.clone(),
+            help: field.help.clone(),
+            required: field.required,
+            secrecy: crate::model::Secrecy::Plain,
+            default: field.default.clone(),
+            hosts: Vec::new(),
+        })
+        .collect();
     Configuration(wanted.configuration.clone()).prepare(&fields)?;
     wanted.digest = Some(connector.digest);
     if let Some(schedule) = &wanted.schedule {
@@ -185,16 +188,15 @@ pub(super) async fn delete_connection(
 ) -> Result<StatusCode, Problem> {
     let work = move |session: &Session<'_>| {
         if let Some(active) = syncs::active(session, &scope.tenant, &name)? {
-            return Err(Error::new(Code::Conflict, format!("delete the connection {name}: its sync {active} is active"))
-                .hint("Cancel the sync first."));
+            return Err(Error::new(
+                Code::Conflict,
+                format!("delete the connection {name}: its sync {active} is active"),
+            )
+            .hint("Cancel the sync first."));
         }
         connections::delete(session, &scope.tenant, &name)
     };
-    if server.store.change(work).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(not_there("the connection").into())
-    }
+    if server.store.change(work).await? { Ok(StatusCode::NO_CONTENT) } else { Err(not_there("the connection").into()) }
 }
 
 /// Starts a sync now. It begins when its tenant has a free slot.

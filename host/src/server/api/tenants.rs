@@ -130,7 +130,9 @@ pub(super) async fn create_token(
     MaybeJson(NewToken { note }): MaybeJson<NewToken>,
 ) -> Result<Answer<Token>, Problem> {
     if note.chars().count() > NOTE_LENGTH_MAX {
-        return Err(Error::new(Code::RequestInvalid, format!("keep a note of more than {NOTE_LENGTH_MAX} letters")).into());
+        return Err(
+            Error::new(Code::RequestInvalid, format!("keep a note of more than {NOTE_LENGTH_MAX} letters")).into()
+        );
     }
     let made = server.store.change(move |session| tokens::create(session, Some(&scope.tenant), &note)).await?;
     Ok(Answer(StatusCode::CREATED, made))

@@ -5,8 +5,8 @@ use rusqlite::{OptionalExtension as _, params};
 use super::sealed::Secrets;
 use super::{Session, count, failed, from_json, syncs, to_json};
 use crate::error::Result;
-use crate::server::types::{ConnectionSettings, ConnectionSummary, Reason};
 use crate::server::time;
+use crate::server::types::{ConnectionSettings, ConnectionSummary, Reason};
 
 /// A connection as it stands in the store, its secrets open.
 #[derive(Clone, Debug)]
@@ -106,9 +106,8 @@ pub(in crate::server) fn put(
                   settings = excluded.settings, sealed = excluded.sealed, due_at_us = excluded.due_at_us, attempts = 0, \
                   updated_at_us = excluded.updated_at_us";
     let digest = settings.digest.as_deref().unwrap_or_default();
-    let values = params![
-        tenant, name, settings.connector, digest, to_json(&open)?, sealed, due_at_us, COST_MS, time::now_us()
-    ];
+    let values =
+        params![tenant, name, settings.connector, digest, to_json(&open)?, sealed, due_at_us, COST_MS, time::now_us()];
     session.sql.execute(insert, values).map(drop).map_err(failed)
 }
 

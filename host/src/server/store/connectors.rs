@@ -86,12 +86,7 @@ pub(in crate::server) fn list(session: &Session<'_>, owner: &str, name: Option<&
 
 /// Removes a version that no connection uses. Returns whether its file is not needed any more; nothing: there is no such
 /// version.
-pub(in crate::server) fn delete(
-    session: &Session<'_>,
-    owner: &str,
-    name: &str,
-    digest: &str,
-) -> Result<Option<bool>> {
+pub(in crate::server) fn delete(session: &Session<'_>, owner: &str, name: &str, digest: &str) -> Result<Option<bool>> {
     let exists = "SELECT EXISTS (SELECT 1 FROM connectors WHERE owner = ?1 AND name = ?2 AND digest = ?3)";
     if !session.sql.query_row(exists, [owner, name, digest], |row| row.get::<_, bool>(0)).map_err(failed)? {
         return Ok(None);

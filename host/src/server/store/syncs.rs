@@ -111,8 +111,11 @@ fn sync(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sync> {
 pub(in crate::server) fn queue(session: &Session<'_>, due: &Due, full_refresh: bool) -> Result<Waiting> {
     let Due { tenant, connection, .. } = due;
     if let Some(active) = active(session, tenant, connection)? {
-        return Err(Error::new(Code::Conflict, format!("start a sync of {connection}: {active} waits or runs already"))
-            .hint("Wait for its end, or cancel it."));
+        return Err(Error::new(
+            Code::Conflict,
+            format!("start a sync of {connection}: {active} waits or runs already"),
+        )
+        .hint("Wait for its end, or cancel it."));
     }
     let id = crate::sync::new_id();
     let insert = "INSERT INTO syncs(id, tenant, connection, reason, full_refresh, outcome, queued_at_us, rows) \
@@ -184,7 +187,8 @@ pub(in crate::server) fn end(
     end: &End,
     now_us: i64,
 ) -> Result<()> {
-    let update = "UPDATE syncs SET outcome = ?2, ended_at_us = ?3, rows = ?4, error_code = ?5, detail = ?6 WHERE id = ?1";
+    let update =
+        "UPDATE syncs SET outcome = ?2, ended_at_us = ?3, rows = ?4, error_code = ?5, detail = ?6 WHERE id = ?1";
     let detail = session.seal_detail(id, &end.detail)?;
     let rows = i64::try_from(end.rows).unwrap_or(i64::MAX);
     let values = params![id, outcome_text(end.outcome), now_us, rows, end.error_code, detail];
@@ -213,8 +217,7 @@ pub(in crate::server) fn get(session: &Session<'_>, tenant: &str, id: &str) -> R
 
 /// A connection's latest sync.
 pub(in crate::server) fn latest(session: &Session<'_>, tenant: &str, connection: &str) -> Result<Option<Sync>> {
-    let select =
-        format!("SELECT {COLUMNS} FROM syncs WHERE tenant = ?1 AND connection = ?2 ORDER BY id DESC LIMIT 1");
+    let select = format!("SELECT {COLUMNS} FROM syncs WHERE tenant = ?1 AND connection = ?2 ORDER BY id DESC LIMIT 1");
     let mut statement = session.sql.prepare_cached(&select).map_err(failed)?;
     statement.query_row([tenant, connection], sync).optional().map_err(failed)
 }

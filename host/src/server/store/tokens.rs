@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use super::{Session, failed};
 use crate::error::{Code, Error, Result};
 use crate::seal;
-use crate::server::types::Token;
 use crate::server::time;
+use crate::server::types::Token;
 
 /// What every token begins with, so that leaked ones can be searched for.
 const PREFIX: &str = "elt_";
