@@ -224,7 +224,7 @@ impl Component {
     async fn connect(&self, grants: &Grants, operations: Option<OperationSender>) -> Result<(Store<Guest>, Connector)> {
         let description = self.describe(&grants.limits).await?;
         let policy = Policy::new(description, &grants.configuration, &grants.allow.parse()?)?;
-        let settings = Settings::new(description, &grants.limits, grants.pacing.clone());
+        let settings = Settings { pacing: grants.pacing.clone(), ..Settings::new(description, &grants.limits) };
         let watch = Arc::new(Retries(Arc::clone(&grants.listener)));
         let client = Client::new(policy, settings, Arc::clone(&grants.meter.0), watch);
         let listener = Arc::clone(&grants.listener);

@@ -4,6 +4,7 @@
 //! prints, so that each step can be repeated by hand.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a tool for a person at a terminal")]
 
+mod api;
 mod bench;
 mod build;
 mod check;
@@ -32,6 +33,7 @@ cargo xtask COMMAND
                         (--rows N, --rounds N, --floor FILE, --no-floor)
   crash [OPTIONS]       kills syncs at random moments and compares the warehouse with the source, row by row
                         (--kills N, --destination duckdb|…)
+  api                   holds a server against docs/reference/openapi.json, with requests that schemathesis makes up
   check                 formatting, lints and documentation, with warnings as errors
   guests                builds the connectors as WASI components
   build                 builds the connectors, the host and the source
@@ -55,6 +57,7 @@ fn command(arguments: &[String]) -> Result<()> {
     let (name, rest) = arguments.split_first().map_or(("help", arguments), |(name, rest)| (name.as_str(), rest));
     let workspace = Workspace::find()?;
     match (name, rest) {
+        ("api", []) => api::api(&workspace),
         ("demo", []) => demo::demo(&workspace),
         ("test", rest) => test::test(&workspace, rest),
         ("bench", rest) => bench::bench(&workspace, rest),

@@ -24,16 +24,16 @@ use crate::options;
 #[derive(Args, Clone, Debug)]
 pub(super) struct ServerOptions {
     /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8800", help_heading = "Server")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8800", help_heading = "Server", global = true)]
     server: String,
     /// The file with the token (default: the variable ELT_TOKEN)
-    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    #[arg(long, value_name = "FILE", help_heading = "Server", global = true)]
     token_file: Option<PathBuf>,
     /// The tenant (default: the token's own)
-    #[arg(long, value_name = "NAME", help_heading = "Server")]
+    #[arg(long, value_name = "NAME", help_heading = "Server", global = true)]
     tenant: Option<String>,
     /// Prints JSON
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, help_heading = "Output", global = true)]
     json: bool,
 }
 

@@ -269,29 +269,5 @@ pub(super) fn samples(samples: &[Sample], room: Room) -> String {
     page
 }
 
-/// A report of a sync that did not begin.
-pub(super) fn not_begun(error: Error) -> Report {
-    Report {
-        id: String::new(),
-        connection: String::new(),
-        connector: String::new(),
-        outcome: Outcome::Failed(error),
-        tables: vec![],
-        requests: 0,
-        retries: 0,
-        response_bytes: 0,
-        checkpoints: 0,
-        commits: 0,
-        duration: Duration::ZERO,
-        first_row_after: None,
-        guest_memory_peak_bytes: 0,
-        destination_memory_bytes: None,
-        state_before: None,
-        state_after: None,
-        notes: vec![],
-        samples: vec![],
-    }
-}
-
 #[cfg(test)]
 mod tests;

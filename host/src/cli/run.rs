@@ -133,10 +133,10 @@ const DRY_RUN_RECORDS: usize = 5;
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> u8 {
     let log = match arguments.log_file.as_deref().map(LogFile::open).transpose() {
         Ok(log) => log.map(Arc::new),
-        Err(error) => return arguments.end(&report::not_begun(error), false, None, *screen),
+        Err(error) => return arguments.end(&Report::not_begun(error), false, None, *screen),
     };
     let (report, began) =
-        begin(arguments, log.clone(), *screen).unwrap_or_else(|error| (report::not_begun(error), false));
+        begin(arguments, log.clone(), *screen).unwrap_or_else(|error| (Report::not_begun(error), false));
     arguments.end(&report, began, log.as_deref(), *screen)
 }
 

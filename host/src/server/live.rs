@@ -1,6 +1,7 @@
 //! What a running sync tells: the last lines are kept, and whoever listens hears the next ones as they come.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
@@ -21,6 +22,8 @@ pub(super) type Line = Arc<str>;
 
 /// One running sync, as others see it.
 pub(super) struct Live {
+    /// The tenant's folder: where it lies is not for the tenant to know.
+    folder: String,
     pub(super) progress: Arc<Progress>,
     kept: Mutex<Kept>,
     lines: broadcast::Sender<Line>,
@@ -32,13 +35,17 @@ struct Kept {
     bytes: usize,
 }
 
-impl Default for Live {
-    fn default() -> Self {
-        Self { progress: Arc::default(), kept: Mutex::default(), lines: broadcast::Sender::new(BEHIND_MAX) }
-    }
-}
-
 impl Live {
+    pub(super) fn new(folder: &Path) -> Self {
+        let folder = format!("{}/", folder.display());
+        Self { folder, progress: Arc::default(), kept: Mutex::default(), lines: broadcast::Sender::new(BEHIND_MAX) }
+    }
+
+    /// A text in which files of the tenant's folder are named as the tenant named them.
+    pub(super) fn concealed(&self, text: &str) -> String {
+        text.replace(&self.folder, "")
+    }
+
     /// The lines kept so far, and the next ones from there on.
     pub(super) fn listen(&self) -> (Vec<Line>, broadcast::Receiver<Line>) {
         // Both under the lock, so that no line is missed or heard twice.
@@ -67,7 +74,7 @@ impl Live {
 
 impl Observer for Live {
     fn event(&self, event: &Event) {
-        self.tell(lines::line(&with_short_state(event), &lines::now()).into());
+        self.tell(self.concealed(&lines::line(&with_short_state(event), &lines::now())).into());
     }
 }
 
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_kept_within_bounds() {
-        let live = Live::default();
+        let live = Live::new(Path::new("/data/a"));
         (0..2_000).for_each(|number| say(&live, &number.to_string()));
         let kept = live.kept();
         assert_eq!(kept.len(), LINES_MAX);
@@ -104,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_listener_hears_every_line_once() {
-        let live = Live::default();
+        let live = Live::new(Path::new("/data/a"));
         say(&live, "before");
         let (past, mut next) = live.listen();
         say(&live, "after");
@@ -113,8 +120,15 @@ mod tests {
     }
 
     #[test]
+    fn where_the_folder_lies_is_not_told() {
+        let live = Live::new(Path::new("/data/a"));
+        say(&live, "cannot write /data/a/w.db");
+        assert!(live.kept()[0].contains("cannot write w.db\""), "{}", live.kept()[0]);
+    }
+
+    #[test]
     fn a_long_state_is_not_shown() {
-        let live = Live::default();
+        let live = Live::new(Path::new("/data/a"));
         let state = Some(format!("{{\"x\":\"{}\"}}", "y".repeat(1 << 20)));
         live.event(&Event::Committed { sequence: 1, rows: 1, state, duration: std::time::Duration::ZERO });
         assert!(live.kept()[0].contains("\"state\":\"1048584 bytes, not shown\""), "{}", live.kept()[0]);

@@ -209,7 +209,10 @@ fn ended(server: &Server, begun: &Begun, running: &Running, (result, took): (Res
         detail: Detail {
             report: result.as_ref().ok().map(|report| report_text(report, running)),
             log: running.live.kept(),
-            error: error.map(told),
+            error: error.map(|error| {
+                let error = told(error);
+                SyncError { message: running.live.concealed(&error.message), ..error }
+            }),
         },
         next: schedule::after(schedule.as_ref(), follows, attempts, moment),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -235,7 +238,7 @@ const STATE_KEPT_MAX: usize = 64 << 10;
 
 fn report_text(report: &Report, running: &Running) -> String {
     let short = |state: &Option<String>| state.as_ref().is_none_or(|state| state.len() <= STATE_KEPT_MAX);
-    let whole = lines::report(report, &running.destination, &lines::now());
+    let whole = running.live.concealed(&lines::report(report, &running.destination, &lines::now()));
     if short(&report.state_before) && short(&report.state_after) {
         return whole;
     }

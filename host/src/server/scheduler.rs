@@ -2,7 +2,7 @@
 //! task of its own.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -55,6 +55,8 @@ struct State {
 #[derive(Clone, Debug)]
 struct Item {
     waiting: Waiting,
+    /// The tenant's folder.
+    folder: PathBuf,
     file: Option<PathBuf>,
 }
 
@@ -93,8 +95,8 @@ impl Scheduler {
     /// Puts a sync into the queue; `folder` is its tenant's.
     pub(super) fn push(&self, waiting: Waiting, folder: PathBuf) {
         let (cost_ms, tenant) = (waiting.cost_ms, waiting.tenant.clone());
-        let file = file_of(&waiting, folder);
-        self.state().queue.push(&tenant, Item { waiting, file }, cost_ms);
+        let file = file_of(&waiting, &folder);
+        self.state().queue.push(&tenant, Item { waiting, folder, file }, cost_ms);
         self.wake();
     }
 
@@ -172,7 +174,7 @@ impl Scheduler {
             tenant: turn.tenant,
             destination: settings::shown(&turn.item.waiting.destination),
             stop: watch::channel(None).0,
-            live: Arc::new(Live::default()),
+            live: Arc::new(Live::new(&turn.item.folder)),
             is_cancelled: AtomicBool::new(false),
         });
         files.extend(turn.item.file.clone());
@@ -202,11 +204,11 @@ impl Scheduler {
 }
 
 /// The file that a waiting sync would write. Which ones are allowed is checked when it begins.
-fn file_of(waiting: &Waiting, folder: PathBuf) -> Option<PathBuf> {
+fn file_of(waiting: &Waiting, folder: &Path) -> Option<PathBuf> {
     let url: DestinationUrl = waiting.destination.parse().ok()?;
     let file = place::exclusive(&url)?;
     // Put together from its parts, so that two spellings of a path are one file.
-    Some(file.components().fold(folder, |whole, step| whole.join(step)))
+    Some(file.components().fold(folder.to_path_buf(), |whole, step| whole.join(step)))
 }
 
 /// After a start: what was interrupted is due again, what waited waits again.

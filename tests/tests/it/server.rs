@@ -1,5 +1,6 @@
 //! The server for many tenants, as a process with an API.
 
+mod commands;
 mod isolation;
 mod restart;
 mod syncs;

@@ -25,7 +25,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// The defaults for a connector, within the limits of its sandbox.
-    pub(crate) fn new(connector: &Description, limits: &GuestLimits, pacing: Pacing) -> Self {
+    pub(crate) fn new(connector: &Description, limits: &GuestLimits) -> Self {
         let user_agent = format!("elt-host/{} {}/{}", env!("CARGO_PKG_VERSION"), connector.name, connector.version);
         Self {
             user_agent,
@@ -33,7 +33,7 @@ impl Settings {
             timing: Timing::default(),
             retry: retry::Options::default(),
             rate_limits: connector.rate_limits.clone(),
-            pacing,
+            pacing: Pacing::default(),
         }
     }
 }

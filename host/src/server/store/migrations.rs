@@ -37,7 +37,7 @@ mod tests {
         for _ in 0..2 {
             migrate(&mut connection).unwrap();
         }
-        let newer = STEPS.len() + 1;
+        let newer = i64::try_from(STEPS.len()).unwrap() + 1;
         connection.pragma_update(None, "user_version", newer).unwrap();
         let error = migrate(&mut connection).unwrap_err();
         assert_eq!(error.code(), Code::StoreInvalid);
