@@ -63,6 +63,8 @@ pub struct Options {
 
 /// Checks of connections at one time.
 const CHECKS_MAX: usize = 8;
+/// Uploads at one time: each is in memory as a whole.
+const UPLOADS_MAX: usize = 4;
 /// How long a sync may take to commit what is complete once it was asked to end.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether the syncs have ended.
@@ -77,6 +79,7 @@ pub(crate) struct Server {
     metrics: Metrics,
     scheduler: Scheduler,
     checks: Semaphore,
+    uploads: Semaphore,
 }
 
 impl Server {
@@ -117,6 +120,7 @@ fn open(options: &Options) -> Result<Server> {
         metrics: Metrics::default(),
         scheduler: Scheduler::new(options.syncs_at_once),
         checks: Semaphore::new(CHECKS_MAX),
+        uploads: Semaphore::new(UPLOADS_MAX),
     })
 }
 

@@ -178,6 +178,12 @@ impl Running {
         }
     }
 
+    /// The number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What the program has told people by now.
     ///
     /// # Errors

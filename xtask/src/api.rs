@@ -68,7 +68,8 @@ impl Server {
         let _ = std::fs::remove_dir_all(&folder);
         create_folder(&folder)?;
         let data = folder.join("data").to_string_lossy().into_owned();
-        let serve = |more: &[&str]| workspace.command(workspace.program("host"), &[&["serve", "--data", &data], more].concat());
+        let serve =
+            |more: &[&str]| workspace.command(workspace.program("host"), &[&["serve", "--data", &data], more].concat());
         let token = output(&mut serve(&["--init"]))?.trim().to_owned();
         let log = folder.join("log");
         let file = File::create(&log).map_err(|error| format!("failed to create {}: {error}", log.display()))?;

@@ -10,6 +10,7 @@ mod build;
 mod check;
 mod crash;
 mod demo;
+mod density;
 mod duckdb;
 mod measure;
 mod run;
@@ -31,6 +32,7 @@ cargo xtask COMMAND
   test [FILTER]         builds everything and runs all tests, or those whose name contains FILTER
   bench [OPTIONS]       measures a first load and a complete re-sync against a plain Python script
                         (--rows N, --rounds N, --floor FILE, --no-floor)
+  bench density         measures a server for many tenants: idle and running connections, syncs a second, neighbours
   crash [OPTIONS]       kills syncs at random moments and compares the warehouse with the source, row by row
                         (--kills N, --destination duckdb|…)
   api                   holds a server against docs/reference/openapi.json, with requests that schemathesis makes up
@@ -60,6 +62,7 @@ fn command(arguments: &[String]) -> Result<()> {
         ("api", []) => api::api(&workspace),
         ("demo", []) => demo::demo(&workspace),
         ("test", rest) => test::test(&workspace, rest),
+        ("bench", [what]) if what == "density" => density::density(&workspace),
         ("bench", rest) => bench::bench(&workspace, rest),
         ("check", []) => check::check(&workspace),
         ("crash", rest) => crash::crash(&workspace, rest),

@@ -19,6 +19,9 @@ use super::text;
 use crate::error::{Code, Error, Result};
 use crate::json;
 use crate::options;
+use crate::server::types::SyncError;
+
+const TOKEN_HELP: &str = "The file with the token (default: the variable ELT_TOKEN)";
 
 /// Which server, and who asks.
 #[derive(Args, Clone, Debug)]
@@ -26,8 +29,7 @@ pub(super) struct ServerOptions {
     /// The server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8800", help_heading = "Server", global = true)]
     server: String,
-    /// The file with the token (default: the variable ELT_TOKEN)
-    #[arg(long, value_name = "FILE", help_heading = "Server", global = true)]
+    #[arg(long, value_name = "FILE", help = TOKEN_HELP, help_heading = "Server", global = true)]
     token_file: Option<PathBuf>,
     /// The tenant (default: the token's own)
     #[arg(long, value_name = "NAME", help_heading = "Server", global = true)]
@@ -81,4 +83,14 @@ fn read_json(path: &std::path::Path) -> Result<serde_json::Value> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::new(Code::Usage, subject()).because(error))?;
     serde_json::from_str(&text)
         .map_err(|error| Error::new(Code::Usage, format!("{} as JSON", subject())).because(error))
+}
+
+/// An error that a server told, as one of this command's.
+fn error_of(told: &SyncError) -> Error {
+    let code = Code::ALL.iter().copied().find(|code| code.as_str() == told.code).unwrap_or(Code::HostBug);
+    let error = Error::new(code, told.message.strip_prefix("failed to ").unwrap_or(&told.message));
+    match &told.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
 }

@@ -1,7 +1,6 @@
 //! What came out of a sync, for people: the summary at the end, failures, samples of a trial run. Pure.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use super::text::{self, Paint, Room, counted, numbers, words};
 use crate::destination::DestinationUrl;

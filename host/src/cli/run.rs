@@ -170,7 +170,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             allow: sandbox.allow,
             pacing: Pacing::default(),
         };
-        sync(request, &unknown, arguments, log, screen).await
+        Box::pin(sync(request, &unknown, arguments, log, screen)).await
     })?
 }
 

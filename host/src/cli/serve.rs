@@ -18,6 +18,7 @@ use crate::server;
 
 /// What can be typed after `host serve`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option without a value")]
 pub(super) struct Arguments {
     /// The folder with everything that the server keeps
     #[arg(long, value_name = "DIR", default_value = "elt-data")]

@@ -14,7 +14,10 @@ const PACES_MAX: usize = 100_000;
 
 /// The schedules that syncs share.
 #[derive(Default)]
-pub(super) struct Broker(Mutex<HashMap<[u8; 32], (Vec<RateLimit>, Pace)>>);
+pub(super) struct Broker(Mutex<HashMap<Key, (Vec<RateLimit>, Pace)>>);
+
+/// What syncs have in common that share a schedule, as a number.
+type Key = [u8; 32];
 
 impl Broker {
     /// What a sync of this tenant's connection shares with others. A credential is all secret fields of a configuration; the
@@ -38,7 +41,7 @@ impl Broker {
     }
 
     /// The schedule of a key; a new one if its limits have changed.
-    fn pace(&self, key: [u8; 32], limits: &[RateLimit]) -> Pace {
+    fn pace(&self, key: Key, limits: &[RateLimit]) -> Pace {
         let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, pace)) = paces.get(&key)
             && known == limits
@@ -54,7 +57,7 @@ impl Broker {
     }
 }
 
-fn credential(tenant: &str, description: &Description, configuration: &Configuration) -> [u8; 32] {
+fn credential(tenant: &str, description: &Description, configuration: &Configuration) -> Key {
     let mut parts = vec!["source", tenant, &description.name];
     for field in description.fields.iter().filter(|field| field.secrecy != Secrecy::Plain) {
         parts.extend([field.name.as_str(), configuration.get(&field.name).unwrap_or_default()]);
@@ -63,7 +66,7 @@ fn credential(tenant: &str, description: &Description, configuration: &Configura
 }
 
 /// One number for a list of texts; their lengths keep them apart.
-fn digest(parts: &[&str]) -> [u8; 32] {
+fn digest(parts: &[&str]) -> Key {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());

@@ -278,10 +278,10 @@ mod tests {
 
         /// Of tenants that always have something waiting, none gets more than the others by more than two syncs' worth.
         #[test]
-        fn slots_are_shared_by_cost(costs in prop::collection::vec(1..5_000u64, 2..6), takes in 1..300usize) {
+        fn slots_are_shared_by_cost(costs in prop::collection::vec(1..5_000u64, 2..6), takes in 1..300u32) {
             let mut queue = FairQueue::default();
             for (tenant, cost) in costs.iter().enumerate() {
-                (0..takes as u32).for_each(|item| queue.push(&tenant.to_string(), item, *cost));
+                (0..takes).for_each(|item| queue.push(&tenant.to_string(), item, *cost));
             }
             let mut used = vec![0; costs.len()];
             for _ in 0..takes {

@@ -56,7 +56,7 @@ impl Live {
     /// The lines kept so far.
     pub(super) fn kept(&self) -> Vec<String> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.lines.iter().map(|line| line.to_string()).collect()
+        kept.lines.iter().map(ToString::to_string).collect()
     }
 
     fn tell(&self, line: Line) {

@@ -123,7 +123,9 @@ impl Metrics {
             ("elt_syncs_waiting", "Syncs that are due and wait for their turn.", &now.waiting),
         ] {
             page.begin(name, "gauge", help);
-            values.iter().for_each(|(tenant, count)| page.line(name, &[("tenant", tenant)], count));
+            for (tenant, count) in values {
+                page.line(name, &[("tenant", tenant)], count);
+            }
         }
         self.write_tenants(&mut page);
         self.waited.write(&mut page, "elt_sync_wait_seconds", "From when a sync was due to when it began.");
@@ -157,7 +159,9 @@ impl Metrics {
         ];
         for (name, help, number) in numbers {
             page.begin(name, "counter", help);
-            tenants.iter().for_each(|(tenant, totals)| page.line(name, &[("tenant", tenant)], number(totals)));
+            for (tenant, totals) in &*tenants {
+                page.line(name, &[("tenant", tenant)], number(totals));
+            }
         }
     }
 }

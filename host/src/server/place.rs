@@ -33,8 +33,8 @@ pub(super) fn allowed(text: &str, allowed: &[String], folder: &Path) -> Result<D
                     && server.port == port
                     && server.database.as_deref().is_none_or(|only| only == database)
             };
-            let servers = allowed.iter().filter_map(|entry| Server::parse(entry));
-            if { servers }.any(|server| fits(&server)) {
+            let mut servers = allowed.iter().filter_map(|entry| Server::parse(entry));
+            if servers.any(|server| fits(&server)) {
                 Ok(DestinationUrl::Postgres(address))
             } else {
                 Err(denied("this database is not allowed for the tenant"))

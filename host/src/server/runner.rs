@@ -30,15 +30,15 @@ const STORE_AGAIN: Duration = Duration::from_secs(2);
 
 /// Runs a sync whose turn it is; returns how long it took.
 pub(super) async fn run(server: &Arc<Server>, waiting: &Waiting, running: &Arc<Running>) -> Duration {
-    let began = Instant::now();
+    let start = Instant::now();
     let (id, now_us) = (waiting.id.clone(), time::now_us());
     let begun = match server.store.note(move |session| syncs::begin(session, &id, now_us)).await {
         Ok(Some(begun)) => begun,
         // It was cancelled, or its connection deleted, at the last moment.
-        Ok(None) => return began.elapsed(),
+        Ok(None) => return start.elapsed(),
         Err(error) => {
             tracing::error!(sync = waiting.id, "{}", error.chain());
-            return began.elapsed();
+            return start.elapsed();
         }
     };
     let waited = u64::try_from(now_us.saturating_sub(waiting.queued_at_us)).unwrap_or(0);
@@ -48,9 +48,9 @@ pub(super) async fn run(server: &Arc<Server>, waiting: &Waiting, running: &Arc<R
     // A task of its own: if it panics, the panic is this sync's end.
     let attempt = tokio::spawn(async move { attempt(&host, &sync, &given, &alive).await });
     let result = watched(server, &begun, running, attempt).await;
-    let end = ended(server, &begun, running, (result, began.elapsed()));
+    let end = ended(server, &begun, running, (result, start.elapsed()));
     note_end(server, waiting, end).await;
-    began.elapsed()
+    start.elapsed()
 }
 
 /// Waits for a sync's end, and stops it when its tenant is over a quota.
@@ -88,6 +88,11 @@ async fn attempt(server: &Arc<Server>, waiting: &Waiting, begun: &Begun, running
 /// Everything that a sync is given, checked again: the operator may have changed what is allowed since.
 async fn prepare(server: &Server, waiting: &Waiting, begun: &Begun, running: &Running) -> Result<Request> {
     let connection = &begun.connection.settings;
+    if connection.destination != waiting.destination {
+        // Another sync may write the file that is meant now: only the queue knows.
+        return Err(Error::new(Code::Conflict, "begin: the destination was changed while the sync waited")
+            .hint("It is due again in a moment."));
+    }
     let folder = server.folder_of(&waiting.tenant);
     let destination = place::allowed(&connection.destination, &begun.tenant.destinations, &folder)?;
     let limits = settings::limits(connection, &begun.tenant)?;

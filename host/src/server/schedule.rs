@@ -122,6 +122,7 @@ pub(super) fn may_pass(code: Code) -> bool {
             | Code::WarehouseInUse
             | Code::DiskFull
             | Code::FencedOff
+            | Code::Conflict
             | Code::HostBug
     )
 }
@@ -223,11 +224,11 @@ mod tests {
     proptest! {
         #[test]
         fn the_next_time_is_later_and_within_the_jitter(
-            seconds in 1..1_000_000u64, jitter in 0..10_000u64, now in 0..4_000_000_000_000_000i64, chance in 0.0..=1.0f64,
+            seconds in 1..1_000_000i64, jitter in 0..10_000i64, now in 0..4_000_000_000_000_000i64, chance in 0.0..=1.0f64,
         ) {
             let schedule = schedule(Some(&format!("{seconds}s")), None, Some(&format!("{jitter}s"))).unwrap();
             let waited = schedule.next(now, chance).unwrap() - now;
-            let (seconds, jitter) = (seconds as i64 * SECOND, jitter as i64 * SECOND);
+            let (seconds, jitter) = (seconds * SECOND, jitter * SECOND);
             prop_assert!(waited >= seconds && waited <= seconds + jitter);
         }
 

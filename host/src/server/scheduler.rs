@@ -221,7 +221,9 @@ pub(super) async fn recover(server: &Arc<Server>) -> Result<()> {
     for (tenant, room) in rooms {
         server.scheduler.set_room(&tenant, room);
     }
-    waiting.into_iter().for_each(|waiting| push(server, waiting));
+    for waiting in waiting {
+        push(server, waiting);
+    }
     Ok(())
 }
 
@@ -273,7 +275,9 @@ async fn queue_due(server: &Arc<Server>) -> Result<Duration> {
         Ok((queued, next.map(|next| next.saturating_sub(now_us))))
     };
     let (queued, next_us) = server.store.note(work).await?;
-    queued.into_iter().for_each(|waiting| push(server, waiting));
+    for waiting in queued {
+        push(server, waiting);
+    }
     let until_next = next_us.map_or(SLEEP_MAX, |us| Duration::from_micros(u64::try_from(us).unwrap_or(0)));
     Ok(until_next.min(SLEEP_MAX))
 }
@@ -292,7 +296,7 @@ fn start_ready(server: &Arc<Server>) {
 /// Starts a sync of a connection now.
 pub(super) async fn start(server: &Arc<Server>, tenant: &str, connection: &str, full_refresh: bool) -> Result<String> {
     let (tenant, connection) = (tenant.to_owned(), connection.to_owned());
-    let due = Due { tenant, connection, reason: Reason::Manual, due_at_us: time::now_us() };
+    let due = Due { tenant, connection, reason: Reason::Manual, since_us: time::now_us() };
     let waiting = server.store.change(move |session| syncs::queue(session, &due, full_refresh)).await?;
     let id = waiting.id.clone();
     push(server, waiting);

@@ -125,7 +125,8 @@ mod tests {
         let token = new_operator_token(&data, &key, "").await.unwrap();
         let store = Store::open(&data, keys(&key).unwrap()).unwrap();
         let given = token.clone();
-        assert_eq!(store.note(move |session| tokens::owner(session, &given)).await.unwrap(), Some(None));
+        let owner = store.note(move |session| tokens::owner(session, &given)).await.unwrap();
+        assert_eq!(owner, Some(tokens::Owner::Operator));
         let count = |session: &store::Session<'_>| {
             session.sql.query_row("SELECT count(*) FROM tokens", [], |row| row.get::<_, i64>(0)).map_err(failed)
         };

@@ -399,6 +399,9 @@ pub struct Sync {
     /// The code of its error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
+    /// Its error; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<SyncError>,
 }
 
 /// Why a sync began.

@@ -1,6 +1,7 @@
 //! The server for many tenants, as a process with an API.
 
 mod commands;
+mod density;
 mod isolation;
 mod restart;
 mod syncs;

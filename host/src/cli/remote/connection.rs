@@ -8,7 +8,7 @@ use reqwest::Method;
 use super::client::segment;
 use super::{ServerOptions, print, read_json};
 use crate::cli::screen::Screen;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::server::types::{Change, Checked, Connection, ConnectionSummary, Start, Sync};
 
 /// What can be typed after `host connection`.
@@ -84,14 +84,7 @@ pub(crate) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
             let found: Checked =
                 server.ask(async |client| client.post(&server.path(client, &of(name, "/check")).await?, &()).await)?;
             print(*screen, &found)?;
-            match found.error {
-                None => Ok(()),
-                Some(error) => {
-                    let code = Code::ALL.iter().copied().find(|code| code.as_str() == error.code);
-                    let message = error.message.strip_prefix("failed to ").unwrap_or(&error.message).to_owned();
-                    Err(Error::new(code.unwrap_or(Code::HostBug), message))
-                }
-            }
+            found.error.map_or(Ok(()), |error| Err(super::error_of(&error)))
         }
     }
 }

@@ -80,6 +80,8 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     const PLAN: &str = include_str!("../../../../docs/formats/plan.example.yaml");
@@ -110,7 +112,7 @@ mod tests {
         let mut text = "version: 1\nx0: &x0 [a,a,a,a,a,a,a,a,a,a]\n".to_owned();
         for level in 1..12 {
             let before = format!("*x{}", level - 1);
-            text.push_str(&format!("x{level}: &x{level} [{}]\n", vec![before; 10].join(",")));
+            let _infallible = writeln!(text, "x{level}: &x{level} [{}]", vec![before; 10].join(","));
         }
         assert_eq!(Plan::parse(&text).unwrap_err().code(), Code::Usage);
     }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::client::segment;
 use super::{ServerOptions, print};
 use crate::cli::screen::Screen;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::json;
 use crate::server::types::Sync;
 
@@ -109,7 +109,5 @@ fn follow(server: &ServerOptions, screen: Screen, id: &str) -> Result<()> {
         client.follow(&format!("{path}/events"), print).await?;
         if closed { Ok(None) } else { client.get(&path).await.map(Some) }
     })?;
-    let Some(code) = ended.and_then(|sync| sync.error_code) else { return Ok(()) };
-    let code = Code::ALL.iter().copied().find(|known| known.as_str() == code).unwrap_or(Code::HostBug);
-    Err(Error::new(code, "finish the sync").hint("Its last event is the report, with the error."))
+    ended.and_then(|sync| sync.error).map_or(Ok(()), |error| Err(super::error_of(&error)))
 }

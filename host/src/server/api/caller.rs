@@ -9,7 +9,8 @@ use axum::http::request::Parts;
 use super::Shared;
 use super::problem::Problem;
 use crate::error::{Code, Error};
-use crate::server::store::{tenants, tokens};
+use crate::server::store::tenants;
+use crate::server::store::tokens::{self, Owner};
 use crate::server::types::TenantSettings;
 
 /// Characters of a token that are looked at.
@@ -38,7 +39,11 @@ impl FromRequestParts<Shared> for Caller {
         }
         let token = token.trim().to_owned();
         let owner = server.store.note(move |session| tokens::owner(session, &token)).await?;
-        owner.map(|tenant| Self { tenant }).ok_or_else(refused)
+        match owner {
+            Some(Owner::Operator) => Ok(Self { tenant: None }),
+            Some(Owner::Tenant(tenant)) => Ok(Self { tenant: Some(tenant) }),
+            None => Err(refused()),
+        }
     }
 }
 

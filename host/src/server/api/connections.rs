@@ -50,10 +50,9 @@ pub(super) async fn list_connections(
 pub(super) async fn get_connection(
     scope: Scope,
     State(server): State<Shared>,
-    Path((tenant, name)): Path<(String, String)>,
+    Path((_, name)): Path<(String, String)>,
 ) -> Result<Answer<Connection>, Problem> {
-    let _ = scope;
-    Ok(ok(server.store.note(move |session| shown(session, &tenant, &name)).await?))
+    Ok(ok(server.store.note(move |session| shown(session, &scope.tenant, &name)).await?))
 }
 
 fn shown(session: &Session<'_>, tenant: &str, name: &str) -> Result<Connection> {

@@ -7,7 +7,7 @@ use super::Shared;
 use super::caller::{Caller, Operator, Scope, not_there};
 use super::problem::{Problem, Problems};
 use super::request::{Answer, ok, read};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::guest::{Component, Limits};
 use crate::model::Secrecy;
 use crate::server::Server;
@@ -124,6 +124,8 @@ pub(super) async fn delete_connector(
 }
 
 async fn upload(server: &Server, owner: &str, most: u32, request: Request) -> Result<Answer<Connector>> {
+    let busy = |_| Error::new(Code::ServerBusy, "take the component: the server is about to end");
+    let _turn = server.uploads.acquire().await.map_err(busy)?;
     let limits = Limits::default();
     let bytes = read(request, usize::try_from(limits.component_bytes_max).unwrap_or(usize::MAX)).await?;
     let size = bytes.len() as u64;

@@ -71,8 +71,12 @@ pub(super) async fn get_sync(
 /// A sync of a tenant's.
 pub(super) async fn find(server: &Server, tenant: &str, id: &str) -> Result<Sync> {
     let (owner, name) = (tenant.to_owned(), id.to_owned());
-    let found = server.store.note(move |session| syncs::get(session, &owner, &name)).await?;
-    let mut sync = found.ok_or_else(|| not_there("the sync"))?;
+    let work = move |session: &Session<'_>| {
+        let Some(sync) = syncs::get(session, &owner, &name)? else { return Ok(None) };
+        let error = syncs::detail(session, &owner, &name)?.and_then(|detail| detail.error);
+        Ok(Some(Sync { error, ..sync }))
+    };
+    let mut sync = server.store.note(work).await?.ok_or_else(|| not_there("the sync"))?;
     if let Some(running) = server.scheduler.running(tenant, id) {
         sync.rows = running.live.progress.rows_committed.load(Ordering::Relaxed);
     }

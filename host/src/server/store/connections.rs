@@ -26,7 +26,7 @@ pub(in crate::server) struct Due {
     pub(in crate::server) tenant: String,
     pub(in crate::server) connection: String,
     pub(in crate::server) reason: Reason,
-    pub(in crate::server) due_at_us: i64,
+    pub(in crate::server) since_us: i64,
 }
 
 /// A connection; nothing: there is none of that name.
@@ -133,7 +133,7 @@ pub(in crate::server) fn due(session: &Session<'_>, now_us: i64, limit: usize) -
     let mut statement = session.sql.prepare_cached(select).map_err(failed)?;
     let row = |row: &rusqlite::Row<'_>| {
         let reason = if row.get::<_, u32>(2)? > 0 { Reason::Retry } else { Reason::Schedule };
-        Ok(Due { tenant: row.get(0)?, connection: row.get(1)?, reason, due_at_us: row.get(3)? })
+        Ok(Due { tenant: row.get(0)?, connection: row.get(1)?, reason, since_us: row.get(3)? })
     };
     statement.query_map(params![now_us, count(limit)], row).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
 }

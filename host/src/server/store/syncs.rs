@@ -104,6 +104,7 @@ fn sync(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sync> {
         ended_at: row.get::<_, Option<i64>>(7)?.map(time::text),
         rows: row.get::<_, i64>(8)?.unsigned_abs(),
         error_code: row.get(9)?,
+        error: None,
     })
 }
 
@@ -120,7 +121,7 @@ pub(in crate::server) fn queue(session: &Session<'_>, due: &Due, full_refresh: b
     let id = crate::sync::new_id();
     let insert = "INSERT INTO syncs(id, tenant, connection, reason, full_refresh, outcome, queued_at_us, rows) \
                   VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, 0)";
-    let values = params![id, tenant, connection, reason_text(due.reason), full_refresh, due.due_at_us];
+    let values = params![id, tenant, connection, reason_text(due.reason), full_refresh, due.since_us];
     session.sql.prepare_cached(insert).and_then(|mut insert| insert.execute(values)).map_err(failed)?;
     connections::clear_due(session, tenant, connection)?;
     let forget = "DELETE FROM syncs WHERE tenant = ?1 AND connection = ?2 AND id <= (SELECT id FROM syncs \

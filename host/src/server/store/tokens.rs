@@ -36,10 +36,18 @@ pub(in crate::server) fn create(session: &Session<'_>, tenant: Option<&str>, not
     Ok(Token { id, note: note.to_owned(), created_at: time::text(now), token: Some(token) })
 }
 
-/// Whom a token speaks for: a tenant, or (none) an operator. Nothing: nobody.
-pub(in crate::server) fn owner(session: &Session<'_>, token: &str) -> Result<Option<Option<String>>> {
+/// Whom a token speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Owner {
+    Operator,
+    Tenant(String),
+}
+
+/// Whom a token speaks for. Nothing: nobody.
+pub(in crate::server) fn owner(session: &Session<'_>, token: &str) -> Result<Option<Owner>> {
     let find = "SELECT tenant FROM tokens WHERE hash = ?1";
-    session.sql.query_row(find, [hash(token)], |row| row.get(0)).optional().map_err(failed)
+    let owner = |row: &rusqlite::Row<'_>| Ok(row.get::<_, Option<String>>(0)?.map_or(Owner::Operator, Owner::Tenant));
+    session.sql.query_row(find, [hash(token)], owner).optional().map_err(failed)
 }
 
 /// A tenant's tokens, without the tokens themselves.
