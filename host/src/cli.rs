@@ -58,8 +58,9 @@ Exit status: 0 done, 1 bug of the host, 2 usage or configuration, 3 connector or
 4 destination, 5 limit, 130 and 143 stopped by Ctrl-C and SIGTERM. Every error has a code
 and a page in docs/errors.
 
-Environment: NO_COLOR (no colours), ELT_TOKEN (the token for a server), ELT_CACHE_DIR (its folder components keeps compiled
-connectors; by default ~/.cache/elt-connectors).";
+Environment: NO_COLOR (no colours), ELT_TOKEN (the token for a server), ELT_CACHE_DIR (its folder
+components keeps compiled connectors; by default ~/.cache/elt-connectors), ELT_SECRET_KEY (seals the
+tokens in states; by default a key in ~/.config/elt-connectors, made when it is needed).";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -20,6 +20,7 @@ pub(crate) mod lines;
 mod notes;
 mod policy;
 mod record;
+mod redacting;
 mod report;
 mod run;
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub use run::{new_id, now_us, run};
 use std::sync::Arc;
 
 use crate::destination::{Deletes, DestinationUrl};
-use crate::guest::{Component, EgressAllow, Limits, Pacing};
+use crate::guest::{Component, EgressAllow, Limits, Pacing, SecretGrants};
 use crate::model::{Configuration, Selection};
 use crate::schema::SchemaContract;
 
@@ -78,6 +79,8 @@ pub struct Request {
     pub allow: EgressAllow,
     /// What its requests share with those of other syncs.
     pub pacing: Pacing,
+    /// What the operator decides about secrets.
+    pub secrets: SecretGrants,
 }
 
 /// Why a sync should end early.

@@ -33,8 +33,8 @@ cargo xtask COMMAND
   bench [OPTIONS]       measures a first load and a complete re-sync against a plain Python script
                         (--rows N, --rounds N, --floor FILE, --no-floor)
   bench density         measures a server for many tenants: idle and running connections, syncs a second, neighbours
-  crash [OPTIONS]       kills syncs at random moments and compares the warehouse with the source, row by row
-                        (--kills N, --destination duckdb|…)
+  crash [OPTIONS]       kills syncs at random moments and compares the destination with the source, row by row
+                        (--kills N, --destination duckdb|sqlite|postgres|jsonl)
   api                   holds a server against docs/reference/openapi.json, with requests that schemathesis makes up
   check                 formatting, lints and documentation, with warnings as errors
   guests                builds the connectors as WASI components

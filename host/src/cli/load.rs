@@ -10,7 +10,7 @@ use clap::Args;
 use super::screen::Screen;
 use super::{progress, text};
 use crate::error::{Code, Error, Result};
-use crate::guest::{Component, Grants, Limits, Listener, Meter, Pacing, Runtime};
+use crate::guest::{Component, Grants, Limits, Listener, Meter, Pacing, Runtime, Secrets};
 use crate::model::LogLevel;
 use crate::options::{self, ConnectorOptions, Sandbox};
 
@@ -62,9 +62,11 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
     for field in &unknown {
         screen.people(&screen.paint.yellow(&unknown_field(field)));
     }
-    let (limits, allow) = (sandbox.limits, sandbox.allow);
+    let Sandbox { limits, allow, secrets, .. } = sandbox;
+    // Nothing of a look lasts, so it does not matter whose tokens they are.
+    let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
     let (listener, meter, pacing) = (Arc::new(Ear { screen }), Meter::default(), Pacing::default());
-    Ok(Grants { configuration, limits, allow, listener, meter, pacing })
+    Ok(Grants { secrets, limits, allow, listener, meter, pacing })
 }
 
 /// Hears warnings outside of a sync.

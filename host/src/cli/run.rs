@@ -169,6 +169,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             limits: sandbox.limits,
             allow: sandbox.allow,
             pacing: Pacing::default(),
+            secrets: sandbox.secrets,
         };
         Box::pin(sync(request, &unknown, arguments, log, screen)).await
     })?
@@ -197,7 +198,8 @@ async fn sync(
     }
     let stop = stop_on_signals(Arc::clone(&display))?;
     let drawing = if arguments.json { None } else { display.draw() };
-    let report = sync::run(request, Arc::<Everyone>::clone(&observer), progress, stop).await;
+    // On the heap: it holds all that a sync is made of.
+    let report = Box::pin(sync::run(request, Arc::<Everyone>::clone(&observer), progress, stop)).await;
     drop(drawing);
     display.conclude();
     Ok((report, observer.began()))

@@ -124,6 +124,7 @@ async fn prepare(server: &Server, waiting: &Waiting, begun: &Begun, running: &Ru
         limits,
         allow: settings::allow(&begun.tenant),
         pacing,
+        secrets: settings::secrets(connection, Some(&begun.connection.token_key)),
     })
 }
 

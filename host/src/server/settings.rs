@@ -7,7 +7,7 @@ use super::place;
 use super::types::{self, ConnectionSettings, Connector, TenantSettings};
 use crate::destination::{self, DestinationUrl};
 use crate::error::{Code, Error, Result};
-use crate::guest::{EgressAllow, Limits};
+use crate::guest::{EgressAllow, KeySource, Limits, SecretGrants, SecretKey};
 use crate::model::Selection;
 use crate::options;
 use crate::schema::{self, SchemaContract};
@@ -80,6 +80,12 @@ pub(super) fn contract(connection: &ConnectionSettings) -> Result<SchemaContract
     Ok(contract)
 }
 
+/// What may be done with secrets: fields that the connector may see, and what seals tokens in states.
+pub(super) fn secrets(connection: &ConnectionSettings, token_key: Option<&str>) -> SecretGrants {
+    let key = token_key.and_then(SecretKey::parse).map_or(KeySource::None, KeySource::Key);
+    SecretGrants { exposed: connection.expose.clone(), key }
+}
+
 /// Addresses beyond the public internet.
 pub(super) fn allow(tenant: &TenantSettings) -> EgressAllow {
     EgressAllow { private: tenant.allow_private.clone(), http: tenant.allow_http.clone() }
@@ -111,7 +117,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 pub(super) fn check_sizes(settings: &ConnectionSettings) -> Result<()> {
     let too_much = |what: &str| Err(Error::new(Code::RequestInvalid, format!("keep {what}")));
     let counts =
-        [settings.configuration.len(), settings.tables.len(), settings.limits.len(), settings.schema_change.len()];
+        [settings.configuration.len(), settings.tables.len(), settings.limits.len(), settings.schema_change.len(), settings.expose.len()];
     if counts.iter().any(|count| *count > ITEMS_MAX) {
         return too_much(&format!("a list of more than {ITEMS_MAX} items"));
     }
@@ -184,6 +190,7 @@ pub(super) fn differences(before: &ConnectionSettings, after: &ConnectionSetting
         ("destination", before.destination != after.destination),
         ("schedule", before.schedule != after.schedule),
         ("tables", before.tables != after.tables),
+        ("expose", before.expose != after.expose),
         ("limits", before.limits != after.limits),
         ("schema_change", before.schema_change != after.schema_change),
         ("on_mismatch", before.on_mismatch != after.on_mismatch),

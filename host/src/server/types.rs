@@ -277,6 +277,9 @@ pub struct ConnectionSettings {
     /// Limits other than the defaults, such as `{"memory-bytes": "64MiB"}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, String>,
+    /// Secret fields that the connector may see themselves, if it asks to; of all others it gets a placeholder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expose: Vec<String>,
     /// The schema contract.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schema_change: Vec<SchemaChange>,

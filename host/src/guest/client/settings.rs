@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Pacing, retry};
-use crate::guest::Limits as GuestLimits;
+use crate::guest::{Limits as GuestLimits, Secrets};
 use crate::model::{Description, RateLimit};
 
 /// Everything about a client that is decided before its first request.
@@ -21,11 +21,13 @@ pub(crate) struct Settings {
     pub(crate) rate_limits: Vec<RateLimit>,
     /// What is shared with other syncs.
     pub(crate) pacing: Pacing,
+    /// What is put into requests and hidden in answers.
+    pub(crate) secrets: Secrets,
 }
 
 impl Settings {
     /// The defaults for a connector, within the limits of its sandbox.
-    pub(crate) fn new(connector: &Description, limits: &GuestLimits) -> Self {
+    pub(crate) fn new(connector: &Description, limits: &GuestLimits, secrets: Secrets) -> Self {
         let user_agent = format!("elt-host/{} {}/{}", env!("CARGO_PKG_VERSION"), connector.name, connector.version);
         Self {
             user_agent,
@@ -34,6 +36,7 @@ impl Settings {
             retry: retry::Options::default(),
             rate_limits: connector.rate_limits.clone(),
             pacing: Pacing::default(),
+            secrets,
         }
     }
 }

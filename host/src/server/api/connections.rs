@@ -12,7 +12,7 @@ use super::problem::{Problem, Problems};
 use super::request::{Answer, Asked, Json, MaybeJson, Part, ok, page};
 use super::tenants::Plan;
 use crate::error::{Code, Error, Result};
-use crate::guest::{Grants, Listener, Meter};
+use crate::guest::{Grants, Listener, Meter, Secrets};
 use crate::model::{Configuration, LogLevel};
 use crate::server::schedule::Schedule;
 use crate::server::store::connections::{self, Stored};
@@ -57,7 +57,7 @@ pub(super) async fn get_connection(
 
 fn shown(session: &Session<'_>, tenant: &str, name: &str) -> Result<Connection> {
     let stored = connections::get(session, tenant, name)?.ok_or_else(|| not_there("the connection"))?;
-    let Stored { settings, paused, due_at_us, attempts, created_at_us, updated_at_us } = stored;
+    let Stored { settings, paused, due_at_us, attempts, created_at_us, updated_at_us, .. } = stored;
     let connector = connectors::find(session, tenant, &settings.connector, settings.digest.as_deref())?;
     Ok(Connection {
         name: name.to_owned(),
@@ -296,8 +296,11 @@ async fn ask_source(server: &Server, scope: &Scope, connection: &ConnectionSetti
     let (configuration, _) = Configuration(connection.configuration.clone()).prepare(&description.fields)?;
     let quota = scope.settings.quotas.requests_per_second;
     let pacing = server.broker.pacing(&scope.tenant, description, &configuration, quota);
+    // Nothing of a check lasts, so no token is kept.
+    let secrets = settings::secrets(connection, None);
+    let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
     let (allow, meter) = (settings::allow(&scope.settings), Meter::default());
-    let grants = Grants { configuration, limits, allow, listener: Arc::new(Deaf), meter, pacing };
+    let grants = Grants { secrets, limits, allow, listener: Arc::new(Deaf), meter, pacing };
     component.check(&grants).await
 }
 

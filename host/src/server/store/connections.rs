@@ -1,5 +1,7 @@
 //! Connections: what each is, when it is due.
 
+use std::fmt::Write as _;
+
 use rusqlite::{OptionalExtension as _, params};
 
 use super::sealed::Secrets;
@@ -13,6 +15,8 @@ use crate::server::types::{ConnectionSettings, ConnectionSummary, Reason};
 pub(in crate::server) struct Stored {
     /// Complete: configuration and destination are in their places.
     pub(in crate::server) settings: ConnectionSettings,
+    /// What seals the tokens in its states, as hexadecimal digits.
+    pub(in crate::server) token_key: String,
     pub(in crate::server) paused: bool,
     pub(in crate::server) due_at_us: Option<i64>,
     pub(in crate::server) attempts: u32,
@@ -42,9 +46,9 @@ pub(in crate::server) fn get(session: &Session<'_>, tenant: &str, name: &str) ->
     let Some((settings, sealed, (paused, due_at_us, attempts, created_at_us, updated_at_us))) = found else {
         return Ok(None);
     };
-    let Secrets { configuration, destination } = session.open_secrets(tenant, name, &sealed)?;
+    let Secrets { configuration, destination, token_key } = session.open_secrets(tenant, name, &sealed)?;
     let settings = ConnectionSettings { configuration, destination, ..from_json(&settings)? };
-    Ok(Some(Stored { settings, paused, due_at_us, attempts, created_at_us, updated_at_us }))
+    Ok(Some(Stored { settings, token_key, paused, due_at_us, attempts, created_at_us, updated_at_us }))
 }
 
 /// Whether there is a connection of that name.
@@ -94,10 +98,15 @@ pub(in crate::server) fn put(
     settings: &ConnectionSettings,
     due_at_us: Option<i64>,
 ) -> Result<()> {
+    let token_key = match get(session, tenant, name)? {
+        Some(known) => known.token_key,
+        None => new_token_key()?,
+    };
     let mut open = settings.clone();
     let secrets = Secrets {
         configuration: std::mem::take(&mut open.configuration),
         destination: std::mem::take(&mut open.destination),
+        token_key,
     };
     let sealed = session.seal_secrets(tenant, name, &secrets)?;
     let insert = "INSERT INTO connections(tenant, name, connector, digest, settings, sealed, paused, due_at_us, attempts, \
@@ -109,6 +118,13 @@ pub(in crate::server) fn put(
     let values =
         params![tenant, name, settings.connector, digest, to_json(&open)?, sealed, due_at_us, COST_MS, time::now_us()];
     session.sql.execute(insert, values).map(drop).map_err(failed)
+}
+
+fn new_token_key() -> Result<String> {
+    Ok(crate::seal::random::<32>()?.iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _infallible = write!(hex, "{byte:02x}");
+        hex
+    }))
 }
 
 /// What a sync is expected to take before there was one, in milliseconds.

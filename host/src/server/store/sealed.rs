@@ -11,6 +11,8 @@ use crate::error::Result;
 pub(in crate::server) struct Secrets {
     pub(in crate::server) configuration: std::collections::BTreeMap<String, String>,
     pub(in crate::server) destination: String,
+    /// What seals the tokens in the connection's states, as hexadecimal digits. It never changes, whatever key the store has.
+    pub(in crate::server) token_key: String,
 }
 
 /// What of a sync is sealed: states and log lines hold what the source said.
