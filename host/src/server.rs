@@ -107,7 +107,7 @@ pub async fn serve(options: Options, listening: impl FnOnce(SocketAddr), stop: i
     drain(&server, options.drain).await;
     dispatching.abort();
     answering.abort();
-    Ok(())
+    server.store.finish().await
 }
 
 fn open(options: &Options) -> Result<Server> {

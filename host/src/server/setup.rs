@@ -103,12 +103,10 @@ mod tests {
         assert_eq!(rotate_key(&data, &key).unwrap(), 1);
         let new = seal::read_keys(&key).unwrap();
         assert!(new.lines().count() == 1 && new != old);
-        let get = |keys: &str| {
-            let store = Store::open(&data, Keys::parse(keys).unwrap()).unwrap();
-            async move { store.note(|session| connections::get(session, "a", "c")).await }
-        };
-        assert_eq!(get(&new).await.unwrap().unwrap().settings, settings);
-        assert_eq!(get(&old).await.unwrap_err().code(), Code::KeyInvalid);
+        let open = |keys: &str| Store::open(&data, Keys::parse(keys).unwrap());
+        let found = open(&new).unwrap().note(|session| connections::get(session, "a", "c")).await;
+        assert_eq!(found.unwrap().unwrap().settings, settings);
+        assert_eq!(open(&old).err().map(|error| error.code()), Some(Code::KeyInvalid));
         let file = std::fs::read(data.join(store::FILE)).unwrap();
         assert!(!file.windows(6).any(|window| window == b"s3cret"));
     }

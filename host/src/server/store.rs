@@ -16,7 +16,7 @@ pub(super) mod usage;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use serde::Serialize;
@@ -84,6 +84,18 @@ impl Store {
         self.run(Durability::Process, work).await
     }
 
+    /// Brings everything from the log into the file, so that a copy of the file is complete.
+    pub(super) async fn finish(&self) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let done = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map_err(failed);
+            // Whoever asked may have gone away.
+            let _ = answer.send(done);
+        });
+        self.hand_over(job).await;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         durability: Durability,
@@ -96,16 +108,22 @@ impl Store {
             // Whoever asked may have gone away.
             let _ = answer.send(done.unwrap_or_else(|_| Err(Error::new(Code::HostBug, "use the store: it panicked"))));
         });
-        let jobs = self.jobs.clone();
-        // Rarely waits: only where more than a thousand pieces of work are before it.
-        if let Err(full) = jobs.try_send(job) {
-            let job = match full {
-                std::sync::mpsc::TrySendError::Full(job) | std::sync::mpsc::TrySendError::Disconnected(job) => job,
-            };
+        self.hand_over(job).await;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Rarely waits: only where more than a thousand pieces of work are before this one.
+    async fn hand_over(&self, job: Job) {
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = self.jobs.try_send(job) {
+            let jobs = self.jobs.clone();
+            // Where the thread is gone, the job is dropped with its answer, and who asked hears that.
             let _ = tokio::task::spawn_blocking(move || jobs.send(job).map_err(drop)).await;
         }
-        answered.await.unwrap_or_else(|_| Err(Error::new(Code::HostBug, "use the store: its thread has ended")))
     }
+}
+
+fn gone() -> Error {
+    Error::new(Code::HostBug, "use the store: its thread has ended")
 }
 
 fn work(mut connection: Connection, jobs: &Receiver<Job>) {

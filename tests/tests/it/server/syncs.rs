@@ -120,6 +120,8 @@ fn connections_that_share_a_file_take_turns() -> Result<()> {
     for name in &names {
         let id = server.syncs("shop", name)?[0]["id"].as_str().context("no id")?.to_owned();
         assert_eq!(server.ended("shop", &id)?["outcome"], "succeeded");
+    }
+    for name in &names {
         let sql = format!("SELECT count(*) FROM {name}.planets WHERE NOT _deleted");
         assert_eq!(query(&host, "shop", "duckdb:one.db", &sql)?, "9");
     }
