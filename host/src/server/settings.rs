@@ -116,8 +116,13 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 /// Whether the texts of a connection are of bounded length and number.
 pub(super) fn check_sizes(settings: &ConnectionSettings) -> Result<()> {
     let too_much = |what: &str| Err(Error::new(Code::RequestInvalid, format!("keep {what}")));
-    let counts =
-        [settings.configuration.len(), settings.tables.len(), settings.limits.len(), settings.schema_change.len(), settings.expose.len()];
+    let counts = [
+        settings.configuration.len(),
+        settings.tables.len(),
+        settings.limits.len(),
+        settings.schema_change.len(),
+        settings.expose.len(),
+    ];
     if counts.iter().any(|count| *count > ITEMS_MAX) {
         return too_much(&format!("a list of more than {ITEMS_MAX} items"));
     }
