@@ -116,6 +116,7 @@ async fn prepare(server: &Server, waiting: &Waiting, begun: &Begun, running: &Ru
         full_refresh: begun.full_refresh,
         state: None,
         deletes: settings::deletes(connection),
+        history: settings::history(connection),
         limit_rows: None,
         timestamps: settings::timestamps(connection),
         commits: sync::CommitPolicy::default(),

@@ -47,6 +47,14 @@ pub(super) fn selection(connection: &ConnectionSettings) -> Selection {
     if connection.tables.is_empty() { Selection::All } else { Selection::Tables(connection.tables.clone()) }
 }
 
+/// Which tables keep their history.
+pub(super) fn history(connection: &ConnectionSettings) -> Selection {
+    if connection.history.iter().any(|name| name == "*") {
+        return Selection::All;
+    }
+    Selection::Tables(connection.history.clone())
+}
+
 /// What becomes of deleted rows.
 pub(super) fn deletes(connection: &ConnectionSettings) -> destination::Deletes {
     match connection.deletes {
@@ -122,6 +130,7 @@ pub(super) fn check_sizes(settings: &ConnectionSettings) -> Result<()> {
         settings.limits.len(),
         settings.schema_change.len(),
         settings.expose.len(),
+        settings.history.len(),
     ];
     if counts.iter().any(|count| *count > ITEMS_MAX) {
         return too_much(&format!("a list of more than {ITEMS_MAX} items"));
@@ -200,6 +209,7 @@ pub(super) fn differences(before: &ConnectionSettings, after: &ConnectionSetting
         ("schema_change", before.schema_change != after.schema_change),
         ("on_mismatch", before.on_mismatch != after.on_mismatch),
         ("deletes", before.deletes != after.deletes),
+        ("history", before.history != after.history),
         ("timestamps", before.timestamps != after.timestamps),
     ];
     names.extend(others.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()));

@@ -289,6 +289,9 @@ pub struct ConnectionSettings {
     /// What becomes of rows that the source deleted.
     #[serde(default)]
     pub deletes: Deletes,
+    /// Tables that keep every version of their rows from now on (docs/guides/history.md); `*`: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<String>,
     /// What becomes of texts that look like dates and timestamps.
     #[serde(default)]
     pub timestamps: Timestamps,

@@ -3,17 +3,21 @@
 mod architecture;
 mod bad_input;
 mod connectors;
+mod corpus;
 mod crash;
 mod demo;
 mod destinations;
 mod faults;
 mod guests;
+mod history;
 mod interrupts;
 mod io;
 mod jsonl;
+mod playground;
 mod postgres;
 mod readme;
 mod server;
+mod splitter;
 mod states;
 mod two_hosts;
 
