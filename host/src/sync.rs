@@ -36,7 +36,7 @@ pub use run::{now_us, run};
 use std::sync::Arc;
 
 use crate::destination::{Deletes, DestinationUrl};
-use crate::guest::{Component, EgressAllow, Limits};
+use crate::guest::{Component, EgressAllow, Limits, World};
 use crate::model::{Configuration, Selection};
 use crate::schema::SchemaContract;
 
@@ -73,6 +73,8 @@ pub struct Request {
     pub limits: Limits,
     /// Addresses the operator allows beyond the public internet.
     pub allow: EgressAllow,
+    /// Who watches what crosses between the connector and the world, and may answer: a recording, made or replayed.
+    pub world: Option<Arc<dyn World>>,
 }
 
 /// Why a sync should end early.

@@ -63,7 +63,14 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
         screen.people(&screen.paint.yellow(&unknown_field(field)));
     }
     let (limits, allow) = (sandbox.limits, sandbox.allow);
-    Ok(Grants { configuration, limits, allow, listener: Arc::new(Ear { screen }), meter: Meter::default() })
+    Ok(Grants {
+        configuration,
+        limits,
+        allow,
+        listener: Arc::new(Ear { screen }),
+        meter: Meter::default(),
+        world: None,
+    })
 }
 
 /// Hears warnings outside of a sync.

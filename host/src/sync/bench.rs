@@ -101,7 +101,8 @@ fn guest_and_http() {
         let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let allow = EgressAllow { private: vec!["127.0.0.1".into()], http: vec![] };
         let configuration = Configuration(fields.into());
-        let grants = Grants { configuration, limits, allow, listener: Arc::new(Silent), meter: Meter::default() };
+        let grants =
+            Grants { configuration, limits, allow, listener: Arc::new(Silent), meter: Meter::default(), world: None };
         let (sender, mut receiver) = operations(8 << 20);
         let (begun, before) = (Instant::now(), cpu());
         let taking = async {

@@ -133,6 +133,7 @@ impl Run {
             allow: self.request.allow.clone(),
             listener: Arc::new(Ear { observer, progress }),
             meter: self.progress.meter.clone(),
+            world: self.request.world.clone(),
         }
     }
 

@@ -11,7 +11,10 @@ mod interrupts;
 mod io;
 mod jsonl;
 mod readme;
+mod recordings;
+mod scaffold;
 mod states;
+mod verify;
 
 use anyhow::Result;
 use tests::host::Host;
