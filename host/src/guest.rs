@@ -16,11 +16,13 @@ mod instance;
 mod limits;
 mod memory;
 mod output;
+mod secrets;
 mod world;
 
 pub use channel::{Operation, OperationReceiver, OperationSender, Taken, operations};
 pub use instance::Listener;
 pub use limits::Limits;
+pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets, without_placeholders};
 pub use world::{
     Answer, BodyKind, Call, Credentials, Crossing, Ending, Given, Scrub, Sent, Trouble, TroubleKind, World,
 };
@@ -60,8 +62,8 @@ impl EgressAllow {
 /// What one connection's connector is given.
 #[derive(Clone)]
 pub struct Grants {
-    /// The configuration, defaults applied.
-    pub configuration: Configuration,
+    /// The configuration and its secrets.
+    pub secrets: Secrets,
     /// The bounds.
     pub limits: Limits,
     /// Addresses beyond the public internet.
@@ -72,6 +74,13 @@ pub struct Grants {
     pub meter: Meter,
     /// Who watches what crosses, and may answer: a recording, made or replayed.
     pub world: Option<Arc<dyn World>>,
+}
+
+impl Grants {
+    /// The configuration of a recording, where one is replayed: there are no secrets in it to be kept.
+    fn replayed(&self) -> Option<&Configuration> {
+        self.world.as_ref().and_then(|world| world.configuration())
+    }
 }
 
 /// Counters of a connector's HTTP requests, to be read at any time.
@@ -216,7 +225,8 @@ impl Component {
     }
 
     async fn ask_description(&self, limits: &Limits) -> Result<Description> {
-        let wires = Wires { listener: Arc::new(Deaf), client: None, world: None, operations: None };
+        let secrets = Secrets::default();
+        let wires = Wires { listener: Arc::new(Deaf), secrets, client: None, world: None, operations: None };
         let (mut store, connector) = self.instantiate(limits, wires).await?;
         let described = connector.call_describe(&mut store).await;
         let description = described.map_err(|error| failure::of_trap(error, store.data()))?;
@@ -228,7 +238,7 @@ impl Component {
         in_time(&grants.limits, async {
             let arguments = Arguments { export: "check", state: None, selection: &Selection::All };
             let (mut store, connector) = self.connect(grants, &arguments, None).await?;
-            let checked = connector.call_check(&mut store, &fields(&grants.configuration)).await;
+            let checked = connector.call_check(&mut store, &fields(grants)).await;
             let answer = Self::answer(&store, checked);
             drop(store);
             ended(grants, answer)
@@ -241,7 +251,7 @@ impl Component {
         in_time(&grants.limits, async {
             let arguments = Arguments { export: "schema", state: None, selection: &Selection::All };
             let (mut store, connector) = self.connect(grants, &arguments, None).await?;
-            let tables = connector.call_schema(&mut store, &fields(&grants.configuration)).await;
+            let tables = connector.call_schema(&mut store, &fields(grants)).await;
             let answer = Self::answer(&store, tables);
             drop(store);
             Ok(ended(grants, answer)?.into_iter().map(Into::into).collect())
@@ -257,9 +267,15 @@ impl Component {
         selection: &Selection,
         operations: OperationSender,
     ) -> Result<()> {
+        if let (Some(state), None) = (state, grants.replayed()) {
+            let lost = grants.secrets.adopt(state)?;
+            if lost > 0 {
+                grants.listener.log(LogLevel::Warning, &lost_tokens(lost));
+            }
+        }
         let arguments = Arguments { export: "update", state, selection };
         let (mut store, connector) = self.connect(grants, &arguments, Some(operations)).await?;
-        let configuration = fields(&grants.configuration);
+        let configuration = fields(grants);
         let updated = connector.call_update(&mut store, &configuration, state, &selection.into()).await;
         grants.listener.memory(store.data().memory.peak_bytes as u64);
         let answer = Self::answer(&store, updated);
@@ -275,8 +291,8 @@ impl Component {
         operations: Option<OperationSender>,
     ) -> Result<(Store<Guest>, Connector)> {
         let description = self.describe(&grants.limits).await?;
-        let policy = Policy::new(description, &grants.configuration, &grants.allow.parse()?)?;
-        let settings = Settings::new(description, &grants.limits);
+        let policy = Policy::new(description, grants.secrets.configuration(), &grants.allow.parse()?)?;
+        let settings = Settings::new(description, &grants.limits, grants.secrets.clone());
         let watch = Arc::new(Retries(Arc::clone(&grants.listener)));
         let client = Some(Arc::new(Client::new(policy, settings, Arc::clone(&grants.meter.0), watch)));
         let mut listener = Arc::clone(&grants.listener);
@@ -285,19 +301,21 @@ impl Component {
             listener = Arc::new(Overheard { world: Arc::clone(world), inner: listener });
         }
         let world = grants.world.clone();
-        self.instantiate(&grants.limits, Wires { listener, client, world, operations }).await
+        self.instantiate(&grants.limits, Wires { listener, secrets: grants.secrets.clone(), client, world, operations })
+            .await
     }
 
     fn begin(&self, world: &dyn World, grants: &Grants, arguments: &Arguments<'_>) {
         let Arguments { export, state, selection } = *arguments;
+        let secrets = grants.secrets.clone();
         world.begin(&Call {
             export,
             connector: &self.name(),
             component: &self.digest,
-            configuration: &grants.configuration,
+            configuration: grants.secrets.shown(),
             state,
             selection,
-            scrub: Arc::new(<[u8]>::to_vec),
+            scrub: Arc::new(move |bytes| secrets.scrub(bytes)),
         });
     }
 
@@ -310,12 +328,21 @@ impl Component {
     }
 
     fn answer<T>(store: &Store<Guest>, result: wasmtime::Result<Result<T, bindings::GuestError>>) -> Result<T> {
-        match result {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(failure::of_guest(error, store.data())),
-            Err(error) => Err(failure::of_trap(error, store.data())),
-        }
+        let error = match result {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => failure::of_guest(error, store.data()),
+            Err(error) => failure::of_trap(error, store.data()),
+        };
+        Err(store.data().wires.secrets.redact_error(error))
     }
+}
+
+fn lost_tokens(count: usize) -> String {
+    let tokens =
+        if count == 1 { "a token that the state holds".into() } else { format!("{count} tokens of the state") };
+    format!(
+        "{tokens} cannot be opened: the key or the connection's name is another; the connector has to sign in again"
+    )
 }
 
 /// Ends a call of the guest that takes too long. `update` is not called through this: a sync has its own clock.
@@ -336,6 +363,7 @@ fn ended<T>(grants: &Grants, result: Result<T>) -> Result<T> {
     result
 }
 
-fn fields(configuration: &Configuration) -> Vec<(String, String)> {
-    configuration.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+/// The configuration as the guest gets it.
+fn fields(grants: &Grants) -> Vec<(String, String)> {
+    grants.secrets.shown().0.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }

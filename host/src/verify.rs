@@ -29,7 +29,7 @@ use self::run::{Run, Subject};
 use self::stage::Script;
 use self::trial::Trial;
 use crate::error::{Error, Result};
-use crate::guest::{Component, EgressAllow, Limits};
+use crate::guest::{Component, EgressAllow, Limits, SecretGrants, Secrets};
 use crate::model::{Configuration, Description, Secrecy, Table};
 use crate::recording::Recording;
 
@@ -39,6 +39,8 @@ pub struct Request<'a> {
     pub component: &'a Component,
     /// Its configuration, defaults applied.
     pub configuration: Configuration,
+    /// What the operator decides about secrets.
+    pub secrets: SecretGrants,
     /// Bounds of the sandbox.
     pub limits: Limits,
     /// Addresses the operator allows beyond the public internet.
@@ -72,22 +74,13 @@ impl Report {
 /// Tries every rule. `told` hears each finding as it comes.
 pub async fn verify(request: Request<'_>, told: &dyn Fn(&Finding)) -> Result<Report> {
     let description = request.component.describe(&request.limits).await?;
-    let book = request.recording.map_or_else(Book::default, Book::of);
-    let subject = Subject {
-        component: request.component,
-        configuration: request.configuration,
-        limits: request.limits,
-        allow: request.allow,
-        book: Arc::new(book),
-        live: request.recording.is_none(),
-        started_at: started_at(request.recording),
-    };
+    let subject = subject(request, description)?;
     let mut findings = Findings { list: Vec::new(), told };
     let first = begin(&subject).await;
     let (requests, rows) = match first {
         Ok((declared, base)) => {
             findings.add(Rule::Succeeds, Ok(format!("{} requests, {} tables", base.asked.len(), declared.len())));
-            let trial = Trial::new(&subject, description, &declared, &base);
+            let trial = Trial::new(&subject, &declared, &base);
             stream(&mut findings, &trial);
             trials(&mut findings, &trial).await;
             (base.asked.len() as u64, trial.tables.count() as u64)
@@ -98,7 +91,25 @@ pub async fn verify(request: Request<'_>, told: &dyn Fn(&Finding)) -> Result<Rep
         }
     };
     findings.skip_the_rest();
-    Ok(Report { connector: request.component.name(), findings: findings.list, requests, rows })
+    Ok(Report { connector: subject.component.name(), findings: findings.list, requests, rows })
+}
+
+/// The connector, and what all its runs are given.
+fn subject<'a>(request: Request<'a>, description: &'a Description) -> Result<Subject<'a>> {
+    let Request { component, configuration, secrets: exposed, limits, allow, recording } = request;
+    let subject = Subject {
+        component,
+        description,
+        configuration: Configuration::default(),
+        secrets: Secrets::default(),
+        exposed,
+        limits,
+        allow,
+        book: Arc::new(recording.map_or_else(Book::default, Book::of)),
+        live: recording.is_none(),
+        started_at: started_at(recording),
+    };
+    subject.with(configuration)
 }
 
 /// The first moment that the connector sees.
@@ -125,7 +136,7 @@ async fn begin(subject: &Subject<'_>) -> Result<(Vec<Table>, Run), Broken> {
 /// What can be seen in the first run.
 fn stream(findings: &mut Findings<'_>, trial: &Trial<'_>) {
     let (base, declared) = (trial.base, trial.declared);
-    let (description, configuration) = (trial.description, &trial.subject.configuration);
+    let (description, configuration) = (trial.subject.description, &trial.subject.configuration);
     findings.add(Rule::RecordsAreObjects, stream::records_are_objects(base));
     findings.add(Rule::KeysPresent, stream::keys_present(base, declared));
     findings.add(Rule::KeysUnique, stream::keys_unique(base, declared));

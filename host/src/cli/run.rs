@@ -178,6 +178,7 @@ fn begin(arguments: &Arguments, tape: &Tape, log: Option<Arc<LogFile>>, screen: 
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
             limits: sandbox.limits,
             allow: sandbox.allow,
+            secrets: sandbox.secrets,
             world: tape.world(),
         };
         if let Some(replay) = tape.replay() {

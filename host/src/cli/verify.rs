@@ -51,6 +51,7 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<u8> {
         let request = verify::Request {
             component: &component,
             configuration,
+            secrets: sandbox.secrets.clone(),
             limits: sandbox.limits.clone(),
             allow: sandbox.allow.clone(),
             recording: replay.as_ref().map(Replay::recording),

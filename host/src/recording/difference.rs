@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::entry::Entry;
 use super::file::Recording;
+use crate::guest::without_placeholders;
 
 /// How many differences of a kind are kept to be shown.
 const SHOWN_MAX: usize = 10;
@@ -136,7 +137,7 @@ impl Account {
                     text.push(' ');
                     text.push_str(&String::from_utf8_lossy(bytes));
                 }
-                self.requests.push(text);
+                self.requests.push(without_placeholders(&text));
             }
             Entry::Write { table, kind, .. } => {
                 self.digest(&[kind.name().as_bytes(), table.as_bytes(), bytes]);
@@ -145,11 +146,14 @@ impl Account {
                     self.operations.push(operation.clone());
                 }
                 let rows = bytes.split(|byte| *byte == b'\n').filter(|row| !row.is_empty());
-                self.operations.extend(rows.map(|row| format!("{operation} {}", String::from_utf8_lossy(row))));
+                let texts =
+                    rows.map(|row| without_placeholders(&format!("{operation} {}", String::from_utf8_lossy(row))));
+                self.operations.extend(texts);
             }
             Entry::Save { .. } => {
                 self.digest(&[b"checkpoint", bytes]);
-                self.operations.push(format!("checkpoint {}", String::from_utf8_lossy(bytes)));
+                let state = without_placeholders(&String::from_utf8_lossy(bytes));
+                self.operations.push(format!("checkpoint {state}"));
             }
             Entry::End { code, .. } => self.ending = code.clone().unwrap_or_else(|| "success".to_owned()),
             _ => {}

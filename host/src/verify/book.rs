@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::guest::{Answer, Sent, Trouble};
+use crate::guest::{Answer, Sent, Trouble, without_placeholders};
 use crate::recording::Recording;
 
 /// What came of a request.
@@ -18,7 +18,7 @@ pub(super) struct Book {
 /// What makes two requests the same: method, URL and body. Header fields and credentials are not looked at, since they hold
 /// placeholders that are new for each sync.
 pub(super) fn key(request: &Sent) -> String {
-    format!("{}\n{}", request.label(), String::from_utf8_lossy(&request.body))
+    without_placeholders(&format!("{}\n{}", request.label(), String::from_utf8_lossy(&request.body)))
 }
 
 impl Book {

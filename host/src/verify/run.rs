@@ -7,8 +7,8 @@ use super::book::Book;
 use super::stage::{Act, Asked, Script, Stage, Step};
 use super::tables::Tables;
 use crate::error::{Code, Error, Result};
-use crate::guest::{self, Component, EgressAllow, Grants, Limits, Listener, Meter, Operation};
-use crate::model::{Configuration, LogLevel, Selection, Table};
+use crate::guest::{self, Component, EgressAllow, Grants, Limits, Listener, Meter, Operation, SecretGrants, Secrets};
+use crate::model::{Configuration, Description, LogLevel, Selection, Table};
 
 /// What may wait between the connector and the one who takes its rows, in bytes.
 const CHANNEL_BYTES: usize = 8 << 20;
@@ -18,7 +18,11 @@ const RUN_MAX: Duration = Duration::from_mins(5);
 /// A connector to be verified, and what it is given.
 pub(super) struct Subject<'a> {
     pub(super) component: &'a Component,
+    pub(super) description: &'a Description,
     pub(super) configuration: Configuration,
+    /// The same with its secrets kept.
+    pub(super) secrets: Secrets,
+    pub(super) exposed: SecretGrants,
     pub(super) limits: Limits,
     pub(super) allow: EgressAllow,
     pub(super) book: Arc<Book>,
@@ -60,6 +64,29 @@ impl Listener for Ear {
 }
 
 impl Subject<'_> {
+    /// The same connector with another configuration.
+    pub(super) fn with(&self, configuration: Configuration) -> Result<Self> {
+        let (description, limits) = (self.description, self.limits.clone());
+        // A recording has placeholders for secrets, and no values.
+        let secrets = if self.live {
+            Secrets::new(description, &configuration, &self.exposed, ("verify", &limits))?
+        } else {
+            Secrets::plain(&configuration)
+        };
+        Ok(Self {
+            component: self.component,
+            description,
+            configuration,
+            secrets,
+            exposed: self.exposed.clone(),
+            limits,
+            allow: self.allow.clone(),
+            book: Arc::clone(&self.book),
+            live: self.live,
+            started_at: self.started_at,
+        })
+    }
+
     /// The tables that the connector names.
     pub(super) async fn schema(&self) -> Result<Vec<Table>> {
         let stage = self.stage(Script::default());
@@ -114,7 +141,7 @@ impl Subject<'_> {
 
     fn grants(&self, stage: &Arc<Stage>, ear: &Arc<Ear>) -> Grants {
         Grants {
-            configuration: self.configuration.clone(),
+            secrets: self.secrets.clone(),
             limits: self.limits.clone(),
             allow: self.allow.clone(),
             listener: Arc::<Ear>::clone(ear),

@@ -1,12 +1,12 @@
 //! Rules that take further runs: another configuration, a later sync, a resumed one, a source that fails.
 
 use super::fault::{BREAKING, Fault, NEW_COLUMN};
-use super::rule::{Tried, fail, skip};
+use super::rule::{Broken, Tried, fail, skip};
 use super::run::{Run, Subject};
 use super::stage::Script;
 use super::tables::{Tables, cut};
 use crate::error::{Code, Error};
-use crate::model::{Configuration, Description, Secrecy, Table};
+use crate::model::{Configuration, Secrecy, Table};
 
 /// Checkpoints resumed from, requests disturbed: of more than these, so many spread over all are tried.
 const PLACES_MAX: usize = 40;
@@ -14,7 +14,6 @@ const PLACES_MAX: usize = 40;
 /// The connector, its first run, and what that left.
 pub(super) struct Trial<'a> {
     pub(super) subject: &'a Subject<'a>,
-    pub(super) description: &'a Description,
     pub(super) declared: &'a [Table],
     pub(super) base: &'a Run,
     /// The tables after the first run.
@@ -28,15 +27,10 @@ pub(super) struct Disturbed {
 }
 
 impl<'a> Trial<'a> {
-    pub(super) fn new(
-        subject: &'a Subject<'a>,
-        description: &'a Description,
-        declared: &'a [Table],
-        base: &'a Run,
-    ) -> Self {
+    pub(super) fn new(subject: &'a Subject<'a>, declared: &'a [Table], base: &'a Run) -> Self {
         let mut tables = Tables::default();
         base.apply(base.steps.len(), &mut tables, declared);
-        Self { subject, description, declared, base, tables }
+        Self { subject, declared, base, tables }
     }
 
     /// A run that sends so many requests more than the first one goes in circles.
@@ -44,25 +38,20 @@ impl<'a> Trial<'a> {
         Script { requests_max: Some(self.base.asked.len() as u64 * 3 + 50), ..Script::default() }
     }
 
-    fn with(&self, configuration: Configuration) -> Subject<'a> {
-        let Subject { component, limits, allow, book, live, started_at, .. } = self.subject;
-        Subject {
-            component,
-            configuration,
-            limits: limits.clone(),
-            allow: allow.clone(),
-            book: std::sync::Arc::clone(book),
-            live: *live,
-            started_at: *started_at,
+    /// A run with another configuration.
+    async fn run_with(&self, configuration: Configuration) -> Result<Run, Broken> {
+        match self.subject.with(configuration) {
+            Ok(subject) => Ok(subject.run(None, self.bounded()).await),
+            Err(error) => skip(format!("[{}] {}", error.code(), error.chain())),
         }
     }
 
     pub(super) async fn fields_required(&self) -> Tried {
         let mut tried = Vec::new();
-        for field in self.description.fields.iter().filter(|field| field.required) {
+        for field in self.subject.description.fields.iter().filter(|field| field.required) {
             let mut configuration = self.subject.configuration.clone();
             configuration.0.remove(&field.name);
-            let run = self.with(configuration).run(None, self.bounded()).await;
+            let run = self.run_with(configuration).await?;
             let name = &field.name;
             if let Some(asked) = run.asked.first() {
                 return fail(format!("without \"{name}\" it asked for {}", asked.request.label()));
@@ -85,12 +74,12 @@ impl<'a> Trial<'a> {
     pub(super) async fn unknown_fields(&self) -> Tried {
         let mut configuration = self.subject.configuration.clone();
         configuration.0.insert("a_field_of_verify".into(), "nothing".into());
-        let run = self.with(configuration).run(None, self.bounded()).await;
+        let run = self.run_with(configuration).await?;
         self.same_as_first(&run, "with one more field in the configuration")
     }
 
     pub(super) async fn credentials_refused(&self) -> Tried {
-        let has_secret = self.description.fields.iter().any(|field| field.secrecy != Secrecy::Plain);
+        let has_secret = self.subject.description.fields.iter().any(|field| field.secrecy != Secrecy::Plain);
         if !has_secret || self.base.asked.is_empty() {
             return skip("it has no secret field, or asks for nothing");
         }
@@ -131,7 +120,7 @@ impl<'a> Trial<'a> {
     }
 
     /// A run that asked what nobody could answer shows nothing.
-    fn known(&self, run: &Run) -> Result<(), super::rule::Broken> {
+    fn known(&self, run: &Run) -> Result<(), Broken> {
         match &run.unanswered {
             Some(label) => skip(format!("it asked for {}, which was not recorded", cut(label))),
             None => Ok(()),

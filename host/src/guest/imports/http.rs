@@ -4,6 +4,7 @@ use wasmtime::component::Resource;
 
 use super::end;
 use crate::error::{Code, Error};
+use crate::guest::Secrets;
 use crate::guest::bindings::elt::connector::http;
 use crate::guest::client::{self, ErrorKind, Failure, HttpError};
 use crate::guest::exchange::{self, Open, Pending};
@@ -23,15 +24,12 @@ type Answer<T> = Result<T, http::Error>;
 impl http::Host for Guest {
     async fn send(&mut self, request: http::Request) -> wasmtime::Result<Answer<Resource<PendingResponse>>> {
         let Some(client) = &self.wires.client else {
-            let message = "send a request in `describe`";
-            return Err(end(
-                Error::new(Code::OperationInvalid, message).hint("`describe` runs before there is a configuration.")
-            ));
+            return Err(end(in_describe("send a request")));
         };
         let exchange = self.exchanges;
         self.exchanges += 1;
         let world = self.wires.world.as_ref().map(|world| (world, exchange));
-        match answer(exchange::send(client, world, request))? {
+        match answer(&self.wires.secrets, exchange::send(client, world, request))? {
             Ok(pending) => Ok(Ok(self.resources.push(PendingResponse(Some(pending)))?)),
             Err(error) => Ok(Err(error)),
         }
@@ -48,9 +46,12 @@ impl http::Host for Guest {
         }
     }
 
-    async fn protect(&mut self, secret: String, _hosts: Vec<String>) -> wasmtime::Result<String> {
+    async fn protect(&mut self, secret: String, hosts: Vec<String>) -> wasmtime::Result<String> {
+        if self.wires.client.is_none() {
+            return Err(end(in_describe("protect a token")));
+        }
         let known = self.wires.world.as_ref().and_then(|world| world.protect(&secret));
-        let placeholder = known.unwrap_or(secret);
+        let placeholder = known.map_or_else(|| self.wires.secrets.protect(&secret, &hosts), Ok).map_err(end)?;
         if let Some(world) = &self.wires.world {
             world.crossed(Crossing::Protected(&placeholder));
         }
@@ -63,7 +64,7 @@ impl http::HostPendingResponse for Guest {
         let Some(taken) = self.resources.get_mut(&pending)?.0.take() else {
             return Err(end(Error::new(Code::OperationInvalid, "wait a second time for the same response")));
         };
-        match answer(taken.wait().await)? {
+        match answer(&self.wires.secrets, taken.wait().await)? {
             Ok(response) => Ok(Ok(self.resources.push(OpenResponse(response))?)),
             Err(error) => Ok(Err(error)),
         }
@@ -89,11 +90,11 @@ impl http::HostResponse for Guest {
     }
 
     async fn read(&mut self, response: Resource<OpenResponse>, max_bytes: u32) -> wasmtime::Result<Answer<Vec<u8>>> {
-        answer(self.resources.get_mut(&response)?.0.read(max_bytes).await)
+        answer(&self.wires.secrets, self.resources.get_mut(&response)?.0.read(max_bytes).await)
     }
 
     async fn read_all(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<Answer<Vec<u8>>> {
-        answer(self.resources.get_mut(&response)?.0.read_all().await)
+        answer(&self.wires.secrets, self.resources.get_mut(&response)?.0.read_all().await)
     }
 
     async fn drop(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<()> {
@@ -102,11 +103,19 @@ impl http::HostResponse for Guest {
     }
 }
 
+fn in_describe(what: &str) -> Error {
+    let hint = "`describe` runs before there is a configuration.";
+    Error::new(Code::OperationInvalid, format!("{what} in `describe`")).hint(hint)
+}
+
 /// What the guest is told, or the end of the sync.
-fn answer<T>(result: Result<T, Failure>) -> wasmtime::Result<Answer<T>> {
+fn answer<T>(secrets: &Secrets, result: Result<T, Failure>) -> wasmtime::Result<Answer<T>> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(Failure::Exchange(error)) => Ok(Err(error.into())),
+        Err(Failure::Exchange(error)) => {
+            let message = secrets.mask(&error.message).into_owned();
+            Ok(Err(HttpError { message, ..error }.into()))
+        }
         Err(Failure::Sync(error)) => Err(end(error)),
     }
 }
