@@ -13,7 +13,7 @@ fn main() {
         .iter()
         .map(|file| {
             let name = file.strip_prefix(&sdk).unwrap_or(file);
-            format!("    ({name:?}, include_str!({file:?})),\n")
+            format!("    (r\"{}\", include_str!(r\"{}\")),\n", name.display(), file.display())
         })
         .collect();
     let text = format!("&[\n{}]\n", entries.concat());

@@ -106,7 +106,7 @@ fn every_choice_compiles_and_passes_its_test() -> Result<()> {
                 fs::create_dir_all(&module)?;
                 fs::copy(made.join("lib.rs"), folder.join(format!("src/{name}.rs")))?;
                 fs::copy(made.join("tests.rs"), module.join("tests.rs"))?;
-                modules.push_str(&format!("mod {name};\n"));
+                modules.extend(["mod ", &name, ";\n"]);
             }
         }
     }
