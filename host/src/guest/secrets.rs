@@ -360,7 +360,7 @@ impl Held {
         });
         let scrub = Replacer::new(scrub)?;
         let (fill, mask, redact) = (Replacer::new(fill)?, Replacer::new(mask)?, Replacer::new(redact)?);
-        Ok(Self { fill, mask, redact, scrub, entries })
+        Ok(Self { entries, fill, mask, redact, scrub })
     }
 }
 

@@ -96,7 +96,7 @@ impl<C: Connector> Test<C> {
     fn run<T>(self, work: impl FnOnce(Configuration, Option<String>, Selection) -> T) -> (T, Double) {
         let (mut configuration, handler, now) = (self.configuration, self.handler, self.now);
         let secrets = Secrets::new(C::FIELDS, &mut configuration, self.state.as_deref());
-        double::with(|double| *double = Double { handler, now, secrets, ..Double::default() });
+        double::with(|double| *double = Double { handler, secrets, now, ..Double::default() });
         let result = work(configuration.into_iter().collect(), self.state, self.selection);
         (result, double::with(std::mem::take))
     }

@@ -19,8 +19,9 @@ impl Secrets {
     pub(crate) fn new(fields: &[Field], configuration: &mut [(String, String)], state: Option<&str>) -> Self {
         let mut secrets = Self(Vec::new());
         let is_secret = |key: &str| fields.iter().any(|field| field.name == key && field.secrecy == Secrecy::Secret);
-        for (key, value) in configuration.iter_mut().filter(|(key, value)| is_secret(key) && !value.trim().is_empty()) {
-            let placeholder = format!("elt_secret_{}", hex(key.as_bytes()));
+        let given = configuration.iter_mut().enumerate();
+        for (index, (key, value)) in given.filter(|(_, (key, value))| is_secret(key) && !value.trim().is_empty()) {
+            let placeholder = format!("elt_secret_{}{index:02x}", hex(key.as_bytes()));
             secrets.0.push((placeholder.clone(), std::mem::replace(value, placeholder)));
         }
         for (begin, _) in state.unwrap_or_default().match_indices(TOKEN) {
@@ -60,7 +61,9 @@ impl Secrets {
             Some(Body::Json(bytes)) => self.fill_bytes(bytes, json),
             Some(Body::Bytes(bytes)) => self.fill_bytes(bytes, str::to_owned),
             Some(Body::Form(fields)) => {
-                fields.iter_mut().for_each(|(_, value)| *value = self.fill(value, str::to_owned));
+                for (_, value) in fields {
+                    *value = self.fill(value, str::to_owned);
+                }
             }
             None => {}
         }
@@ -101,7 +104,7 @@ fn json(text: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn opened(placeholder: &str) -> Option<String> {

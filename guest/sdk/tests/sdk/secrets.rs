@@ -22,14 +22,12 @@ impl Connector for Session {
         let http = Client::new("https://api.test");
         let key = configuration.required("api_key")?;
         info!("the key is {key}, the other {:?}", configuration.get("other"));
-        let token = match state.get("token") {
-            Some(token) => token.to_owned(),
-            None => {
-                let answer = http.post("login").json(&json!({"key": key})).send()?;
-                let answer: elt_sdk::serde_json::Value = answer.json()?;
-                http::protect(answer["token"].as_str().unwrap_or_default(), &[])
-            }
-        };
+        let mut token = state.get_or("token", "");
+        if token.is_empty() {
+            let answer = http.post("login").json(&json!({"key": key})).send()?;
+            let answer: elt_sdk::serde_json::Value = answer.json()?;
+            token = http::protect(answer["token"].as_str().unwrap_or_default(), &[]);
+        }
         let seen = http.get("whoami").query("key", key).bearer_auth(&token).send()?.text()?;
         operations.upsert("seen", json!({"text": seen}))?;
         state.set("token", token)?;

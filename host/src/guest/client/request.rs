@@ -263,15 +263,12 @@ fn compose_body(body: Body, headers: &mut HeaderMap) -> Payload {
         }
         Body::Bytes(bytes) => (bytes, None),
     };
-    let escape = match known {
-        Some((content_type, escape)) => {
-            headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
-            escape
-        }
-        None => {
-            let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-            Escape::of_content_type(content_type.unwrap_or_default())
-        }
+    let escape = if let Some((content_type, escape)) = known {
+        headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
+        escape
+    } else {
+        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        Escape::of_content_type(content_type.unwrap_or_default())
     };
     Payload { bytes: bytes.into(), escape }
 }

@@ -37,13 +37,13 @@ fn text_of(seen: &Seen) -> String {
 
 #[tokio::test]
 async fn a_secret_is_put_in_as_its_place_demands() {
+    const ENCODED: &str = "s3cret%2Fwith%20%22quotes%22%20%26%20more";
     let server = Server::same(ok("fine")).await;
     let (client, key) = client_with_secret(&[&server], VALUE, &[]);
     let ask = async |request: Request| {
         assert_eq!(text(&client, request).await.unwrap().1, "fine");
         server.seen().pop().unwrap()
     };
-    const ENCODED: &str = "s3cret%2Fwith%20%22quotes%22%20%26%20more";
     let seen = ask(Request { headers: headers(&[("X-Key", &format!("k={key};"))]), ..get(server.url("/")) }).await;
     assert_eq!(seen.header("x-key"), Some(format!("k={VALUE};").as_str()));
     let query = headers(&[("key", &key), ("n", "1")]);

@@ -103,7 +103,7 @@ fn files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         let name = path.display().to_string();
         if path.is_dir() {
             all.extend(files(&path)?);
-        } else if !name.ends_with("configuration.json") && !name.ends_with(".wasm") {
+        } else if !name.ends_with("configuration.json") && !name.ends_with("connector.wasm") {
             all.push((name, fs::read(&path)?));
         }
     }
