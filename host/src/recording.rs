@@ -15,7 +15,7 @@ mod file;
 mod recorder;
 mod replay;
 
-pub use difference::{Differences, differences};
+pub use difference::{Changes, Differences, differences};
 pub use file::Recording;
 pub use recorder::Recorder;
 pub use replay::Replay;

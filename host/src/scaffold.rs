@@ -56,7 +56,7 @@ fn sdk_workspace() -> String {
             line
         }
     });
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn manifest(name: &str) -> String {

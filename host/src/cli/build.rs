@@ -81,8 +81,8 @@ fn component_of(messages: &str) -> Option<PathBuf> {
         kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "cdylib"))
     });
     let files = libraries.flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
-    let wasm = files.filter_map(|file| file.as_str().filter(|file| file.ends_with(".wasm")).map(PathBuf::from));
-    wasm.last()
+    let mut paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
+    paths.rfind(|path| path.extension().is_some_and(|extension| extension == "wasm"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::json::{self, Object};
+use super::json::Object;
 use super::report;
 use super::screen::Screen;
 use super::text;

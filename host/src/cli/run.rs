@@ -184,7 +184,7 @@ fn begin(arguments: &Arguments, tape: &Tape, log: Option<Arc<LogFile>>, screen: 
         if let Some(replay) = tape.replay() {
             as_recorded(&mut request, replay, arguments.connection.is_none());
         }
-        sync(request, &unknown, arguments, log, screen).await
+        Box::pin(sync(request, &unknown, arguments, log, screen)).await
     })?
 }
 

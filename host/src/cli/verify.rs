@@ -38,15 +38,14 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<u8> {
     let replay = arguments.recording.as_deref().map(|path| Replay::new(Recording::read(path)?)).transpose()?;
     let report = load::block_on(async {
         let described = component.describe(&sandbox.limits).await?;
-        let configuration = match &replay {
-            Some(replay) => replay.recorded_configuration().clone(),
-            None => {
-                let (configuration, unknown) = sandbox.configuration.prepare(&described.fields)?;
-                for field in &unknown {
-                    screen.people(&screen.paint.yellow(&load::unknown_field(field)));
-                }
-                configuration
+        let configuration = if let Some(replay) = &replay {
+            replay.recorded_configuration().clone()
+        } else {
+            let (configuration, unknown) = sandbox.configuration.prepare(&described.fields)?;
+            for field in &unknown {
+                screen.people(&screen.paint.yellow(&load::unknown_field(field)));
             }
+            configuration
         };
         let request = verify::Request {
             component: &component,

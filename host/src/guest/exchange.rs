@@ -32,7 +32,7 @@ pub(super) struct Open {
 }
 
 enum Body {
-    Network(client::Response),
+    Network(Box<client::Response>),
     Given { answer: Answer, taken: usize },
 }
 
@@ -73,7 +73,7 @@ impl Pending {
     /// Waits for status and headers; with `buffer`, for the whole body.
     pub(super) async fn wait(self) -> Result<Open, Failure> {
         let result = match self.source {
-            Waiting::Network(pending) => pending.wait().await.map(Body::Network),
+            Waiting::Network(pending) => pending.wait().await.map(|response| Body::Network(Box::new(response))),
             Waiting::Given(Ok(answer)) => Ok(Body::Given { answer, taken: 0 }),
             Waiting::Given(Err(trouble)) => Err(Failure::Exchange(trouble.into())),
         };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sha2::{Digest as _, Sha256};
 
-use super::entry::Entry;
+use super::entry::{Entry, hex};
 use super::file::Recording;
 use crate::guest::without_placeholders;
 
@@ -88,7 +88,7 @@ fn missing<'a>(of: &'a [String], from: &[String]) -> Vec<&'a String> {
 /// Compares two recordings of the same connector. Placeholders of secrets, which are new for each sync, count as equal.
 pub fn differences(before: &Recording, after: &Recording) -> Differences {
     let (old, new) = (Account::of(before), Account::of(after));
-    let digests = (hex(old.digest.finalize()), hex(new.digest.finalize()));
+    let digests = (hex(&old.digest.finalize()), hex(&new.digest.finalize()));
     Differences {
         requests: Changes::between(&old.requests, &new.requests),
         operations: Changes::between(&old.operations, &new.operations),
@@ -128,10 +128,10 @@ impl Account {
             Entry::Send { request, .. } => {
                 let mut text = request.label();
                 for (name, value) in &request.headers {
-                    text.push_str(&format!(" {name}: {value}"));
+                    text.extend([" ", name, ": ", value]);
                 }
                 if let Some(credentials) = &request.authentication {
-                    text.push_str(&format!(" {credentials:?}"));
+                    text = format!("{text} {credentials:?}");
                 }
                 if !bytes.is_empty() {
                     text.push(' ');
@@ -159,10 +159,6 @@ impl Account {
             _ => {}
         }
     }
-}
-
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The entries of a recording, as they stand in the file: one line of JSON each, some followed by bytes.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +109,15 @@ impl Entry {
             _ => None,
         }
     }
+}
+
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 impl From<crate::model::OperationKind> for Kind {

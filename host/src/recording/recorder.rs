@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::entry::Entry;
+use super::entry::{Entry, hex};
 use super::file::{Reader, Writer};
 use crate::error::{Code, Error, Result};
 use crate::guest::{Call, Crossing, Ending, Given, Scrub, Sent, World};
@@ -66,7 +66,7 @@ impl Recorder {
         }
         let (Some(spool), scrub) = (state.spool.take(), state.scrub.take()) else { return Ok(0) };
         let partial = self.path.with_added_extension("partial");
-        let written = write_scrubbed(spool, scrub, &partial).and_then(|bytes| {
+        let written = write_scrubbed(spool, scrub.as_ref(), &partial).and_then(|bytes| {
             fs::rename(&partial, &self.path)?;
             Ok(bytes)
         });
@@ -103,13 +103,13 @@ fn random_seed() -> io::Result<[u8; 32]> {
     Ok(seed)
 }
 
-fn write_scrubbed(spool: Writer<BufWriter<File>>, scrub: Option<Scrub>, path: &Path) -> io::Result<u64> {
+fn write_scrubbed(spool: Writer<BufWriter<File>>, scrub: Option<&Scrub>, path: &Path) -> io::Result<u64> {
     let mut spool = spool.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
     spool.rewind()?;
     let mut reader = Reader::new(BufReader::new(spool)).map_err(io::Error::other)?;
     let mut writer = Writer::new(BufWriter::new(File::create(path)?))?;
     while let Some((mut entry, mut bytes)) = reader.next().map_err(io::Error::other)? {
-        let Some(scrub) = &scrub else { continue };
+        let Some(scrub) = scrub else { continue };
         bytes = scrub(&bytes);
         if let Some(count) = entry.bytes_mut() {
             *count = bytes.len() as u64;
@@ -188,7 +188,7 @@ impl World for Recorder {
         let mut state = self.state();
         state.scrub = Some(call.scrub.clone());
         state.in_call = true;
-        let seed = state.seed.iter().map(|byte| format!("{byte:02x}")).collect();
+        let seed = hex(&state.seed);
         let entry = Entry::call_of(call, seed);
         state.put(&entry, &[]);
     }

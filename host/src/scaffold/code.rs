@@ -77,7 +77,8 @@ pub(super) fn configuration(choice: Choice) -> String {
 pub(super) fn connector(name: &str, choice: Choice) -> String {
     let Example { table, key, .. } = Example::of(choice.pagination);
     let type_name = type_name(name);
-    let fields: String = fields(choice).iter().map(|(_, declared, _)| format!("        {declared},\n")).collect();
+    let fields: Vec<String> = fields(choice).iter().map(|(_, declared, _)| format!("        {declared},\n")).collect();
+    let fields = fields.concat();
     let about = match choice.sync {
         SyncStyle::Position => "from the place where the last sync ended",
         SyncStyle::Window => "what changed since the last sync, and a little before",
@@ -272,13 +273,14 @@ fn window(choice: Choice) -> Vec<String> {
 pub(super) fn tests(name: &str, choice: Choice) -> String {
     let Example { records, table, key, changed, .. } = Example::of(choice.pagination);
     let type_name = type_name(name);
-    let given: String = fields(choice)
+    let given: Vec<String> = fields(choice)
         .iter()
         .map(|(name, _, value)| {
             let value = if *name == "base_url" { "https://api.test" } else { value };
             format!("\n        .configuration(\"{name}\", \"{value}\")")
         })
         .collect();
+    let given = given.concat();
     let first = format!(r#"{{"{records}": [{{"{key}": 1, "{changed}": "2026-01-31T10:20:30Z"}}], "total": 1}}"#);
     format!(
         r##"//! What it does with a page, and without its configuration.

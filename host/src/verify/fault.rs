@@ -33,8 +33,6 @@ pub(super) enum Fault {
     RepeatedPage,
     /// Every record has one more field.
     NewColumn,
-    /// Numbers in records have become texts.
-    TypeChange,
 }
 
 /// The faults after which rows must be right, at once or after the next sync.
@@ -73,7 +71,6 @@ impl Fault {
             Self::EmptyPage => "an empty page".into(),
             Self::RepeatedPage => "the page before once more".into(),
             Self::NewColumn => "a new field in every record".into(),
-            Self::TypeChange => "numbers that have become texts".into(),
         }
     }
 
@@ -119,11 +116,6 @@ impl Fault {
             Self::RepeatedPage => Given::Answer(before.unwrap_or(good).clone()),
             Self::NewColumn => of_records(good, &mut |record| {
                 record.insert(NEW_COLUMN.to_owned(), Value::String("new".to_owned()));
-            }),
-            Self::TypeChange => of_records(good, &mut |record| {
-                for value in record.values_mut().filter(|value| value.is_number()) {
-                    *value = Value::String(format!("{value} or so"));
-                }
             }),
         }
     }
@@ -178,10 +170,6 @@ mod tests {
     fn pages_are_changed_where_their_records_are() {
         let good = r#"{"next":"b","items":[{"id":1},{"id":2,"tags":["x"]}]}"#;
         assert_eq!(body(Fault::EmptyPage, good), r#"{"items":[],"next":"b"}"#);
-        assert_eq!(
-            body(Fault::TypeChange, good),
-            r#"{"items":[{"id":"1 or so"},{"id":"2 or so","tags":["x"]}],"next":"b"}"#
-        );
         assert!(body(Fault::NewColumn, good).matches(NEW_COLUMN).count() == 2);
         assert_eq!(body(Fault::EmptyPage, "no json"), "no json");
         assert_eq!(body(Fault::InvalidJson, "0123456789"), "01234");

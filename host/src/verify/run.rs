@@ -50,6 +50,12 @@ struct Ear {
     memory: Mutex<Vec<(u64, u64)>>,
 }
 
+impl Ear {
+    fn new(stage: &Arc<Stage>) -> Arc<Self> {
+        Arc::new(Self { stage: Arc::clone(stage), memory: Mutex::default() })
+    }
+}
+
 impl Listener for Ear {
     fn log(&self, _level: LogLevel, _message: &str) {}
 
@@ -90,19 +96,19 @@ impl Subject<'_> {
     /// The tables that the connector names.
     pub(super) async fn schema(&self) -> Result<Vec<Table>> {
         let stage = self.stage(Script::default());
-        self.component.schema(&self.grants(&stage, &self.ear(&stage))).await
+        self.component.schema(&self.grants(&stage, &Ear::new(&stage))).await
     }
 
     /// Whether `check` accepts the configuration.
     pub(super) async fn check(&self) -> Result<()> {
         let stage = self.stage(Script::default());
-        self.component.check(&self.grants(&stage, &self.ear(&stage))).await
+        self.component.check(&self.grants(&stage, &Ear::new(&stage))).await
     }
 
-    /// One sync from `state`.
-    pub(super) async fn run(&self, state: Option<&str>, script: Script) -> Run {
+    /// One sync from a state.
+    pub(super) async fn run(&self, from: Option<&str>, script: Script) -> Run {
         let stage = self.stage(script);
-        let ear = self.ear(&stage);
+        let ear = Ear::new(&stage);
         let grants = self.grants(&stage, &ear);
         let (sender, mut receiver) = guest::operations(CHANNEL_BYTES);
         let taking = async {
@@ -113,7 +119,7 @@ impl Subject<'_> {
                 }
             }
         };
-        let update = self.component.update(&grants, state, &Selection::All, sender);
+        let update = self.component.update(&grants, from, &Selection::All, sender);
         let (outcome, ()) = tokio::join!(tokio::time::timeout(RUN_MAX, update), taking);
         let outcome = outcome.unwrap_or_else(|_| {
             Err(Error::new(Code::LimitTime, format!("hear from the connector within {RUN_MAX:?}")))
@@ -133,10 +139,6 @@ impl Subject<'_> {
 
     fn stage(&self, script: Script) -> Arc<Stage> {
         Arc::new(Stage::new(Arc::clone(&self.book), self.live, script, self.started_at))
-    }
-
-    fn ear(&self, stage: &Arc<Stage>) -> Arc<Ear> {
-        Arc::new(Ear { stage: Arc::clone(stage), memory: Mutex::default() })
     }
 
     fn grants(&self, stage: &Arc<Stage>, ear: &Arc<Ear>) -> Grants {

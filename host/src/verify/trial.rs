@@ -107,7 +107,7 @@ impl<'a> Trial<'a> {
     }
 
     fn same_as_first(&self, run: &Run, when: &str) -> Tried {
-        self.known(run)?;
+        known(run)?;
         if let Err(error) = &run.outcome {
             return fail(format!("{when} it ended with [{}] {}", error.code(), cut(&error.chain())));
         }
@@ -119,21 +119,13 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// A run that asked what nobody could answer shows nothing.
-    fn known(&self, run: &Run) -> Result<(), Broken> {
-        match &run.unanswered {
-            Some(label) => skip(format!("it asked for {}, which was not recorded", cut(label))),
-            None => Ok(()),
-        }
-    }
-
     pub(super) async fn incremental(&self) -> Tried {
         let (_, state) = self.base.durable(None);
         let Some(state) = state.filter(|state| !is_empty(state)) else {
             return skip("it keeps no state: every sync is a full copy");
         };
         let run = self.subject.run(Some(state), self.bounded()).await;
-        self.known(&run)?;
+        known(&run)?;
         if let Err(error) = &run.outcome {
             return fail(format!("from {} it ended with [{}] {}", cut(state), error.code(), cut(&error.chain())));
         }
@@ -162,7 +154,7 @@ impl<'a> Trial<'a> {
             let mut tables = Tables::default();
             self.base.apply(step + 1, &mut tables, self.declared);
             let run = self.subject.run(Some(state), self.bounded()).await;
-            self.known(&run)?;
+            known(&run)?;
             let which = || {
                 let page = self.base.page(&self.base.steps[step]);
                 format!("resumed from checkpoint {} of {} ({}, {page})", at + 1, all.len(), cut(state))
@@ -287,6 +279,14 @@ impl<'a> Trial<'a> {
             tried += usize::from(has_records);
         }
         if tried == 0 { skip("no answer is JSON with a list of objects") } else { Ok(format!("{tried} pages")) }
+    }
+}
+
+/// A run that asked what nobody could answer shows nothing.
+fn known(run: &Run) -> Result<(), Broken> {
+    match &run.unanswered {
+        Some(label) => skip(format!("it asked for {}, which was not recorded", cut(label))),
+        None => Ok(()),
     }
 }
 
