@@ -1,9 +1,19 @@
-//! Lists the files of the SDK, so that `host new` can put a copy of them beside a connector.
+//! Lets the host find a prebuilt libduckdb at run time where it was linked from `DUCKDB_LIB_DIR`; lists the files of the SDK,
+//! so that `host new` can put a copy of them beside a connector.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
+    println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");
+    let bundled = env::var_os("CARGO_FEATURE_BUNDLED").is_some();
+    if let (false, Ok(folder)) = (bundled, env::var("DUCKDB_LIB_DIR")) {
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
+    }
+    list_sdk();
+}
+
+fn list_sdk() {
     let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let sdk = package.join("../guest/sdk");
     let mut files = vec![sdk.join("Cargo.toml")];
