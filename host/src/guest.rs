@@ -19,7 +19,7 @@ mod output;
 mod secrets;
 mod world;
 
-pub use channel::{Operation, OperationReceiver, OperationSender, Taken, operations};
+pub use channel::{Lead, Operation, OperationReceiver, OperationSender, Taken, operations};
 pub use instance::Listener;
 pub use limits::Limits;
 pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets, without_placeholders};

@@ -221,7 +221,8 @@ async fn sync(
     }
     let stop = stop_on_signals(Arc::clone(&display))?;
     let drawing = if arguments.json { None } else { display.draw() };
-    let report = sync::run(request, Arc::<Everyone>::clone(&observer), progress, stop).await;
+    // On the heap: it holds all that a sync is made of.
+    let report = Box::pin(sync::run(request, Arc::<Everyone>::clone(&observer), progress, stop)).await;
     drop(drawing);
     display.conclude();
     Ok((report, observer.began()))

@@ -6,8 +6,9 @@
 #![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 
 pub(super) mod build;
-mod crash;
+pub(super) mod crash;
 mod fence;
+pub(super) mod files;
 pub(super) mod load;
 mod names;
 mod refresh;

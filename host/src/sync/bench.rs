@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::tables::{Settings, Tables};
 use crate::guest::{
-    EgressAllow, Grants, Limits, Listener, Meter, Operation, Runtime, SecretGrants, Secrets, operations,
+    EgressAllow, Grants, Lead, Limits, Listener, Meter, Operation, Runtime, SecretGrants, Secrets, operations,
 };
 use crate::model::{Batch, Configuration, LogLevel, OperationKind, Selection, Table};
 use crate::schema::SchemaContract;
@@ -109,7 +109,7 @@ fn guest_and_http() {
         let secrets = Secrets::new(described, &configuration, &SecretGrants::default(), ("bench", &limits)).unwrap();
         let grants =
             Grants { secrets, limits, allow, listener: Arc::new(Silent), meter: Meter::default(), world: None };
-        let (sender, mut receiver) = operations(8 << 20);
+        let (sender, mut receiver) = operations(Lead { channel_bytes: 8 << 20, rows: 50_000, bytes: 32 << 20 });
         let (begun, before) = (Instant::now(), cpu());
         let taking = async {
             let mut rows = 0u64;

@@ -7,11 +7,13 @@ use super::book::Book;
 use super::stage::{Act, Asked, Script, Stage, Step};
 use super::tables::Tables;
 use crate::error::{Code, Error, Result};
-use crate::guest::{self, Component, EgressAllow, Grants, Limits, Listener, Meter, Operation, SecretGrants, Secrets};
+use crate::guest::{
+    self, Component, EgressAllow, Grants, Lead, Limits, Listener, Meter, Operation, SecretGrants, Secrets,
+};
 use crate::model::{Configuration, Description, LogLevel, Selection, Table};
 
-/// What may wait between the connector and the one who takes its rows, in bytes.
-const CHANNEL_BYTES: usize = 8 << 20;
+/// Everything is taken at once, so what may wait is of no account.
+const LEAD: Lead = Lead { channel_bytes: 8 << 20, rows: u64::MAX, bytes: u64::MAX };
 /// A run that takes longer hangs.
 const RUN_MAX: Duration = Duration::from_mins(5);
 
@@ -110,7 +112,7 @@ impl Subject<'_> {
         let stage = self.stage(script);
         let ear = Ear::new(&stage);
         let grants = self.grants(&stage, &ear);
-        let (sender, mut receiver) = guest::operations(CHANNEL_BYTES);
+        let (sender, mut receiver) = guest::operations(LEAD);
         let taking = async {
             while let Some(taken) = receiver.recv().await {
                 if let Operation::Flush(done) = taken.operation {

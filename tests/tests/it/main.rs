@@ -5,15 +5,18 @@ mod bad_input;
 mod connectors;
 mod crash;
 mod demo;
+mod destinations;
 mod faults;
 mod guests;
 mod interrupts;
 mod io;
 mod jsonl;
+mod postgres;
 mod readme;
 mod recordings;
 mod scaffold;
 mod states;
+mod two_hosts;
 mod verify;
 
 use anyhow::Result;

@@ -65,7 +65,8 @@ pub(crate) fn secret_in_words(sync: &Sync) -> Done {
     let authentication = Some(http::Authentication::Bearer(placeholder.clone()));
     words.push(echo(&http::Request { authentication, buffer: true, ..get(&format!("{}/token", sync.base_url)) })?);
     for text in &words {
-        [log::Level::Fine, log::Level::Warning].into_iter().for_each(|level| log::write(level, text));
+        log::write(log::Level::Fine, text);
+        log::write(log::Level::Warning, text);
         println!("{text}");
         eprintln!("{text}");
         upsert("facts", elt_sdk::json!({"what": "words", "answer": text}).to_string());
