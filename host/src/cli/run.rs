@@ -159,7 +159,8 @@ fn begin(arguments: &Arguments, tape: &Tape, log: Option<Arc<LogFile>>, screen: 
         let described = component.describe(&sandbox.limits).await?;
         let connection = options::connection(arguments.connection.as_deref(), &described.name)?;
         let (configuration, unknown) = match tape.replay() {
-            Some(replay) => (replay.recorded_configuration().clone(), Vec::new()),
+            // A field that is new since then has its default.
+            Some(replay) => (replay.recorded_configuration().clone().prepare(&described.fields)?.0, Vec::new()),
             None => sandbox.configuration.prepare(&described.fields)?,
         };
         let mut request = Request {

@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<u8> {
     let report = load::block_on(async {
         let described = component.describe(&sandbox.limits).await?;
         let configuration = if let Some(replay) = &replay {
-            replay.recorded_configuration().clone()
+            replay.recorded_configuration().clone().prepare(&described.fields)?.0
         } else {
             let (configuration, unknown) = sandbox.configuration.prepare(&described.fields)?;
             for field in &unknown {

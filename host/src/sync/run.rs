@@ -127,7 +127,7 @@ impl Run {
     fn keep_secrets(&mut self, description: &Description) -> Result<()> {
         let Request { configuration, secrets, connection, limits, .. } = &self.request;
         self.secrets = match self.request.world.as_ref().and_then(|world| world.configuration()) {
-            Some(recorded) => Secrets::plain(recorded),
+            Some(_recorded) => Secrets::plain(configuration),
             None => Secrets::new(description, configuration, secrets, (connection, limits))?,
         };
         self.observer = Arc::new(Redacting::new(Arc::clone(&self.observer), self.secrets.clone()));
