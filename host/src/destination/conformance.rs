@@ -9,6 +9,7 @@ pub(super) mod build;
 pub(super) mod crash;
 mod fence;
 pub(super) mod files;
+mod history;
 pub(super) mod load;
 mod names;
 mod refresh;
@@ -142,6 +143,21 @@ macro_rules! conformance {
                     }
                     crash {
                         invariant_8_every_call_of_a_sync_may_be_its_last,
+                        invariant_8_every_call_may_be_the_last_where_tables_keep_their_history,
+                    }
+                    history {
+                        every_change_ends_a_version_and_begins_one,
+                        a_key_gets_one_version_at_most_in_a_transaction,
+                        rows_that_arrive_deleted_leave_no_version,
+                        nothing_has_changed_only_if_every_bit_is_the_same,
+                        rows_that_were_there_become_first_versions,
+                        versions_widen_with_their_table,
+                        versions_that_did_not_come_back_end_with_the_refresh,
+                        a_key_of_two_columns_and_many_others,
+                        a_table_without_a_key_tells_when_its_rows_were_there,
+                        a_reset_forgets_that_there_was_a_history,
+                        older_programs_are_kept_out_once_there_is_a_history,
+                        any_stream_leaves_the_states_at_its_commits,
                     }
                     state {
                         the_history_tells_how_each_sync_went,

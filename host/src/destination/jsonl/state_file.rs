@@ -147,7 +147,7 @@ fn table(table: TableDocument) -> Result<TableSchema, String> {
     if table.key.is_empty() || table.key.iter().any(|index| *index >= columns.len()) {
         return Err(format!("the key of the table \"{}\" names no column", table.name));
     }
-    Ok(TableSchema { source_name: table.source_name, name: table.name, key: table.key, columns })
+    Ok(TableSchema { source_name: table.source_name, name: table.name, key: table.key, columns, history: false })
 }
 
 #[cfg(test)]

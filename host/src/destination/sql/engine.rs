@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::ddl::quoted;
 use crate::error::{Error, Result};
-use crate::schema::{ColumnType, DELETED, TableSchema};
+use crate::schema::{ACTIVE, ColumnType, DELETED, TableSchema};
 
 /// A value in a statement of ours: a parameter or a cell of a small result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,29 @@ pub(in crate::destination) enum Target<'a> {
     Table { schema: &'a str, name: &'a str },
     /// A temporary table of this session.
     Temporary(&'a str),
+}
+
+/// The rows of a table that have a key each of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::destination) enum KeyedRows {
+    /// Every row.
+    All,
+    /// The active versions, of which each key has one at most.
+    Active,
+}
+
+impl KeyedRows {
+    pub(super) fn of(table: &TableSchema) -> Self {
+        if table.history { Self::Active } else { Self::All }
+    }
+
+    /// The end of CREATE INDEX.
+    pub(in crate::destination) fn condition(self) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::Active => format!(" WHERE {}", quoted(ACTIVE)),
+        }
+    }
 }
 
 /// A column that rows are loaded into.
@@ -96,7 +119,12 @@ pub(in crate::destination) trait Engine: Send {
     fn drop_schema(&self, schema: &str) -> String;
 
     /// What follows the creation of a table so that rows are found by their key; `columns` are quoted. May be empty.
-    fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String;
+    fn create_key(&self, schema: &str, table: &str, columns: &[String], rows: KeyedRows) -> String;
+
+    /// Takes back what `create_key` made for all rows of a table; empty where it makes nothing.
+    fn drop_key(&self, _schema: &str, _table: &str) -> String {
+        String::new()
+    }
 
     /// Changes the type of a column of a table (already quoted) with all its values. `None` where the lattice has no such
     /// step.

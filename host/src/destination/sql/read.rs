@@ -1,18 +1,19 @@
 //! Looking at a warehouse without a sync: tables, connections and their states; setting a state; forgetting a connection.
 
-use super::catalog::{Catalog, SYSTEM, integer, natural};
+use super::catalog::{self, Catalog, SYSTEM, integer, natural};
 use super::ddl::{SYNCS, quoted};
 use super::engine::{Engine, Scalar, failed};
 use super::transaction;
 use crate::destination::{ConnectionRow, Dropped, StateRow, TableColumn, TableInfo, Warehouse};
 use crate::error::{Code, Error, Result};
-use crate::schema::{ColumnType, DELETED, SYNCED_AT, TableSchema};
+use crate::schema::{ACTIVE, ColumnType, DELETED, SYNCED_AT, TableSchema};
 
 impl<E: Engine> Warehouse for E {
     fn tables(&mut self) -> Result<Vec<TableInfo>> {
         let mut found = Vec::new();
+        let has_history = has_history(self)?;
         for row in self.connections()? {
-            for table in (Catalog { engine: self, schema: &row.connection }).tables()? {
+            for table in (Catalog { engine: self, schema: &row.connection }).tables(has_history)? {
                 found.push(table_info(self, &row.connection, table)?);
             }
         }
@@ -60,14 +61,18 @@ impl<E: Engine> Warehouse for E {
     }
 }
 
+fn has_history<E: Engine>(engine: &mut E) -> Result<bool> {
+    let census = engine.census(&[SYSTEM]).map_err(failed::<E>("read the list of tables"))?;
+    Ok(catalog::has_history(&census))
+}
+
 fn table_info<E: Engine>(engine: &mut E, schema: &str, table: TableSchema) -> Result<TableInfo> {
     let (deleted, name) = (quoted(DELETED), engine.table(schema, &table.name));
     let long = engine.type_name(ColumnType::Long { exact: false });
-    let counted = |live: u8, dead: u8| {
-        format!("CAST(coalesce(sum(CASE WHEN {deleted} THEN {dead} ELSE {live} END), 0) AS {long})")
-    };
+    let live = if table.history { quoted(ACTIVE) } else { format!("NOT {deleted}") };
+    let counted = |which: &str| format!("CAST(coalesce(sum(CASE WHEN {which} THEN 1 ELSE 0 END), 0) AS {long})");
     let synced_at = engine.micros(&format!("max({})", quoted(SYNCED_AT)));
-    let sql = format!("SELECT {}, {}, {synced_at} FROM {name}", counted(1, 0), counted(0, 1));
+    let sql = format!("SELECT {}, {}, {synced_at}, count(*) FROM {name}", counted(&live), counted(&deleted));
     let rows = engine.query(&sql, &[]).map_err(failed::<E>(format!("count the rows of {name}")))?;
     let row = rows.into_iter().next().unwrap_or_default();
     let key = table.key;
@@ -83,6 +88,7 @@ fn table_info<E: Engine>(engine: &mut E, schema: &str, table: TableSchema) -> Re
         source_name: table.source_name,
         rows: natural(&row, 0),
         deleted_rows: natural(&row, 1),
+        versions: table.history.then(|| natural(&row, 3)),
         columns: columns.collect(),
         synced_at_us: matches!(row.get(2), Some(Scalar::Integer(_))).then(|| integer(&row, 2)),
     })
@@ -95,7 +101,11 @@ pub(super) fn count<E: Engine>(engine: &mut E, schema: &str, tables: &[TableSche
     let mut counts = Vec::with_capacity(tables.len());
     for some in tables.chunks(TABLES_MAX) {
         let one = |(index, table): (usize, &TableSchema)| {
-            format!("SELECT {index} AS i, {}", engine.count_live(&engine.table(schema, &table.name)))
+            let name = engine.table(schema, &table.name);
+            if table.history {
+                return format!("SELECT {index} AS i, count(*) AS n FROM {name} WHERE {}", quoted(ACTIVE));
+            }
+            format!("SELECT {index} AS i, {}", engine.count_live(&name))
         };
         let all: Vec<String> = some.iter().enumerate().map(one).collect();
         let sql = format!("SELECT n FROM ({}) AS counts ORDER BY i", all.join(" UNION ALL "));
@@ -106,9 +116,10 @@ pub(super) fn count<E: Engine>(engine: &mut E, schema: &str, tables: &[TableSche
 }
 
 fn drop_all<E: Engine>(engine: &mut E, schema: &str) -> Result<Dropped> {
+    let has_history = has_history(engine)?;
     let mut catalog = Catalog { engine, schema };
-    let tables: Vec<String> = catalog.tables()?.into_iter().map(|table| table.name).collect();
-    catalog.forget().map_err(failed::<E>("forget the state"))?;
+    let tables: Vec<String> = catalog.tables(has_history)?.into_iter().map(|table| table.name).collect();
+    catalog.forget(has_history).map_err(failed::<E>("forget the state"))?;
     for table in tables.iter().map(String::as_str).chain([SYNCS]) {
         let table = engine.table(schema, table);
         let sql = format!("DROP TABLE IF EXISTS {table}");

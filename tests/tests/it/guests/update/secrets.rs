@@ -223,7 +223,10 @@ fn a_recording_shows_none_of_them() -> Result<()> {
     sync(&misbehaving, &address, &["-v", "--record", "hunt.rec"])?.failed(3, "source-error")?;
     let recording = zstd::decode_all(fs::File::open(misbehaving.host.folder().join("hunt.rec"))?)?;
     for present in [&b"elt_secret_"[..], b"elt_token_", b"[secret:signing_key]"] {
-        ensure!(recording.windows(present.len()).any(|window| window == present), "{present:?} is not in the recording");
+        ensure!(
+            recording.windows(present.len()).any(|window| window == present),
+            "{present:?} is not in the recording"
+        );
     }
     ensure_absent("the recording", &recording, &[KEY, SIGNING_KEY, TOKEN])
 }
