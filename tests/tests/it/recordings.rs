@@ -53,7 +53,7 @@ fn a_replay_writes_the_same_operations_byte_for_byte() -> Result<()> {
     assert_eq!(rows(&host, "cds_replay")?, rows(&host, "cds")?);
     assert_eq!(digest(&replay(&host, "guest", "sync.rec", &["--destination", "null:"])?.succeeded()?)?, first);
     // The connection itself is where it was.
-    let state = host.run(&["state", "show"])?.succeeded()?.stdout;
+    let state = host.run(&["state", "show", "--connection", "cds"])?.succeeded()?.stdout;
     ensure!(state.contains("after-900"), "{state}");
     Ok(())
 }
