@@ -38,7 +38,11 @@ fn make(host: &Host, name: &str, choice: &[&str]) -> Result<PathBuf> {
 
 fn cargo(folder: &Path, arguments: &[&str]) -> Result<String> {
     let mut cargo = Command::new("cargo");
-    cargo.args(arguments).current_dir(folder).env("CARGO_TARGET_DIR", shared_target()?).env("CARGO_NET_OFFLINE", "true");
+    cargo
+        .args(arguments)
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", shared_target()?)
+        .env("CARGO_NET_OFFLINE", "true");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
         cargo.env_remove(name);
     }
@@ -162,7 +166,8 @@ fn a_saved_file_is_built_and_run_again() -> Result<()> {
     };
     wait("waiting for a file to be saved")?;
     let code = fs::read_to_string(folder.join("src/lib.rs"))?;
-    let louder = code.replace("let page = page?;", "let page = page?;\n            info!(\"a page of {}\", page.len());");
+    let louder =
+        code.replace("let page = page?;", "let page = page?;\n            info!(\"a page of {}\", page.len());");
     fs::write(folder.join("src/lib.rs"), louder)?;
     wait("a page of 20")
 }
