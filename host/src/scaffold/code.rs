@@ -157,7 +157,9 @@ fn request(choice: Choice, more: &[String]) -> Vec<String> {
 fn pages(pagination: Pagination) -> &'static str {
     match pagination {
         Pagination::Cursor => r#"Cursor::new("cursor", "next_cursor")"#,
-        Pagination::Offset => r#"Offset::new("offset", "limit", configuration.parse("page_size")?).total("total")"#,
+        Pagination::Offset => {
+            "Offset::new(\"offset\", \"limit\", configuration.parse(\"page_size\")?)\n            .total(\"total\")"
+        }
         Pagination::Page => r#"PageNumber::new("page")"#,
         Pagination::NextUrl => r#"NextUrl::new("next")"#,
         Pagination::LinkHeader => "LinkHeader::new()",
