@@ -40,7 +40,7 @@ pub use run::{new_id, now_us, run};
 use std::sync::Arc;
 
 use crate::destination::{Deletes, DestinationUrl};
-use crate::guest::{Component, EgressAllow, Limits, Pacing, SecretGrants};
+use crate::guest::{Component, EgressAllow, Limits, Pacing, SecretGrants, World};
 use crate::model::{Configuration, Selection};
 use crate::schema::SchemaContract;
 
@@ -85,6 +85,8 @@ pub struct Request {
     pub pacing: Pacing,
     /// What the operator decides about secrets.
     pub secrets: SecretGrants,
+    /// Who watches what crosses between the connector and the world, and may answer: a recording, made or replayed.
+    pub world: Option<Arc<dyn World>>,
 }
 
 /// Why a sync should end early.

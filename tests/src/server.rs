@@ -56,7 +56,7 @@ impl Server {
             let line = text.lines().find_map(|line| line.strip_prefix("listening on http://"))?;
             Some(line.to_owned())
         };
-        self.address = until("the server listens", || Ok(said(&running.stderr()?)))?;
+        self.address = until("the server listens", || Ok(said(&running.stderr_so_far()?)))?;
         self.process = Some(running);
         Ok(())
     }

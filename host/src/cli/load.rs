@@ -66,7 +66,7 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
     // Nothing of a look lasts, so it does not matter whose tokens they are.
     let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
     let (listener, meter, pacing) = (Arc::new(Ear { screen }), Meter::default(), Pacing::default());
-    Ok(Grants { secrets, limits, allow, listener, meter, pacing })
+    Ok(Grants { secrets, limits, allow, listener, meter, pacing, world: None })
 }
 
 /// Hears warnings outside of a sync.
@@ -82,8 +82,6 @@ impl Listener for Ear {
     }
 
     fn memory(&self, _bytes: u64) {}
-
-    fn cpu(&self, _spent: Duration) {}
 
     fn retrying(&self, reason: &str, wait: Duration) {
         let message = format!("{reason}; trying again in {}", text::duration(wait));

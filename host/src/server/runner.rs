@@ -125,6 +125,7 @@ async fn prepare(server: &Server, waiting: &Waiting, begun: &Begun, running: &Ru
         limits,
         allow: settings::allow(&begun.tenant),
         pacing,
+        world: None,
         secrets: settings::secrets(connection, Some(&begun.connection.token_key)),
     })
 }

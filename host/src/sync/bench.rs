@@ -87,7 +87,6 @@ struct Silent;
 impl Listener for Silent {
     fn log(&self, _: LogLevel, _: &str) {}
     fn memory(&self, _: u64) {}
-    fn cpu(&self, _: std::time::Duration) {}
     fn retrying(&self, _: &str, _: Duration) {}
 }
 
@@ -110,7 +109,7 @@ fn guest_and_http() {
         let described = component.describe(&limits).await.unwrap();
         let secrets = Secrets::new(described, &configuration, &SecretGrants::default(), ("bench", &limits)).unwrap();
         let (listener, meter, pacing) = (Arc::new(Silent), Meter::default(), Pacing::default());
-        let grants = Grants { secrets, limits, allow, listener, meter, pacing };
+        let grants = Grants { secrets, limits, allow, listener, meter, pacing, world: None };
         let (sender, mut receiver) = operations(Lead { channel_bytes: 8 << 20, rows: 50_000, bytes: 32 << 20 });
         let (begun, before) = (Instant::now(), cpu());
         let taking = async {

@@ -16,10 +16,13 @@ mod jsonl;
 mod playground;
 mod postgres;
 mod readme;
+mod recordings;
+mod scaffold;
 mod server;
 mod splitter;
 mod states;
 mod two_hosts;
+mod verify;
 
 use anyhow::Result;
 use tests::host::Host;

@@ -300,7 +300,7 @@ async fn ask_source(server: &Server, scope: &Scope, connection: &ConnectionSetti
     let secrets = settings::secrets(connection, None);
     let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
     let (allow, meter) = (settings::allow(&scope.settings), Meter::default());
-    let grants = Grants { secrets, limits, allow, listener: Arc::new(Deaf), meter, pacing };
+    let grants = Grants { secrets, limits, allow, listener: Arc::new(Deaf), meter, pacing, world: None };
     component.check(&grants).await
 }
 
@@ -310,6 +310,5 @@ struct Deaf;
 impl Listener for Deaf {
     fn log(&self, _level: LogLevel, _message: &str) {}
     fn memory(&self, _bytes: u64) {}
-    fn cpu(&self, _spent: Duration) {}
     fn retrying(&self, _reason: &str, _wait: Duration) {}
 }
