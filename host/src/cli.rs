@@ -1,7 +1,8 @@
 //! The command line: one file per command, and who prints what.
 //!
 //! ```text
-//! run describe check schema    on a connector        run, load
+//! new build dev                                      make a connector
+//! run describe check schema verify                   on a connector: load, recording
 //! query tables state reset     on a warehouse
 //! progress report events log_file                    what a sync tells, for people and for programs
 //! text json screen                                   how it is written, and where
@@ -11,15 +12,19 @@
 //! fault a failure is (`Fault::exit_status`).
 
 mod allocator;
+mod build;
 mod check;
 mod completions;
 mod describe;
+mod dev;
 mod events;
 mod json;
 mod load;
 mod log_file;
+mod new;
 mod progress;
 mod query;
+mod recording;
 mod report;
 mod reset;
 mod run;
@@ -28,6 +33,7 @@ mod screen;
 mod state;
 mod tables;
 mod text;
+mod verify;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -61,6 +67,12 @@ default a key in ~/.config/elt-connectors, made when it is needed).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Makes a new connector: code, configuration, a test, and the SDK beside it
+    New(new::Arguments),
+    /// Builds a connector's component, says what it imports and how large it is
+    Build(build::Arguments),
+    /// Builds and runs a connector, again whenever one of its files is saved
+    Dev(dev::Arguments),
     /// Syncs once: runs a connector and loads what it emits into the destination
     Run(Box<run::Arguments>),
     /// Shows what a connector says about itself: configuration fields, hosts, rate limits
@@ -69,6 +81,10 @@ enum Command {
     Check(load::Look),
     /// Lists the tables a connector fills
     Schema(load::Look),
+    /// Tries a connector against the rules: keys, checkpoints, faults of its source (docs/guides/verify.md)
+    Verify(verify::Arguments),
+    /// Compares two recordings of a connector: requests, operations, how it ended
+    DiffRecording(recording::Arguments),
     /// Runs SQL that reads on the warehouse
     Query(query::Arguments),
     /// Lists the tables in the warehouse
@@ -110,10 +126,15 @@ pub fn run(command_line: CommandLine) -> u8 {
 /// Every command either does it all (status 0), has said itself what failed, or returns the error to be shown.
 fn dispatch(command: Command, screen: &Screen) -> Result<u8> {
     match command {
+        Command::New(arguments) => new::run(&arguments, screen)?,
+        Command::Build(arguments) => build::run(&arguments, screen)?,
+        Command::Dev(arguments) => dev::run(&arguments, screen)?,
         Command::Run(arguments) => return Ok(run::run(&arguments, screen)),
         Command::Describe(arguments) => describe::run(&arguments, screen)?,
         Command::Check(arguments) => return check::run(&arguments, screen),
         Command::Schema(arguments) => schema::run(&arguments, screen)?,
+        Command::Verify(arguments) => return verify::run(&arguments, screen),
+        Command::DiffRecording(arguments) => return recording::compare(&arguments, screen),
         Command::Query(arguments) => query::run(&arguments, screen)?,
         Command::Tables(arguments) => tables::run(&arguments, screen)?,
         Command::State(arguments) => state::run(&arguments, screen)?,

@@ -74,6 +74,10 @@ macro_rules! codes {
 codes! {
     /// The command line cannot be understood.
     Usage = "usage", Fault::Configuration;
+    /// A connector's files cannot be written.
+    ScaffoldFailed = "scaffold-failed", Fault::Configuration;
+    /// A connector cannot be built.
+    BuildFailed = "build-failed", Fault::Connector;
     /// The component's file does not exist or cannot be read.
     ComponentMissing = "component-missing", Fault::Configuration;
     /// The file is not WebAssembly.
@@ -104,6 +108,12 @@ codes! {
     SecretKeyInvalid = "secret-key-invalid", Fault::Configuration;
     /// A state file or a saved state is not what it should be.
     StateInvalid = "state-invalid", Fault::Configuration;
+    /// A recording cannot be written or read.
+    RecordingInvalid = "recording-invalid", Fault::Configuration;
+    /// The connector does something else than in the recording.
+    RecordingDiffers = "recording-differs", Fault::Connector;
+    /// The connector breaks rules of `host verify`.
+    RulesBroken = "rules-broken", Fault::Connector;
     /// A table was selected that the connector does not have.
     TableUnknown = "table-unknown", Fault::Configuration;
     /// The source could not be reached, or failed in a way that may pass.

@@ -3,6 +3,9 @@
 //!
 //! ```text
 //! main -> cli -> sync -> guest        the sandbox: component, limits, imports, egress
+//!         -> recording                a sync as a file: made, replayed, compared
+//!         -> verify                   a connector tried against the rules
+//!         -> scaffold                 the files of a new connector (pure)
 //!                     -> schema       types: infer, widen, change, name (pure)
 //!                     -> destination  rows and state, durable together
 //! ```
@@ -13,5 +16,8 @@ pub mod error;
 pub mod guest;
 pub mod model;
 pub mod options;
+pub mod recording;
+pub mod scaffold;
 pub mod schema;
 pub mod sync;
+pub mod verify;

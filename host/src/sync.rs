@@ -39,7 +39,7 @@ pub use run::{now_us, run};
 use std::sync::Arc;
 
 use crate::destination::{Deletes, DestinationUrl};
-use crate::guest::{Component, EgressAllow, Limits, SecretGrants};
+use crate::guest::{Component, EgressAllow, Limits, SecretGrants, World};
 use crate::model::{Configuration, Selection};
 use crate::schema::SchemaContract;
 
@@ -80,6 +80,8 @@ pub struct Request {
     pub allow: EgressAllow,
     /// What the operator decides about secrets.
     pub secrets: SecretGrants,
+    /// Who watches what crosses between the connector and the world, and may answer: a recording, made or replayed.
+    pub world: Option<Arc<dyn World>>,
 }
 
 /// Why a sync should end early.

@@ -65,7 +65,8 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
     let Sandbox { limits, allow, secrets, .. } = sandbox;
     // Nothing of a look lasts, so it does not matter whose tokens they are.
     let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
-    Ok(Grants { secrets, limits, allow, listener: Arc::new(Ear { screen }), meter: Meter::default() })
+    let (listener, meter) = (Arc::new(Ear { screen }), Meter::default());
+    Ok(Grants { secrets, limits, allow, listener, meter, world: None })
 }
 
 /// Hears warnings outside of a sync.

@@ -108,7 +108,8 @@ fn guest_and_http() {
         let configuration = Configuration(fields.into());
         let described = component.describe(&limits).await.unwrap();
         let secrets = Secrets::new(described, &configuration, &SecretGrants::default(), ("bench", &limits)).unwrap();
-        let grants = Grants { secrets, limits, allow, listener: Arc::new(Silent), meter: Meter::default() };
+        let grants =
+            Grants { secrets, limits, allow, listener: Arc::new(Silent), meter: Meter::default(), world: None };
         let (sender, mut receiver) = operations(Lead { channel_bytes: 8 << 20, rows: 50_000, bytes: 32 << 20 });
         let (begun, before) = (Instant::now(), cpu());
         let taking = async {

@@ -126,7 +126,10 @@ impl Run {
     /// Takes the secrets out of the configuration; from here on nobody is told them.
     fn keep_secrets(&mut self, description: &Description) -> Result<()> {
         let Request { configuration, secrets, connection, limits, .. } = &self.request;
-        self.secrets = Secrets::new(description, configuration, secrets, (connection, limits))?;
+        self.secrets = match self.request.world.as_ref().and_then(|world| world.configuration()) {
+            Some(_recorded) => Secrets::plain(configuration),
+            None => Secrets::new(description, configuration, secrets, (connection, limits))?,
+        };
         self.observer = Arc::new(Redacting::new(Arc::clone(&self.observer), self.secrets.clone()));
         Ok(())
     }
@@ -150,6 +153,7 @@ impl Run {
             allow: self.request.allow.clone(),
             listener: Arc::new(Ear { observer, progress }),
             meter: self.progress.meter.clone(),
+            world: self.request.world.clone(),
         }
     }
 

@@ -16,9 +16,12 @@ mod jsonl;
 mod playground;
 mod postgres;
 mod readme;
+mod recordings;
+mod scaffold;
 mod splitter;
 mod states;
 mod two_hosts;
+mod verify;
 
 use anyhow::Result;
 use tests::host::Host;
