@@ -82,7 +82,7 @@ async fn attempt(server: &Arc<Server>, waiting: &Waiting, begun: &Begun, running
     let request = prepare(server, waiting, begun, running).await?;
     let (live, stop) = (Arc::clone(&running.live), running.stop.subscribe());
     let progress = Arc::clone(&live.progress);
-    Ok(sync::run(request, live, progress, stop).await)
+    Ok(Box::pin(sync::run(request, live, progress, stop)).await)
 }
 
 /// Everything that a sync is given, checked again: the operator may have changed what is allowed since.
