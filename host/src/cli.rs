@@ -1,9 +1,12 @@
 //! The command line: one file per command, and who prints what.
 //!
 //! ```text
-//! run describe check schema    on a connector        run, load
+//! new build dev                                      make a connector
+//! run describe check schema verify                   on a connector: load, recording
 //! query tables state reset     on a warehouse
-//! progress report events log_file audit_log          what a sync tells, for people and for programs
+//! serve                        many tenants in one process
+//! remote                       tenant, connector, connection, sync, apply: on a server
+//! progress report json_lines log_file audit_log      what a sync tells, for people and for programs
 //! text json screen                                   how it is written, and where
 //! ```
 //!
@@ -12,24 +15,30 @@
 
 mod allocator;
 mod audit_log;
+mod build;
 mod check;
 mod compile;
 mod completions;
 mod describe;
-mod events;
-mod json;
+mod dev;
+mod json_lines;
 mod load;
 mod log_file;
+mod new;
 mod progress;
 mod query;
+mod recording;
+mod remote;
 mod report;
 mod reset;
 mod run;
 mod schema;
 mod screen;
+mod serve;
 mod state;
 mod tables;
 mod text;
+mod verify;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -37,6 +46,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::{Code, Error, Fault, Result};
 use crate::guest::COMPILE_COMMAND;
+use crate::json;
 use screen::Screen;
 
 /// Runs connectors in a sandbox and loads what they emit into a warehouse.
@@ -58,12 +68,18 @@ Exit status: 0 done, 1 bug of the host, 2 usage or configuration, 3 connector or
 4 destination, 5 limit, 130 and 143 stopped by Ctrl-C and SIGTERM. Every error has a code
 and a page in docs/errors.
 
-Environment: NO_COLOR (no colours), ELT_CACHE_DIR (its folder components keeps compiled
-connectors; by default ~/.cache/elt-connectors), ELT_SECRET_KEY (seals the tokens in states; by
-default a key in ~/.config/elt-connectors, made when it is needed).";
+Environment: NO_COLOR (no colours), ELT_TOKEN (the token for a server), ELT_CACHE_DIR (its folder
+components keeps compiled connectors; by default ~/.cache/elt-connectors), ELT_SECRET_KEY (seals the
+tokens in states; by default a key in ~/.config/elt-connectors, made when it is needed).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Makes a new connector: code, configuration, a test, and the SDK beside it
+    New(new::Arguments),
+    /// Builds a connector's component, says what it imports and how large it is
+    Build(build::Arguments),
+    /// Builds and runs a connector, again whenever one of its files is saved
+    Dev(dev::Arguments),
     /// Syncs once: runs a connector and loads what it emits into the destination
     Run(Box<run::Arguments>),
     /// Shows what a connector says about itself: configuration fields, hosts, rate limits
@@ -72,6 +88,10 @@ enum Command {
     Check(load::Look),
     /// Lists the tables a connector fills
     Schema(load::Look),
+    /// Tries a connector against the rules: keys, checkpoints, faults of its source (docs/guides/verify.md)
+    Verify(verify::Arguments),
+    /// Compares two recordings of a connector: requests, operations, how it ended
+    DiffRecording(recording::Arguments),
     /// Runs SQL that reads on the warehouse
     Query(query::Arguments),
     /// Lists the tables in the warehouse
@@ -80,6 +100,18 @@ enum Command {
     State(state::Arguments),
     /// Deletes a connection's tables and state from the warehouse
     Reset(reset::Arguments),
+    /// Runs as a server for many tenants: syncs their connections when they are due
+    Serve(Box<serve::Arguments>),
+    /// Tenants of a server: what each may use, their tokens
+    Tenant(remote::tenant::Arguments),
+    /// Connectors on a server
+    Connector(remote::connector::Arguments),
+    /// Connections on a server
+    Connection(remote::connection::Arguments),
+    /// Syncs on a server
+    Sync(remote::sync::Arguments),
+    /// Makes a server what a file says: tenants, connectors, connections
+    Apply(remote::apply::Arguments),
     /// Prints completions for a shell
     Completions(completions::Arguments),
     /// Compiles the component on stdin: the host starts itself so
@@ -116,15 +148,26 @@ pub fn run(command_line: CommandLine) -> u8 {
 /// Every command either does it all (status 0), has said itself what failed, or returns the error to be shown.
 fn dispatch(command: Command, screen: &Screen) -> Result<u8> {
     match command {
+        Command::New(arguments) => new::run(&arguments, screen)?,
+        Command::Build(arguments) => build::run(&arguments, screen)?,
+        Command::Dev(arguments) => dev::run(&arguments, screen)?,
         Command::Run(arguments) => return Ok(run::run(&arguments, screen)),
         Command::Compile(arguments) => return Ok(compile::run(&arguments, screen)),
         Command::Describe(arguments) => describe::run(&arguments, screen)?,
         Command::Check(arguments) => return check::run(&arguments, screen),
         Command::Schema(arguments) => schema::run(&arguments, screen)?,
+        Command::Verify(arguments) => return verify::run(&arguments, screen),
+        Command::DiffRecording(arguments) => return recording::compare(&arguments, screen),
         Command::Query(arguments) => query::run(&arguments, screen)?,
         Command::Tables(arguments) => tables::run(&arguments, screen)?,
         Command::State(arguments) => state::run(&arguments, screen)?,
         Command::Reset(arguments) => reset::run(&arguments, screen)?,
+        Command::Serve(arguments) => serve::run(&arguments, screen)?,
+        Command::Tenant(arguments) => remote::tenant::run(&arguments, screen)?,
+        Command::Connector(arguments) => remote::connector::run(&arguments, screen)?,
+        Command::Connection(arguments) => remote::connection::run(&arguments, screen)?,
+        Command::Sync(arguments) => remote::sync::run(&arguments, screen)?,
+        Command::Apply(arguments) => remote::apply::run(&arguments, screen)?,
         Command::Completions(arguments) => completions::run(&arguments, &mut CommandLine::command(), screen)?,
     }
     Ok(0)

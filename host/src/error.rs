@@ -74,6 +74,10 @@ macro_rules! codes {
 codes! {
     /// The command line cannot be understood.
     Usage = "usage", Fault::Configuration;
+    /// A connector's files cannot be written.
+    ScaffoldFailed = "scaffold-failed", Fault::Configuration;
+    /// A connector cannot be built.
+    BuildFailed = "build-failed", Fault::Connector;
     /// The component's file does not exist or cannot be read.
     ComponentMissing = "component-missing", Fault::Configuration;
     /// The file is not WebAssembly.
@@ -104,6 +108,12 @@ codes! {
     SecretKeyInvalid = "secret-key-invalid", Fault::Configuration;
     /// A state file or a saved state is not what it should be.
     StateInvalid = "state-invalid", Fault::Configuration;
+    /// A recording cannot be written or read.
+    RecordingInvalid = "recording-invalid", Fault::Configuration;
+    /// The connector does something else than in the recording.
+    RecordingDiffers = "recording-differs", Fault::Connector;
+    /// The connector breaks rules of `host verify`.
+    RulesBroken = "rules-broken", Fault::Connector;
     /// A table was selected that the connector does not have.
     TableUnknown = "table-unknown", Fault::Configuration;
     /// The source could not be reached, or failed in a way that may pass.
@@ -184,6 +194,28 @@ codes! {
     DestinationFailed = "destination-failed", Fault::Destination;
     /// The query could not be run.
     QueryFailed = "query-failed", Fault::Configuration;
+    /// A request to the server cannot be understood.
+    RequestInvalid = "request-invalid", Fault::Configuration;
+    /// A request to the server without a token, or with one that is not valid.
+    TokenInvalid = "token-invalid", Fault::Configuration;
+    /// The server has nothing of that name, as far as the token reaches.
+    NotFound = "not-found", Fault::Configuration;
+    /// What was asked for does not go with what is there.
+    Conflict = "conflict", Fault::Configuration;
+    /// The operator does not let the tenant write there.
+    DestinationDenied = "destination-denied", Fault::Configuration;
+    /// A tenant has used up a quota.
+    LimitQuota = "limit-quota", Fault::Limit;
+    /// The server is asked for more at one time than it takes, or is about to end.
+    ServerBusy = "server-busy", Fault::Limit;
+    /// No server answers.
+    ServerUnreachable = "server-unreachable", Fault::Configuration;
+    /// A key file cannot be used, or is not the one that something was sealed with.
+    KeyInvalid = "key-invalid", Fault::Configuration;
+    /// The server's store is none, is damaged, or was written by a newer host.
+    StoreInvalid = "store-invalid", Fault::Configuration;
+    /// The server's store cannot be read or written.
+    StoreFailed = "store-failed", Fault::Configuration;
     /// Stopped by Ctrl-C.
     Interrupted = "interrupted", Fault::Signal(2);
     /// Stopped by SIGTERM.

@@ -11,6 +11,7 @@ mod component;
 mod cpu;
 mod egress;
 mod engine;
+mod exchange;
 mod failure;
 mod imports;
 mod instance;
@@ -18,13 +19,18 @@ mod limits;
 mod memory;
 mod output;
 mod secrets;
+mod world;
 
 pub use channel::{Lead, Operation, OperationReceiver, OperationSender, Taken, operations};
-pub use client::Exchange;
+pub(crate) use client::trusted_tls;
+pub use client::{Exchange, Pace, Pacing};
 pub use component::{COMMAND as COMPILE_COMMAND, Compiler, REFUSED as COMPILE_REFUSED, compile_in_child};
 pub use instance::Listener;
 pub use limits::Limits;
-pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets};
+pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets, without_placeholders};
+pub use world::{
+    Answer, BodyKind, Call, Credentials, Crossing, Ending, Given, Scrub, Sent, Trouble, TroubleKind, World,
+};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +47,7 @@ use self::egress::{Allow, Policy};
 use self::engine::{BoxedError, Ticker};
 use self::instance::{Guest, Wires, store};
 use crate::error::{Code, Error, Result};
-use crate::model::{Description, LogLevel, Selection, Table};
+use crate::model::{Configuration, Description, LogLevel, Selection, Table};
 
 /// Addresses the operator allows beyond the public internet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,6 +78,17 @@ pub struct Grants {
     pub listener: Arc<dyn Listener>,
     /// Counts its requests.
     pub meter: Meter,
+    /// What its requests share with those of other syncs.
+    pub pacing: Pacing,
+    /// Who watches what crosses, and may answer: a recording, made or replayed.
+    pub world: Option<Arc<dyn World>>,
+}
+
+impl Grants {
+    /// The configuration of a recording, where one is replayed: there are no secrets in it to be kept.
+    fn replayed(&self) -> Option<&Configuration> {
+        self.world.as_ref().and_then(|world| world.configuration())
+    }
 }
 
 /// Counters of a connector's HTTP requests, to be read at any time.
@@ -132,7 +149,8 @@ impl Runtime {
                 .because(BoxedError(error))
         })?;
         let loaded = (cached, begun.elapsed());
-        Ok(Component { pre, digest, loaded, description: OnceCell::new(), _ticker: Arc::clone(&self.ticker) })
+        let imports = compiled.component_type().imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
+        Ok(Component { pre, digest, imports, loaded, description: OnceCell::new(), _ticker: Arc::clone(&self.ticker) })
     }
 }
 
@@ -140,6 +158,7 @@ impl Runtime {
 pub struct Component {
     pre: ConnectorPre<Guest>,
     digest: String,
+    imports: Vec<String>,
     loaded: (bool, Duration),
     description: OnceCell<Description>,
     _ticker: Arc<Ticker>,
@@ -154,13 +173,45 @@ impl Listener for Deaf {
     fn retrying(&self, _reason: &str, _wait: Duration) {}
 }
 
-/// Passes retries and exchanges on, without secrets.
+/// What an export is called with, besides the configuration.
+struct Arguments<'a> {
+    export: &'static str,
+    state: Option<&'a str>,
+    selection: &'a Selection,
+}
+
+/// Lets a world hear what people are told.
 struct Overheard {
+    world: Arc<dyn World>,
+    inner: Arc<dyn Listener>,
+}
+
+impl Listener for Overheard {
+    fn log(&self, level: LogLevel, message: &str) {
+        self.world.crossed(Crossing::Logged(level, message));
+        self.inner.log(level, message);
+    }
+
+    fn memory(&self, bytes: u64) {
+        self.inner.memory(bytes);
+    }
+
+    fn cpu(&self, spent: Duration) {
+        self.inner.cpu(spent);
+    }
+
+    fn retrying(&self, reason: &str, wait: Duration) {
+        self.inner.retrying(reason, wait);
+    }
+}
+
+/// Passes retries and exchanges on, without secrets.
+struct Told {
     listener: Arc<dyn Listener>,
     secrets: Secrets,
 }
 
-impl Watch for Overheard {
+impl Watch for Told {
     fn retrying(&self, reason: &str, wait: Duration) {
         self.listener.retrying(&self.secrets.redact(reason), wait);
     }
@@ -181,6 +232,11 @@ impl Component {
         self.description.get().map_or_else(String::new, |found| format!("{} {}", found.name, found.version))
     }
 
+    /// The interfaces it imports, by their whole names.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
     /// The component's SHA-256, in hex.
     pub fn digest(&self) -> &str {
         &self.digest
@@ -193,7 +249,7 @@ impl Component {
 
     async fn ask_description(&self, limits: &Limits) -> Result<Description> {
         let secrets = Secrets::default();
-        let wires = Wires { listener: Arc::new(Deaf), secrets, client: None, operations: None };
+        let wires = Wires { listener: Arc::new(Deaf), secrets, client: None, world: None, operations: None };
         let (mut store, connector) = self.instantiate(limits, wires).await?;
         let described = connector.call_describe(&mut store).await;
         let description = described.map_err(|error| failure::of_trap(error, store.data()))?;
@@ -203,9 +259,12 @@ impl Component {
     /// Whether the source can be reached and accepts the configuration.
     pub async fn check(&self, grants: &Grants) -> Result<()> {
         in_time(&grants.limits, async {
-            let (mut store, connector) = self.connect(grants, None).await?;
+            let arguments = Arguments { export: "check", state: None, selection: &Selection::All };
+            let (mut store, connector) = self.connect(grants, &arguments, None).await?;
             let checked = connector.call_check(&mut store, &fields(grants)).await;
-            Self::answer(&store, checked)
+            let answer = Self::answer(&store, checked);
+            drop(store);
+            ended(grants, answer)
         })
         .await
     }
@@ -213,9 +272,12 @@ impl Component {
     /// The tables and their keys.
     pub async fn schema(&self, grants: &Grants) -> Result<Vec<Table>> {
         in_time(&grants.limits, async {
-            let (mut store, connector) = self.connect(grants, None).await?;
+            let arguments = Arguments { export: "schema", state: None, selection: &Selection::All };
+            let (mut store, connector) = self.connect(grants, &arguments, None).await?;
             let tables = connector.call_schema(&mut store, &fields(grants)).await;
-            Ok(Self::answer(&store, tables)?.into_iter().map(Into::into).collect())
+            let answer = Self::answer(&store, tables);
+            drop(store);
+            Ok(ended(grants, answer)?.into_iter().map(Into::into).collect())
         })
         .await
     }
@@ -228,27 +290,57 @@ impl Component {
         selection: &Selection,
         operations: OperationSender,
     ) -> Result<()> {
-        if let Some(state) = state {
+        if let (Some(state), None) = (state, grants.replayed()) {
             let lost = grants.secrets.adopt(state)?;
             if lost > 0 {
                 grants.listener.log(LogLevel::Warning, &lost_tokens(lost));
             }
         }
-        let (mut store, connector) = self.connect(grants, Some(operations)).await?;
+        let arguments = Arguments { export: "update", state, selection };
+        let (mut store, connector) = self.connect(grants, &arguments, Some(operations)).await?;
         let configuration = fields(grants);
         let updated = connector.call_update(&mut store, &configuration, state, &selection.into()).await;
         grants.listener.memory(store.data().memory.peak_bytes as u64);
-        Self::answer(&store, updated)
+        let answer = Self::answer(&store, updated);
+        // What the guest had not done with is closed before the call's end is told.
+        drop(store);
+        ended(grants, answer)
     }
 
-    async fn connect(&self, grants: &Grants, operations: Option<OperationSender>) -> Result<(Store<Guest>, Connector)> {
+    async fn connect(
+        &self,
+        grants: &Grants,
+        arguments: &Arguments<'_>,
+        operations: Option<OperationSender>,
+    ) -> Result<(Store<Guest>, Connector)> {
         let description = self.describe(&grants.limits).await?;
         let policy = Policy::new(description, grants.secrets.configuration(), &grants.allow.parse()?)?;
         let settings = Settings::new(description, &grants.limits, grants.secrets.clone());
-        let (listener, secrets) = (Arc::clone(&grants.listener), grants.secrets.clone());
-        let watch = Arc::new(Overheard { listener: Arc::clone(&listener), secrets: secrets.clone() });
-        let client = Client::new(policy, settings, Arc::clone(&grants.meter.0), watch);
-        self.instantiate(&grants.limits, Wires { listener, secrets, client: Some(Arc::new(client)), operations }).await
+        let settings = Settings { pacing: grants.pacing.clone(), ..settings };
+        let watch = Arc::new(Told { listener: Arc::clone(&grants.listener), secrets: grants.secrets.clone() });
+        let client = Some(Arc::new(Client::new(policy, settings, Arc::clone(&grants.meter.0), watch)));
+        let mut listener = Arc::clone(&grants.listener);
+        if let Some(world) = &grants.world {
+            self.begin(&**world, grants, arguments);
+            listener = Arc::new(Overheard { world: Arc::clone(world), inner: listener });
+        }
+        let world = grants.world.clone();
+        self.instantiate(&grants.limits, Wires { listener, secrets: grants.secrets.clone(), client, world, operations })
+            .await
+    }
+
+    fn begin(&self, world: &dyn World, grants: &Grants, arguments: &Arguments<'_>) {
+        let Arguments { export, state, selection } = *arguments;
+        let secrets = grants.secrets.clone();
+        world.begin(&Call {
+            export,
+            connector: &self.name(),
+            component: &self.digest,
+            configuration: grants.secrets.shown(),
+            state,
+            selection,
+            scrub: Arc::new(move |bytes| secrets.scrub(bytes)),
+        });
     }
 
     async fn instantiate(&self, limits: &Limits, wires: Wires) -> Result<(Store<Guest>, Connector)> {
@@ -288,6 +380,14 @@ async fn in_time<T>(limits: &Limits, call: impl Future<Output = Result<T>>) -> R
             "The connector waits for something that does not come; raise the limit with --limit wall=… if it will.",
         ))
     })
+}
+
+/// Tells the world how a call ended.
+fn ended<T>(grants: &Grants, result: Result<T>) -> Result<T> {
+    if let Some(world) = &grants.world {
+        world.end(result.as_ref().err());
+    }
+    result
 }
 
 /// The configuration as the guest gets it.

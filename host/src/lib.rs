@@ -2,7 +2,11 @@
 //! order in which data flows.
 //!
 //! ```text
-//! main -> cli -> sync -> guest        the sandbox: component, limits, imports, egress
+//! main -> cli -> server               many tenants in one process: store, schedule, API
+//!             -> sync -> guest        the sandbox: component, limits, imports, egress
+//!         -> recording                a sync as a file: made, replayed, compared
+//!         -> verify                   a connector tried against the rules
+//!         -> scaffold                 the files of a new connector (pure)
 //!                     -> schema       types: infer, widen, change, name (pure)
 //!                     -> destination  rows and state, durable together
 //! ```
@@ -11,7 +15,13 @@ pub mod cli;
 pub mod destination;
 pub mod error;
 pub mod guest;
+mod json;
 pub mod model;
 pub mod options;
+pub mod recording;
+pub mod scaffold;
 pub mod schema;
+mod seal;
+pub mod server;
 pub mod sync;
+pub mod verify;

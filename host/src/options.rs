@@ -1,7 +1,8 @@
 //! What was typed, and what is in force: limits with units, names, allowed addresses, configuration with its references.
 //!
 //! The only reader of the process's environment (`env:` references of the configuration and of
-//! `--destination`, `NO_COLOR`, `TERM`, `ELT_CACHE_DIR`, `ELT_SECRET_KEY`, `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`, `HOME`).
+//! `--destination`, `NO_COLOR`, `TERM`, `ELT_CACHE_DIR`, `ELT_SECRET_KEY`, `ELT_TOKEN`, `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`,
+//! `HOME`).
 
 mod address;
 mod configuration;
@@ -10,7 +11,8 @@ mod destination;
 mod limits;
 mod secret_key;
 
-pub use limits::limits_table;
+pub use address::checked as addresses;
+pub use limits::{duration, exceeding, limits_table, lower};
 
 use std::path::{Path, PathBuf};
 
@@ -131,9 +133,39 @@ impl std::fmt::Debug for DestinationOptions {
     }
 }
 
+/// The defaults of the limits with some set by name, such as `memory-bytes` to `64MiB`.
+pub fn limits_set<'a>(base: &Limits, named: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<Limits> {
+    let typed: Vec<String> = named.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    limits::on_top_of(base.clone(), &typed)
+}
+
 /// The connection meant: the name typed, or else the connector's. Checked.
 pub fn connection(typed: Option<&str>, connector: &str) -> Result<String> {
     connection::checked(typed.unwrap_or(connector))
+}
+
+/// The token for a server: the text of a file, or else the variable `ELT_TOKEN`.
+pub fn server_token(file: Option<&Path>) -> Result<String> {
+    let token = match file {
+        None => std::env::var("ELT_TOKEN").map_err(|error| {
+            usage("find a token for the server")
+                .hint("Set ELT_TOKEN, or name a file: --token-file FILE.")
+                .because(error)
+        })?,
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| usage(format!("read the token from {}", path.display())).because(error))?,
+    };
+    let token = token.trim();
+    if token.is_empty() || !token.chars().all(|letter| letter.is_ascii_graphic()) {
+        return Err(usage("use the token: it is empty, or has letters that no token has"));
+    }
+    Ok(token.to_owned())
+}
+
+/// What a reference (`env:NAME`, `file:PATH` relative to a folder, `text:…`) stands for; none if the text is none. `field`
+/// is named where it cannot be resolved.
+pub fn reference(field: &str, text: &str, folder: &Path) -> Result<Option<String>> {
+    configuration::resolve(field, text, folder, &|name| std::env::var(name).ok())
 }
 
 /// The state of `--state FILE`: a JSON text, as it stands in the file.

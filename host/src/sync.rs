@@ -18,6 +18,7 @@ mod event;
 mod fold;
 #[cfg(test)]
 mod history_tests;
+pub(crate) mod lines;
 #[cfg(test)]
 mod neighbour_tests;
 mod notes;
@@ -36,18 +37,20 @@ pub use event::{Event, Observer, Progress, TableProgress};
 pub use notes::{Note, NoteKind};
 pub use policy::CommitPolicy;
 pub use report::{Outcome, Report, Sample, TableReport};
-pub use run::{now_us, run};
+pub use run::{new_id, now_us, run};
 
 use std::sync::Arc;
 
 use crate::destination::{Deletes, DestinationUrl};
-use crate::guest::{Component, EgressAllow, Limits, SecretGrants};
+use crate::guest::{Component, EgressAllow, Limits, Pacing, SecretGrants, World};
 use crate::model::{Configuration, Selection};
 use crate::schema::SchemaContract;
 
 /// What to sync, from where, to where, within which bounds.
 #[derive(Clone)]
 pub struct Request {
+    /// The sync's name (`new_id`).
+    pub id: String,
     /// The connector.
     pub component: Arc<Component>,
     /// Its configuration, defaults applied (`Configuration::prepare`).
@@ -80,8 +83,12 @@ pub struct Request {
     pub limits: Limits,
     /// Addresses the operator allows beyond the public internet.
     pub allow: EgressAllow,
+    /// What its requests share with those of other syncs.
+    pub pacing: Pacing,
     /// What the operator decides about secrets.
     pub secrets: SecretGrants,
+    /// Who watches what crosses between the connector and the world, and may answer: a recording, made or replayed.
+    pub world: Option<Arc<dyn World>>,
 }
 
 /// Why a sync should end early.
@@ -91,4 +98,6 @@ pub enum Stop {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// The tenant has used up a quota.
+    Quota,
 }

@@ -104,6 +104,14 @@ impl Host {
         self.start(arguments)?.wait()
     }
 
+    /// The same for a command that may take longer than others.
+    ///
+    /// # Errors
+    /// When the program cannot be started or does not end in that time.
+    pub fn run_patiently(&self, arguments: &[impl AsRef<OsStr>], patience: Duration) -> Result<Output> {
+        self.start(arguments)?.wait_for(patience)
+    }
+
     /// `host run CONNECTOR --config configuration.json`, allowed to reach the source, with further arguments.
     ///
     /// # Errors
@@ -171,8 +179,12 @@ impl Running {
     ///
     /// # Errors
     /// When it does not come.
-    pub fn wait(mut self) -> Result<Output> {
-        let deadline = Instant::now() + PATIENCE;
+    pub fn wait(self) -> Result<Output> {
+        self.wait_for(PATIENCE)
+    }
+
+    fn wait_for(mut self, patience: Duration) -> Result<Output> {
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(status) = self.process.try_wait()? {
                 return Ok(Output {
@@ -182,10 +194,24 @@ impl Running {
                 });
             }
             if Instant::now() > deadline {
-                bail!("the host did not end within {} s; it said:\n{}", PATIENCE.as_secs(), text(&self.stderr)?);
+                bail!("the host did not end within {} s; it said:\n{}", patience.as_secs(), text(&self.stderr)?);
             }
             std::thread::sleep(POLL);
         }
+    }
+
+    /// The number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has said to people by now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stderr_so_far(&self) -> Result<String> {
+        text(&self.stderr)
     }
 
     /// The program's stdout, where it was started with a pipe.

@@ -4,11 +4,13 @@
 //! prints, so that each step can be repeated by hand.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a tool for a person at a terminal")]
 
+mod api;
 mod bench;
 mod build;
 mod check;
 mod crash;
 mod demo;
+mod density;
 mod duckdb;
 mod measure;
 mod run;
@@ -33,8 +35,10 @@ cargo xtask COMMAND
                         a part, the first three (--rows N, --rounds N, --keys integer|text, --destination NAME,
                         --floor FILE, --no-floor)
   bench neighbour       measures a sync beside each misbehaving connector in the same process, and starts of guests
+  bench density         measures a server for many tenants: idle and running connections, syncs a second, neighbours
   crash [OPTIONS]       kills syncs at random moments and compares the destination with the source, row by row
                         (--kills N, --destination duckdb|sqlite|postgres|jsonl)
+  api                   holds a server against docs/reference/openapi.json, with requests that schemathesis makes up
   check                 formatting, lints and documentation, with warnings as errors
   guests                builds the connectors as WASI components
   build                 builds the connectors, the host and the source
@@ -58,8 +62,10 @@ fn command(arguments: &[String]) -> Result<()> {
     let (name, rest) = arguments.split_first().map_or(("help", arguments), |(name, rest)| (name.as_str(), rest));
     let workspace = Workspace::find()?;
     match (name, rest) {
+        ("api", []) => api::api(&workspace),
         ("demo", []) => demo::demo(&workspace),
         ("test", rest) => test::test(&workspace, rest),
+        ("bench", [what]) if what == "density" => density::density(&workspace),
         ("bench", rest) => bench::bench(&workspace, rest),
         ("check", []) => check::check(&workspace),
         ("crash", rest) => crash::crash(&workspace, rest),

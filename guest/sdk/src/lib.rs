@@ -84,3 +84,8 @@ pub use error::{Error, Result};
 #[cfg(all(doctest, feature = "csv"))]
 #[doc = include_str!("../../../docs/guides/write-a-connector.md")]
 struct Guide;
+
+/// So must that of the page for those who generate connectors.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/connector-expert.md")]
+struct Expert;

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use super::json::Object;
 use crate::error::{Code, Error, Result};
 use crate::guest::Exchange;
-use crate::sync::{Event, Observer};
+use crate::json::Object;
+use crate::sync::{Event, Observer, lines};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -60,14 +60,14 @@ fn line(exchange: &Exchange, connection: &str) -> String {
         .put("host", place)
         .put("status", status)
         .put("bytes", bytes)
-        .put("duration_ms", &super::events::milliseconds(*duration))
+        .put("duration_ms", &lines::milliseconds(*duration))
         .put("error", error)
         .finish()
 }
 
 /// RFC 3339 in UTC with milliseconds; the beginning of 1970 where a clock is past all measure.
 fn time(at: SystemTime) -> String {
-    super::events::time(jiff::Timestamp::try_from(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+    lines::time(jiff::Timestamp::try_from(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::audit_log::AuditLog;
 use super::screen::Screen;
 use super::{progress, text};
 use crate::error::{Code, Error, Result};
-use crate::guest::{Component, Exchange, Grants, Limits, Listener, Meter, Runtime, Secrets};
+use crate::guest::{Component, Exchange, Grants, Limits, Listener, Meter, Pacing, Runtime, Secrets};
 use crate::model::LogLevel;
 use crate::options::{self, ConnectorOptions, Sandbox};
 
@@ -67,7 +67,8 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
     let audit = audit_log.map(|path| AuditLog::open(&path, &description.name)).transpose()?;
     // Nothing of a look lasts, so it does not matter whose tokens they are.
     let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
-    Ok(Grants { secrets, limits, allow, listener: Arc::new(Ear { screen, audit }), meter: Meter::default() })
+    let (listener, meter, pacing) = (Arc::new(Ear { screen, audit }), Meter::default(), Pacing::default());
+    Ok(Grants { secrets, limits, allow, listener, meter, pacing, world: None })
 }
 
 /// Hears warnings outside of a sync.

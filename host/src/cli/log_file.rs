@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
 
-use super::events::{level_text, now};
 use super::text;
 use crate::error::{Code, Error, Result};
+use crate::sync::lines::{level_text, now};
 use crate::sync::{Event, Observer};
 
 /// A log file being written.

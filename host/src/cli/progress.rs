@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::events::level_text;
 use super::screen::Screen;
 use super::text::{self, Paint, counted};
 use crate::guest::Exchange;
 use crate::schema::SchemaChange;
+use crate::sync::lines::level_text;
 use crate::sync::{Event, LogLevel, Observer, Progress};
 
 /// Plain lines about commits come at most this often.

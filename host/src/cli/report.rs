@@ -1,7 +1,6 @@
 //! What came out of a sync, for people: the summary at the end, failures, samples of a trial run. Pure.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use super::text::{self, Paint, Room, counted, numbers, words};
 use crate::destination::DestinationUrl;
@@ -279,31 +278,6 @@ pub(super) fn samples(samples: &[Sample], room: Room) -> String {
         page.push('\n');
     }
     page
-}
-
-/// A report of a sync that did not begin.
-pub(super) fn not_begun(error: Error) -> Report {
-    Report {
-        id: String::new(),
-        connection: String::new(),
-        connector: String::new(),
-        outcome: Outcome::Failed(error),
-        tables: vec![],
-        requests: 0,
-        retries: 0,
-        response_bytes: 0,
-        checkpoints: 0,
-        commits: 0,
-        duration: Duration::ZERO,
-        first_row_after: None,
-        committed_after: None,
-        guest_memory_peak_bytes: 0,
-        destination_memory_bytes: None,
-        state_before: None,
-        state_after: None,
-        notes: vec![],
-        samples: vec![],
-    }
 }
 
 #[cfg(test)]

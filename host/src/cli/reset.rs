@@ -49,11 +49,11 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
 }
 
 /// Whether the person at the terminal says yes.
-fn is_confirmed(question: &str, screen: Screen) -> Result<bool> {
+pub(super) fn is_confirmed(question: &str, screen: Screen) -> Result<bool> {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        return Err(Error::new(Code::Usage, "ask whether to delete: stdin is no terminal")
-            .hint("Add --yes to delete without being asked."));
+        return Err(Error::new(Code::Usage, "ask whether to go on: stdin is no terminal")
+            .hint("Add --yes to do it without being asked."));
     }
     screen.ask(&format!("{question} [y/N] "));
     let mut answer = String::new();

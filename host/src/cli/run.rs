@@ -8,16 +8,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::audit_log::AuditLog;
-use super::events::{self, JsonLines};
+use super::json_lines::JsonLines;
 use super::log_file::LogFile;
 use super::progress::{Display, Everyone};
+use super::recording::Tape;
 use super::report::{self, Setting};
 use super::screen::Screen;
-use super::{load, text};
+use super::{load, recording, text};
 use crate::destination::{self, DestinationUrl};
 use crate::error::{Code, Error, Result};
+use crate::guest::Pacing;
 use crate::model::Selection;
 use crate::options::{self, ConnectorOptions, DestinationOptions};
+use crate::recording::Replay;
 use crate::schema::{self, SchemaContract};
 use crate::sync::{self, CommitPolicy, Event, LogLevel, Observer, Outcome, Progress, Report, Request, Stop};
 
@@ -30,6 +33,8 @@ pub(super) struct Arguments {
     component: PathBuf,
     #[command(flatten)]
     connector: ConnectorOptions,
+    #[command(flatten)]
+    recording: recording::Options,
     #[command(flatten)]
     destination: DestinationOptions,
     /// The connection's name, which is its schema in the warehouse (default: the connector's name)
@@ -137,15 +142,20 @@ const DRY_RUN_RECORDS: usize = 5;
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> u8 {
     let log = match arguments.log_file.as_deref().map(LogFile::open).transpose() {
         Ok(log) => log.map(Arc::new),
-        Err(error) => return arguments.end(&report::not_begun(error), false, None, *screen),
+        Err(error) => return arguments.end(&Report::not_begun(error), false, None, *screen),
+    };
+    let tape = match arguments.recording.open(*screen) {
+        Ok(tape) => tape,
+        Err(error) => return arguments.end(&Report::not_begun(error), false, None, *screen),
     };
     let (report, began) =
-        begin(arguments, log.clone(), *screen).unwrap_or_else(|error| (report::not_begun(error), false));
-    arguments.end(&report, began, log.as_deref(), *screen)
+        begin(arguments, &tape, log.clone(), *screen).unwrap_or_else(|error| (Report::not_begun(error), false));
+    let status = arguments.end(&report, began, log.as_deref(), *screen);
+    tape.conclude(status, *screen)
 }
 
 /// Loads the connector and syncs; also says whether the sync got as far as to begin.
-fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Result<(Report, bool)> {
+fn begin(arguments: &Arguments, tape: &Tape, log: Option<Arc<LogFile>>, screen: Screen) -> Result<(Report, bool)> {
     let sandbox = arguments.connector.in_force()?;
     let destination = if arguments.dry_run { DestinationUrl::Null } else { arguments.destination.in_force()? };
     let state =
@@ -154,8 +164,13 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
     load::block_on(async {
         let described = component.describe(&sandbox.limits).await?;
         let connection = options::connection(arguments.connection.as_deref(), &described.name)?;
-        let (configuration, unknown) = sandbox.configuration.prepare(&described.fields)?;
-        let request = Request {
+        let (configuration, unknown) = match tape.replay() {
+            // A field that is new since then has its default.
+            Some(replay) => (replay.recorded_configuration().clone().prepare(&described.fields)?.0, Vec::new()),
+            None => sandbox.configuration.prepare(&described.fields)?,
+        };
+        let mut request = Request {
+            id: sync::new_id(),
             component: Arc::clone(&component),
             configuration,
             connection,
@@ -172,14 +187,29 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
             limits: sandbox.limits,
             allow: sandbox.allow,
+            pacing: Pacing::default(),
             secrets: sandbox.secrets,
+            world: tape.world(),
         };
         let audit_log = sandbox.audit_log;
         let audit = audit_log.map(|path| AuditLog::open(&path, &request.connection)).transpose()?;
         let logs = log.map(|log| -> Arc<dyn Observer> { log }).into_iter();
         let logs = logs.chain(audit.map(|audit| -> Arc<dyn Observer> { Arc::new(audit) })).collect();
-        sync(request, &unknown, arguments, logs, screen).await
+        if let Some(replay) = tape.replay() {
+            as_recorded(&mut request, replay, arguments.connection.is_none());
+        }
+        Box::pin(sync(request, &unknown, arguments, logs, screen)).await
     })?
+}
+
+/// Asks for the sync that was recorded. It begins from that sync's state, so it must not meet the connection's own tables.
+fn as_recorded(request: &mut Request, replay: &Replay, by_default: bool) {
+    if by_default {
+        request.connection.push_str("_replay");
+    }
+    request.state = replay.state().map(ToOwned::to_owned);
+    request.full_refresh = request.state.is_none();
+    request.selection = replay.selection().clone();
 }
 
 /// Runs the sync with everyone watching who wants to.
@@ -293,7 +323,7 @@ impl Arguments {
             if let (Outcome::Failed(error), false) = (&report.outcome, lines.beside_rows) {
                 screen.people(&report::failure(error, screen.paint));
             }
-            lines.put(&events::report(report, &destination, &events::now()))
+            lines.put(&sync::lines::report(report, &destination, &sync::lines::now()))
         } else {
             screen.people(&page(&setting));
             screen.data(&report::samples(&report.samples, screen.room_for_data)).map(|_closed| ())

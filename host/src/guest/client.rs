@@ -29,8 +29,9 @@ mod wire;
 mod tests;
 
 pub use audit::Exchange;
-pub(crate) use dial::{Resolver, SystemResolver};
+pub(crate) use dial::{Resolver, SystemResolver, trusted_tls};
 pub(crate) use error::{ErrorKind, Failure, HttpError};
+pub use pace::{Pace, Pacing};
 pub(crate) use request::{Authentication, Body, Method, Request};
 pub(crate) use response::Response;
 pub(crate) use retry::Options as RetryOptions;
@@ -48,7 +49,6 @@ use self::attempt::Answer;
 use self::audit::Audit;
 use self::budget::{Budget, Held};
 use self::dial::Dialer;
-use self::pace::Pace;
 use self::request::Prepared;
 use self::retry::{Decision, Moment, Outcome};
 use super::egress::Policy;
@@ -108,7 +108,7 @@ impl Client {
         Self(Arc::new(Shared {
             budget: Budget::new(settings.limits.clone()),
             dialer: Dialer::new(Arc::clone(&policy), resolver, settings.timing.clone()),
-            pace: Pace::new(&settings.rate_limits),
+            pace: settings.pacing.source.clone().unwrap_or_else(|| Pace::new(&settings.rate_limits)),
             slots: Semaphore::new(settings.limits.in_flight_max as usize),
             policy,
             settings,

@@ -46,6 +46,11 @@ impl CpuClock {
         }
     }
 
+    /// How long the guest has computed, up to when it was last left.
+    pub(super) fn spent(&self) -> Duration {
+        self.spent
+    }
+
     /// Called every few milliseconds while the guest computes: says when it is over a limit. The engine leaves the
     /// guest for this and enters it again, as it does for a call of the host.
     pub(super) fn check(&mut self) -> Result<(), Error> {

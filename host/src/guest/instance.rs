@@ -11,6 +11,7 @@ use super::client::{Client, Exchange};
 use super::cpu::CpuClock;
 use super::imports::Gate;
 use super::memory::MemoryLimiter;
+use super::world::{MonotonicClock, Stream, WallClock, World};
 use super::{Limits, Secrets};
 use crate::model::LogLevel;
 
@@ -20,6 +21,10 @@ pub trait Listener: Send + Sync {
     fn log(&self, level: LogLevel, message: &str);
     /// The guest's memory has grown to so many bytes.
     fn memory(&self, bytes: u64);
+    /// The guest has computed for so long in all. Whoever counts it says so.
+    fn cpu(&self, spent: std::time::Duration) {
+        let _ = spent;
+    }
     /// A request will be tried again after a wait; `reason` says why.
     fn retrying(&self, reason: &str, wait: std::time::Duration);
     /// A request was made, or refused, and has ended.
@@ -35,6 +40,8 @@ pub(super) struct Wires {
     pub(super) secrets: Secrets,
     /// Makes requests; none for `describe`.
     pub(super) client: Option<Arc<Client>>,
+    /// Watches what crosses, and may answer.
+    pub(super) world: Option<Arc<dyn World>>,
     /// Takes operations; only for `update`.
     pub(super) operations: Option<OperationSender>,
 }
@@ -46,6 +53,8 @@ pub(super) struct Guest {
     pub(super) resources: ResourceTable,
     pub(super) memory: MemoryLimiter,
     pub(super) cpu: CpuClock,
+    /// Requests sent so far.
+    pub(super) exchanges: u64,
     wasi: WasiCtx,
     wasi_resources: ResourceTable,
 }
@@ -63,6 +72,7 @@ pub(super) fn store(engine: &Engine, limits: &Limits, mut wires: Wires) -> Store
     let guest = Guest {
         memory: MemoryLimiter::new(limits.memory_bytes_max),
         cpu: CpuClock::new(limits),
+        exchanges: 0,
         resources: bounded_table(handles),
         wasi: wasi(&wires),
         wasi_resources: bounded_table(handles),
@@ -83,7 +93,10 @@ pub(super) fn store(engine: &Engine, limits: &Limits, mut wires: Wires) -> Store
         let guest = store.data_mut();
         match hook {
             CallHook::CallingWasm | CallHook::ReturningFromHost => guest.cpu.enter_guest(),
-            CallHook::ReturningFromWasm | CallHook::CallingHost => guest.cpu.leave_guest(),
+            CallHook::ReturningFromWasm | CallHook::CallingHost => {
+                guest.cpu.leave_guest();
+                guest.wires.listener.cpu(guest.cpu.spent());
+            }
         }
         Ok(())
     });
@@ -103,5 +116,11 @@ fn wasi(wires: &Wires) -> WasiCtx {
     builder.allow_blocking_current_thread(false).allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     builder.stdout(super::output::LogStream::new(Arc::clone(&wires.listener), LogLevel::Info));
     builder.stderr(super::output::LogStream::new(Arc::clone(&wires.listener), LogLevel::Warning));
+    if let Some(world) = &wires.world {
+        let seed = world.seed();
+        builder.secure_random(Stream::new(&seed, "secure")).insecure_random(Stream::new(&seed, "insecure"));
+        builder.insecure_random_seed(u128::from_le_bytes(Stream::new(&seed, "seed").array()));
+        builder.wall_clock(WallClock(Arc::clone(world))).monotonic_clock(MonotonicClock::new(Arc::clone(world)));
+    }
     builder.build()
 }

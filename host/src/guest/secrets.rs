@@ -92,6 +92,8 @@ struct Held {
     mask: Option<Replacer>,
     /// Forms of values, then placeholders: to be replaced in what is told.
     redact: Option<Replacer>,
+    /// Forms of values: to be replaced in what is recorded.
+    scrub: Option<Replacer>,
 }
 
 /// Why a secret cannot be put in.
@@ -144,6 +146,12 @@ impl Secrets {
             bounds: Bounds { tokens_max: limits.tokens_max, bytes_max: limits.token_bytes_max },
             held: RwLock::new(Arc::new(Held::new(entries)?)),
         })))
+    }
+
+    /// A configuration whose values the guest gets as they stand: one of a recording, in which there are no secrets.
+    pub fn plain(configuration: &Configuration) -> Self {
+        let shown = configuration.clone();
+        Self(Arc::new(Vault { configuration: configuration.clone(), shown, ..Vault::default() }))
     }
 
     /// The configuration as it is.
@@ -274,6 +282,14 @@ impl Secrets {
         held.mask.is_some().then(|| Masker::new(held))
     }
 
+    /// Bytes as a recording may hold them: with placeholders for what has one, and `[secret:…]` for what the guest had itself.
+    pub(super) fn scrub(&self, bytes: &[u8]) -> Vec<u8> {
+        match &self.held().scrub {
+            Some(scrub) => scrub.replaced(bytes),
+            None => bytes.to_vec(),
+        }
+    }
+
     /// A text as people may see it.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match &self.held().redact {
@@ -294,6 +310,18 @@ impl Secrets {
     pub fn redact_error(&self, error: Error) -> Error {
         error.rewritten(&|text| self.redact(text))
     }
+}
+
+/// A text in which placeholders, which are new in each sync, are all the same.
+pub fn without_placeholders(text: &str) -> String {
+    let (mut made, mut rest) = (String::new(), text);
+    let first = |text: &str| seal::PREFIXES.iter().filter_map(|prefix| Some((text.find(prefix)?, prefix.len()))).min();
+    while let Some((begin, length)) = first(rest) {
+        made.push_str(&rest[..begin + length]);
+        rest =
+            rest[begin + length..].trim_start_matches(|letter: char| letter.is_ascii_alphanumeric() || letter == '_');
+    }
+    made + rest
 }
 
 /// Nothing of it: whoever prints it might show it.
@@ -326,8 +354,13 @@ impl Held {
             forms::forms(&entry.value, forms::REDACT_BYTES_MIN).into_iter().map(|form| (form, told(entry)))
         });
         let redact = values.chain(placeholders().map(|(entry, placeholder)| (placeholder.into(), told(entry))));
+        let scrub = entries.iter().flat_map(|entry| {
+            let by = entry.placeholder.clone().unwrap_or_else(|| told(entry));
+            forms::forms(&entry.value, forms::REDACT_BYTES_MIN).into_iter().map(move |form| (form, by.clone()))
+        });
+        let scrub = Replacer::new(scrub)?;
         let (fill, mask, redact) = (Replacer::new(fill)?, Replacer::new(mask)?, Replacer::new(redact)?);
-        Ok(Self { entries, fill, mask, redact })
+        Ok(Self { entries, fill, mask, redact, scrub })
     }
 }
 

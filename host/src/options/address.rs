@@ -4,7 +4,7 @@ use super::usage;
 use crate::error::Result;
 
 /// The addresses, if each is a host with or without a port.
-pub(super) fn checked(typed: &[String]) -> Result<Vec<String>> {
+pub fn checked(typed: &[String]) -> Result<Vec<String>> {
     typed.iter().map(|text| check(text).map(|()| text.clone())).collect()
 }
 

@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Re
 }
 
 /// The value a reference stands for; none if it is no reference.
-fn resolve(
+pub(super) fn resolve(
     field: &str,
     value: &str,
     folder: &Path,

@@ -64,7 +64,11 @@ const LIMITS: &[Limit] = limits! {
 
 /// The defaults with what was typed on top; the last one typed for a name counts.
 pub(super) fn in_force(typed: &[String]) -> Result<Limits> {
-    let mut limits = Limits::default();
+    on_top_of(Limits::default(), typed)
+}
+
+/// Limits with what was typed on top.
+pub(super) fn on_top_of(mut limits: Limits, typed: &[String]) -> Result<Limits> {
     for text in typed {
         set(&mut limits, text)?;
     }
@@ -117,6 +121,15 @@ impl Slot {
                 (put(slot(limits), count(text).and_then(|number| u32::try_from(number).ok())), "1000")
             }
             Self::Time(slot) => (put(slot(limits), time(text)), "10s (ms, s, min, h)"),
+        }
+    }
+
+    /// The value as a number: bytes, a count, or nanoseconds.
+    fn number(&self, limits: &mut Limits) -> u128 {
+        match self {
+            Self::Bytes(slot) | Self::Count(slot) => u128::from(*slot(limits)),
+            Self::SmallCount(slot) => u128::from(*slot(limits)),
+            Self::Time(slot) => slot(limits).as_nanos(),
         }
     }
 
@@ -204,6 +217,29 @@ fn time_text(time: Duration) -> String {
     unit.map_or_else(String::new, |(name, factor)| format!("{}{name}", milliseconds / factor))
 }
 
+/// The first limit that is higher than the same one of `most`: its name and what it can be at most.
+pub fn exceeding(limits: &Limits, most: &Limits) -> Option<(String, String)> {
+    let (mut limits, mut most) = (limits.clone(), most.clone());
+    let higher = LIMITS.iter().find(|limit| limit.slot.number(&mut limits) > limit.slot.number(&mut most))?;
+    Some((higher.name(), higher.slot.text(&mut most)))
+}
+
+/// Of every limit the lower one.
+pub fn lower(limits: &Limits, most: &Limits) -> Limits {
+    let (mut lower, mut most) = (limits.clone(), most.clone());
+    for limit in LIMITS {
+        if limit.slot.number(&mut lower) > limit.slot.number(&mut most) {
+            let (_fits, _example) = limit.slot.put(&mut lower, &limit.slot.text(&mut most));
+        }
+    }
+    lower
+}
+
+/// A time with its unit, as it is typed: `10s`, `500ms`, `6h`.
+pub fn duration(text: &str) -> Option<Duration> {
+    time(text.trim())
+}
+
 /// The table of docs/guides/limits.md: every limit with its default and what it bounds, in Markdown.
 pub fn limits_table() -> String {
     let mut table = String::from("| limit | default | bounds |\n|---|---|---|\n");
@@ -285,6 +321,15 @@ mod tests {
             let default = limit.slot.text(&mut Limits::default());
             assert_eq!(typed(&format!("{}={default}", limit.name())).unwrap(), Limits::default());
         }
+    }
+
+    #[test]
+    fn what_is_higher_than_allowed_is_named() {
+        let most = Limits::default();
+        assert_eq!(exceeding(&most, &most), None);
+        let higher = typed("wall=7h").unwrap();
+        assert_eq!(exceeding(&higher, &most), Some(("wall".to_owned(), "6h".to_owned())));
+        assert_eq!(exceeding(&typed("wall=5h").unwrap(), &most), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::tables::{Settings, Tables};
 use crate::guest::{
-    EgressAllow, Grants, Lead, Limits, Listener, Meter, Operation, Runtime, SecretGrants, Secrets, operations,
+    EgressAllow, Grants, Lead, Limits, Listener, Meter, Operation, Pacing, Runtime, SecretGrants, Secrets, operations,
 };
 use crate::model::{Batch, Configuration, LogLevel, OperationKind, Selection, Table};
 use crate::schema::SchemaContract;
@@ -108,7 +108,8 @@ fn guest_and_http() {
         let configuration = Configuration(fields.into());
         let described = component.describe(&limits).await.unwrap();
         let secrets = Secrets::new(described, &configuration, &SecretGrants::default(), ("bench", &limits)).unwrap();
-        let grants = Grants { secrets, limits, allow, listener: Arc::new(Silent), meter: Meter::default() };
+        let (listener, meter, pacing) = (Arc::new(Silent), Meter::default(), Pacing::default());
+        let grants = Grants { secrets, limits, allow, listener, meter, pacing, world: None };
         let (sender, mut receiver) = operations(Lead { channel_bytes: 8 << 20, rows: 50_000, bytes: 32 << 20 });
         let (begun, before) = (Instant::now(), cpu());
         let taking = async {

@@ -88,6 +88,8 @@ pub struct Progress {
     pub meter: Meter,
     /// Most memory the guest had at once, in bytes.
     pub guest_memory_bytes: AtomicU64,
+    /// How long the guest has computed, in microseconds.
+    pub guest_cpu_us: AtomicU64,
 }
 
 /// One table's line in a progress display.

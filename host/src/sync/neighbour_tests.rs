@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{CommitPolicy, Event, Observer, Outcome, Progress, Report, Request};
 use crate::destination::{Deletes, DestinationUrl};
 use crate::error::Code;
-use crate::guest::{Component, EgressAllow, Limits, Runtime, SecretGrants};
+use crate::guest::{Component, EgressAllow, Limits, Pacing, Runtime, SecretGrants};
 use crate::model::{Configuration, Selection};
 use crate::schema::SchemaContract;
 
@@ -77,6 +77,7 @@ impl House {
     fn request(&self, component: Arc<Component>, warehouse: &str, fields: &[(&str, &str)]) -> Request {
         let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Request {
+            id: crate::sync::new_id(),
             component,
             configuration: Configuration(fields.collect()),
             connection: "connection".to_owned(),
@@ -93,7 +94,9 @@ impl House {
             sample_records: 0,
             limits: Limits::default(),
             allow: EgressAllow { private: vec!["127.0.0.1:9".into()], http: vec![] },
+            pacing: Pacing::default(),
             secrets: SecretGrants::default(),
+            world: None,
         }
     }
 

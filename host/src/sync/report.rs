@@ -48,6 +48,33 @@ pub struct Report {
     pub samples: Vec<Sample>,
 }
 
+impl Report {
+    /// A report of a sync that did not begin.
+    pub(crate) fn not_begun(error: Error) -> Self {
+        Self {
+            id: String::new(),
+            connection: String::new(),
+            connector: String::new(),
+            outcome: Outcome::Failed(error),
+            tables: vec![],
+            requests: 0,
+            retries: 0,
+            response_bytes: 0,
+            checkpoints: 0,
+            commits: 0,
+            duration: Duration::ZERO,
+            first_row_after: None,
+            committed_after: None,
+            guest_memory_peak_bytes: 0,
+            destination_memory_bytes: None,
+            state_before: None,
+            state_after: None,
+            notes: vec![],
+            samples: vec![],
+        }
+    }
+}
+
 /// How a sync ended.
 #[derive(Debug)]
 pub enum Outcome {

@@ -29,6 +29,11 @@ pub fn now_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// A name for a sync: its moment in microseconds since 1970 and a random part. Later ones sort behind earlier ones.
+pub fn new_id() -> String {
+    format!("{:016}-{:08x}", now_us(), fastrand::u32(..))
+}
+
 /// Runs one sync to its end. `stop` ends it early: what is complete is committed. Never fails itself: whatever happens
 /// is in the report's outcome.
 pub async fn run(
@@ -38,7 +43,7 @@ pub async fn run(
     stop: watch::Receiver<Option<Stop>>,
 ) -> Report {
     let started_at_us = now_us();
-    let id = format!("{started_at_us}-{:08x}", fastrand::u32(..));
+    let id = request.id.clone();
     let record = SyncRecord { id, started_at_us, outcome: "running".into(), ..SyncRecord::default() };
     let (secrets, begun) = (Secrets::default(), Instant::now());
     let mut run = Run { request, observer, progress, record, secrets, state_durable: None, begun };
@@ -91,6 +96,10 @@ impl Listener for Ear {
         self.progress.guest_memory_bytes.fetch_max(bytes, Ordering::Relaxed);
     }
 
+    fn cpu(&self, spent: Duration) {
+        self.progress.guest_cpu_us.store(u64::try_from(spent.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     fn retrying(&self, reason: &str, wait: Duration) {
         let message = format!("{reason}; trying again in {:.1} s", wait.as_secs_f64());
         self.observer.event(&Event::Notice { level: LogLevel::Warning, message });
@@ -130,7 +139,10 @@ impl Run {
     /// Takes the secrets out of the configuration; from here on nobody is told them.
     fn keep_secrets(&mut self, description: &Description) -> Result<()> {
         let Request { configuration, secrets, connection, limits, .. } = &self.request;
-        self.secrets = Secrets::new(description, configuration, secrets, (connection, limits))?;
+        self.secrets = match self.request.world.as_ref().and_then(|world| world.configuration()) {
+            Some(_recorded) => Secrets::plain(configuration),
+            None => Secrets::new(description, configuration, secrets, (connection, limits))?,
+        };
         self.observer = Arc::new(Redacting::new(Arc::clone(&self.observer), self.secrets.clone()));
         Ok(())
     }
@@ -154,6 +166,8 @@ impl Run {
             allow: self.request.allow.clone(),
             listener: Arc::new(Ear { observer, progress }),
             meter: self.progress.meter.clone(),
+            pacing: self.request.pacing.clone(),
+            world: self.request.world.clone(),
         }
     }
 
@@ -361,6 +375,7 @@ async fn stopped(mut stop: watch::Receiver<Option<Stop>>) -> Error {
     let error = match stop.wait_for(Option::is_some).await.map(|stop| *stop) {
         Ok(Some(Stop::Interrupt)) => Error::new(Code::Interrupted, "finish: the sync was interrupted"),
         Ok(Some(Stop::Terminate)) => Error::new(Code::Terminated, "finish: the sync was terminated"),
+        Ok(Some(Stop::Quota)) => Error::new(Code::LimitQuota, "finish: the tenant has used up its quota for today"),
         _ => std::future::pending().await,
     };
     error.hint(AGAIN)

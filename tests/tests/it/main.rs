@@ -17,10 +17,14 @@ mod jsonl;
 mod playground;
 mod postgres;
 mod readme;
+mod recordings;
+mod scaffold;
+mod server;
 mod splitter;
 mod states;
 mod tls;
 mod two_hosts;
+mod verify;
 
 use anyhow::Result;
 use tests::host::Host;

@@ -70,6 +70,16 @@ impl PostgresAddress {
         Ok(address)
     }
 
+    /// Host, port and database.
+    pub fn place(&self) -> (&str, u16, &str) {
+        (&self.host, self.port, &self.database)
+    }
+
+    /// Whether a file of this machine is read to log in.
+    pub fn names_file(&self) -> bool {
+        matches!(self.tls, Tls::VerifyFull(Some(_)))
+    }
+
     fn read_parameters(&mut self, url: &Url) -> Result<()> {
         let (mut mode, mut root) = (None, None);
         for (name, value) in url.query_pairs() {

@@ -59,9 +59,12 @@ async fn ask(shared: &Shared, mut hop: Hop, timeout: Duration) -> Result<Answer,
     {
         return Err(Failure::invalid(&label, "the URL has no usable host"));
     }
-    let pause = shared.pace.wait(tokio::time::Instant::now());
-    shared.stats.count_back_off(pause);
-    tokio::time::sleep(pause).await;
+    // The source's own limits come last: what waits after them would come too late for its place.
+    for pace in shared.settings.pacing.quota.iter().chain([&shared.pace]) {
+        let pause = pace.wait(tokio::time::Instant::now());
+        shared.stats.count_back_off(pause);
+        tokio::time::sleep(pause).await;
+    }
     shared.budget.request(&label)?;
     shared.stats.count_request();
     let mut audit = Audit::start(&hop, &shared.watch);

@@ -118,6 +118,11 @@ impl Resolve for Gate {
     }
 }
 
+/// TLS towards whoever has a certificate that the operating system trusts, for the host's own requests.
+pub(crate) fn trusted_tls() -> Result<ClientConfig, String> {
+    tls(Scheme::Https)
+}
+
 /// TLS settings of their own for every pool, so that nothing is resumed across syncs; only the trusted certificates
 /// are shared, and only read when https is first spoken.
 fn tls(scheme: Scheme) -> Result<ClientConfig, String> {

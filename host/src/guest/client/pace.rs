@@ -1,7 +1,7 @@
 //! Keeps to the rate limits that a connector declares for its source: at most so many requests within any window.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,17 +11,32 @@ use crate::model::RateLimit;
 /// Starts remembered for one limit. A larger number is divided, the window with it: as strict, only smoother.
 const STARTS_MAX: u32 = 4_096;
 
-/// When requests may start.
-#[derive(Debug)]
-pub(super) struct Pace(Mutex<Schedule>);
+/// When requests may start. Whoever has a copy of it keeps to the same schedule.
+#[derive(Clone, Debug)]
+pub struct Pace(Arc<Mutex<Schedule>>);
+
+/// What the requests of a sync share with those of others.
+#[derive(Clone, Debug, Default)]
+pub struct Pacing {
+    /// The source's rate limits, where several syncs ask with the same credential; none: the sync keeps to them alone.
+    pub source: Option<Pace>,
+    /// A quota on requests.
+    pub quota: Option<Pace>,
+}
 
 impl Pace {
-    pub(super) fn new(limits: &[RateLimit]) -> Self {
-        Self(Mutex::new(Schedule::new(limits)))
+    /// A schedule in which no window holds more than its limit allows.
+    pub fn new(limits: &[RateLimit]) -> Self {
+        Self(Arc::new(Mutex::new(Schedule::new(limits))))
+    }
+
+    /// Whether somebody else has a copy of it.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     /// Takes the next place in the schedule and returns how long to wait for it.
-    pub(super) fn wait(&self, now: Instant) -> Duration {
+    pub fn wait(&self, now: Instant) -> Duration {
         // A schedule left by a panic is still in order: places are taken one after another.
         let mut schedule = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         schedule.next(now).saturating_duration_since(now)
@@ -96,6 +111,15 @@ mod tests {
         assert_eq!(starts(&[], 3), [0, 0, 0]);
         assert_eq!(starts(&[limit(2, 1000)], 5), [0, 0, 1000, 1000, 2000]);
         assert_eq!(starts(&[limit(1, 10), limit(3, 100)], 7), [0, 10, 20, 100, 110, 120, 200]);
+    }
+
+    #[test]
+    fn copies_keep_to_one_schedule() {
+        let now = Instant::now();
+        let pace = Pace::new(&[limit(1, 1000)]);
+        let copy = pace.clone();
+        let waits = [pace.wait(now), copy.wait(now), pace.wait(now)];
+        assert_eq!(waits.map(|wait| wait.as_secs()), [0, 1, 2]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::retry;
+use super::{Pacing, retry};
 use crate::guest::{Limits as GuestLimits, Secrets};
 use crate::model::{Description, RateLimit};
 
@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) retry: retry::Options,
     /// How often the source may be asked.
     pub(crate) rate_limits: Vec<RateLimit>,
+    /// What is shared with other syncs.
+    pub(crate) pacing: Pacing,
     /// What is put into requests and hidden in answers.
     pub(crate) secrets: Secrets,
 }
@@ -33,6 +35,7 @@ impl Settings {
             timing: limits.into(),
             retry: retry::Options::default(),
             rate_limits: connector.rate_limits.clone(),
+            pacing: Pacing::default(),
             secrets,
         }
     }

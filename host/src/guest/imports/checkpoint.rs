@@ -7,6 +7,7 @@ use crate::error::{Code, Error};
 use crate::guest::bindings::elt::connector::checkpoint;
 use crate::guest::channel::Operation;
 use crate::guest::instance::Guest;
+use crate::guest::world::Crossing;
 
 impl checkpoint::Host for Guest {
     async fn save(&mut self, state: String) -> wasmtime::Result<()> {
@@ -21,11 +22,17 @@ impl checkpoint::Host for Guest {
             let message = "save a state that is not JSON";
             return Err(end(Error::new(Code::ConnectorFailed, message).because(error)));
         }
+        if let Some(world) = &self.wires.world {
+            world.crossed(Crossing::Saved(&state));
+        }
         sender.send(Operation::Save(state)).await.map_err(|_| ended())
     }
 
     async fn flush(&mut self) -> wasmtime::Result<()> {
         let sender = self.wires.operations.clone().ok_or_else(|| not_here("checkpoint.flush"))?;
+        if let Some(world) = &self.wires.world {
+            world.crossed(Crossing::Flushed);
+        }
         let (done, durable) = oneshot::channel();
         sender.send(Operation::Flush(done)).await.map_err(|_| ended())?;
         durable.await.map_err(|_| ended())

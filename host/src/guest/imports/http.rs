@@ -7,15 +7,17 @@ use crate::error::{Code, Error};
 use crate::guest::Secrets;
 use crate::guest::bindings::elt::connector::http;
 use crate::guest::client::{self, ErrorKind, Failure, HttpError};
+use crate::guest::exchange::{self, Open, Pending};
 use crate::guest::instance::Guest;
+use crate::guest::world::{BodyKind, Credentials, Crossing, Sent};
 
 /// A request under way; empty once it was waited for.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it, which needs `pub`")]
-pub struct PendingResponse(Option<client::Pending>);
+pub struct PendingResponse(Option<Pending>);
 
 /// An answer whose body may not be read yet.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it, which needs `pub`")]
-pub struct OpenResponse(client::Response);
+pub struct OpenResponse(Open);
 
 type Answer<T> = Result<T, http::Error>;
 
@@ -24,7 +26,10 @@ impl http::Host for Guest {
         let Some(client) = &self.wires.client else {
             return Err(end(in_describe("send a request")));
         };
-        match answer(&self.wires.secrets, client.send(request.into()))? {
+        let exchange = self.exchanges;
+        self.exchanges += 1;
+        let world = self.wires.world.as_ref().map(|world| (world, exchange));
+        match answer(&self.wires.secrets, exchange::send(client, world, request))? {
             Ok(pending) => Ok(Ok(self.resources.push(PendingResponse(Some(pending)))?)),
             Err(error) => Ok(Err(error)),
         }
@@ -45,7 +50,12 @@ impl http::Host for Guest {
         if self.wires.client.is_none() {
             return Err(end(in_describe("protect a token")));
         }
-        self.wires.secrets.protect(&secret, &hosts).map_err(end)
+        let known = self.wires.world.as_ref().and_then(|world| world.protect(&secret));
+        let placeholder = known.map_or_else(|| self.wires.secrets.protect(&secret, &hosts), Ok).map_err(end)?;
+        if let Some(world) = &self.wires.world {
+            world.crossed(Crossing::Protected(&placeholder));
+        }
+        Ok(placeholder)
     }
 }
 
@@ -80,7 +90,7 @@ impl http::HostResponse for Guest {
     }
 
     async fn read(&mut self, response: Resource<OpenResponse>, max_bytes: u32) -> wasmtime::Result<Answer<Vec<u8>>> {
-        answer(&self.wires.secrets, self.resources.get_mut(&response)?.0.read(max_bytes.max(1)).await)
+        answer(&self.wires.secrets, self.resources.get_mut(&response)?.0.read(max_bytes).await)
     }
 
     async fn read_all(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<Answer<Vec<u8>>> {
@@ -141,6 +151,33 @@ impl From<http::Request> for client::Request {
                 http::Body::Form(fields) => client::Body::Form(fields),
                 http::Body::Bytes(bytes) => client::Body::Bytes(bytes),
             }),
+            idempotent: from.idempotent,
+            buffer: from.buffer,
+            timeout_ms: from.timeout_ms,
+        }
+    }
+}
+
+impl From<&http::Request> for Sent {
+    fn from(from: &http::Request) -> Self {
+        let (body_kind, body) = match &from.body {
+            None => (None, Vec::new()),
+            Some(http::Body::Json(bytes)) => (Some(BodyKind::Json), bytes.clone()),
+            // Lists of texts can always be written.
+            Some(http::Body::Form(fields)) => (Some(BodyKind::Form), serde_json::to_vec(fields).unwrap_or_default()),
+            Some(http::Body::Bytes(bytes)) => (Some(BodyKind::Bytes), bytes.clone()),
+        };
+        Self {
+            method: reqwest::Method::from(client::Method::from(from.method)).to_string(),
+            url: from.url.clone(),
+            query: from.query.clone(),
+            headers: from.headers.clone(),
+            authentication: from.authentication.as_ref().map(|authentication| match authentication {
+                http::Authentication::Basic((user, password)) => Credentials::Basic(user.clone(), password.clone()),
+                http::Authentication::Bearer(token) => Credentials::Bearer(token.clone()),
+            }),
+            body_kind,
+            body,
             idempotent: from.idempotent,
             buffer: from.buffer,
             timeout_ms: from.timeout_ms,

@@ -85,6 +85,10 @@ impl Listener for Gate {
         self.inner.log(level, &format!("{}… ({} bytes cut)", &message[..cut], message.len() - cut));
     }
 
+    fn cpu(&self, spent: Duration) {
+        self.inner.cpu(spent);
+    }
+
     fn memory(&self, bytes: u64) {
         self.inner.memory(bytes);
     }

@@ -5,6 +5,7 @@ use crate::error::{Code, Error};
 use crate::guest::bindings::elt::connector::operations;
 use crate::guest::channel::Operation;
 use crate::guest::instance::Guest;
+use crate::guest::world::Crossing;
 use crate::model::{Batch, OperationKind};
 
 impl operations::Host for Guest {
@@ -18,6 +19,9 @@ impl operations::Host for Guest {
                 return Err(end(Error::new(Code::OperationInvalid, message)));
             }
             let batch = Batch { table: batch.table, kind, rows: batch.rows };
+            if let Some(world) = &self.wires.world {
+                world.crossed(Crossing::Written(&batch));
+            }
             sender.send(Operation::Batch(batch)).await.map_err(|_| ended())?;
         }
         Ok(())

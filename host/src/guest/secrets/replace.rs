@@ -60,6 +60,18 @@ impl Replacer {
         self.replaced_text_where(text, |_| true)
     }
 
+    /// Bytes with all of them replaced.
+    pub(super) fn replaced(&self, bytes: &[u8]) -> Vec<u8> {
+        let (mut replaced, mut end) = (Vec::with_capacity(bytes.len()), 0);
+        for (pair, range) in self.find(bytes) {
+            replaced.extend_from_slice(&bytes[end..range.start]);
+            replaced.extend_from_slice(self.by(pair).as_bytes());
+            end = range.end;
+        }
+        replaced.extend_from_slice(&bytes[end..]);
+        replaced
+    }
+
     /// A text with some of them replaced.
     pub(super) fn replaced_text_where<'t>(&self, text: &'t str, which: impl Fn(usize) -> bool) -> Cow<'t, str> {
         let (mut replaced, mut end) = (String::new(), 0);

@@ -18,6 +18,8 @@ use crate::error::{Code, Error, Result};
 
 const FIELD: &str = "elt_secret_";
 const TOKEN: &str = "elt_token_";
+/// What placeholders begin with.
+pub(super) const PREFIXES: [&str; 2] = [FIELD, TOKEN];
 /// Ends a sealed token: whatever is written behind it does not belong to it.
 const TOKEN_END: char = '_';
 /// The first byte of what is sealed.

@@ -56,3 +56,17 @@ pub(crate) fn odd_requests(sync: &Sync) -> Done {
     }
     Ok(())
 }
+
+/// Writes down the clocks, random numbers and what depends on them: no two syncs write the same.
+pub(crate) fn clock_and_chance(_: &Sync) -> Done {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    found("the time", &since.as_nanos().to_string());
+    let begun = std::time::Instant::now();
+    let sum: u64 = (0..10_000_u64).filter(|number| std::hint::black_box(*number) % 3 == 0).sum();
+    found("the time it takes", &format!("{sum} after {:?}", begun.elapsed()));
+    found("random bytes", &format!("{:?}", wasi::random::random::get_random_bytes(40)));
+    found("insecure random bytes", &format!("{:?}", wasi::random::insecure::get_insecure_random_bytes(40)));
+    let set: std::collections::HashSet<u32> = (0..100).collect();
+    found("the order of a set", &format!("{set:?}"));
+    Ok(())
+}

@@ -108,6 +108,16 @@ pub(in super::super) fn nothing_but_the_contract() -> Result<()> {
 }
 
 #[test]
+pub(in super::super) fn clock_and_chance() -> Result<()> {
+    let (one, _) = succeeds(mode!(update, clock_and_chance), &[])?;
+    let (other, _) = succeeds(mode!(update, clock_and_chance), &[])?;
+    let (one, other) = (one.facts()?, other.facts()?);
+    let mut pairs = one.split("; ").zip(other.split("; "));
+    ensure!(pairs.all(|(one, other)| one != other), "something is the same in two syncs:\n{one}\n{other}");
+    Ok(())
+}
+
+#[test]
 pub(in super::super) fn odd_requests() -> Result<()> {
     let (misbehaving, _) = succeeds(mode!(update, odd_requests), &[])?;
     let invalid = [

@@ -214,3 +214,19 @@ fn a_token_in_the_state_survives_the_sync_but_not_the_key() -> Result<()> {
     fs::write(&key, "nonsense")?;
     sync(&misbehaving, &address, &[])?.failed(2, "secret-key-invalid").map(drop)
 }
+
+/// The token stands in answers that came before it was protected.
+#[test]
+fn a_recording_shows_none_of_them() -> Result<()> {
+    let address = start_echo()?;
+    let misbehaving = hunting("update.secret_in_words", &address)?;
+    sync(&misbehaving, &address, &["-v", "--record", "hunt.rec"])?.failed(3, "source-error")?;
+    let recording = zstd::decode_all(fs::File::open(misbehaving.host.folder().join("hunt.rec"))?)?;
+    for present in [&b"elt_secret_"[..], b"elt_token_", b"[secret:signing_key]"] {
+        ensure!(
+            recording.windows(present.len()).any(|window| window == present),
+            "{present:?} is not in the recording"
+        );
+    }
+    ensure_absent("the recording", &recording, &[KEY, SIGNING_KEY, TOKEN])
+}

@@ -1,54 +1,27 @@
-//! `--json`: what a sync tells, one JSON object a line. docs/formats/events.md describes every event.
+//! What a sync tells programs, one JSON object a line. docs/formats/events.md describes every event.
 
 use std::time::Duration;
 
-use super::json::{self, Object};
-use super::screen::Screen;
-use crate::error::{Fault, Result};
+use super::{Event, LogLevel, Note, NoteKind, Outcome, Report, Sample, TableReport};
+use crate::error::Fault;
+use crate::json::{self, Object};
 use crate::schema::SchemaChange;
-use crate::sync::{Event, LogLevel, Note, NoteKind, Observer, Outcome, Report, Sample, TableReport};
 
 /// The version of the format. It grows when a field changes its meaning or goes; new fields and events may come any time.
 const VERSION: u8 = 1;
 
-/// Puts out each event as it happens.
-pub(super) struct JsonLines {
-    /// Where to.
-    pub(super) screen: Screen,
-    /// Whether stdout belongs to the rows: then events go to stderr.
-    pub(super) beside_rows: bool,
-}
-
-impl JsonLines {
-    /// Puts out one line.
-    pub(super) fn put(&self, line: &str) -> Result<()> {
-        if self.beside_rows {
-            self.screen.people(line);
-            return Ok(());
-        }
-        // Nobody reads any more: the sync goes on, its rows are worth more than its lines.
-        self.screen.data(&format!("{line}\n")).map(|_closed| ())
-    }
-}
-
-impl Observer for JsonLines {
-    fn event(&self, event: &Event) {
-        let _unwritten = self.put(&line(event, &now()));
-    }
-}
-
 /// This moment in RFC 3339 with milliseconds.
-pub(super) fn now() -> String {
+pub(crate) fn now() -> String {
     time(jiff::Timestamp::now())
 }
 
 /// A moment in RFC 3339 with milliseconds.
-pub(super) fn time(at: jiff::Timestamp) -> String {
+pub(crate) fn time(at: jiff::Timestamp) -> String {
     format!("{at:.3}")
 }
 
 /// The text of a level.
-pub(super) fn level_text(level: LogLevel) -> &'static str {
+pub(crate) fn level_text(level: LogLevel) -> &'static str {
     match level {
         LogLevel::Fine => "fine",
         LogLevel::Info => "info",
@@ -62,7 +35,7 @@ fn begin(event: &str, at: &str) -> Object {
 }
 
 /// One event's line, without its end.
-fn line(event: &Event, at: &str) -> String {
+pub(crate) fn line(event: &Event, at: &str) -> String {
     let object = match event {
         Event::Started { connection, connector, destination, state } => begin("started", at)
             .put("connection", connection)
@@ -106,12 +79,12 @@ fn type_before(change: &SchemaChange) -> Option<String> {
 
 /// Milliseconds with three decimals.
 #[expect(clippy::cast_precision_loss, reason = "microseconds of 285 years are exact in 53 bits")]
-pub(super) fn milliseconds(duration: Duration) -> f64 {
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
 /// The last line: the report.
-pub(super) fn report(report: &Report, destination: &str, at: &str) -> String {
+pub(crate) fn report(report: &Report, destination: &str, at: &str) -> String {
     let (outcome, error) = match &report.outcome {
         Outcome::Succeeded => ("succeeded", None),
         Outcome::LimitRows => ("limit_rows", None),

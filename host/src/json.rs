@@ -6,24 +6,24 @@ use crate::error::Error;
 
 /// An object being written.
 #[derive(Debug, Default)]
-pub(super) struct Object {
+pub(crate) struct Object {
     text: String,
 }
 
 impl Object {
     /// An object without fields.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Adds a field.
-    pub(super) fn put(self, name: &str, value: &(impl Serialize + ?Sized)) -> Self {
+    pub(crate) fn put(self, name: &str, value: &(impl Serialize + ?Sized)) -> Self {
         let text = text(value);
         self.raw(name, &text)
     }
 
     /// Adds a field whose value is JSON already.
-    pub(super) fn raw(mut self, name: &str, json: &str) -> Self {
+    pub(crate) fn raw(mut self, name: &str, json: &str) -> Self {
         self.text.push(if self.text.is_empty() { '{' } else { ',' });
         self.text.push_str(&text(name));
         self.text.push(':');
@@ -32,7 +32,7 @@ impl Object {
     }
 
     /// Adds JSON of others, such as a state, as it stands; text that is none becomes a string, none becomes null.
-    pub(super) fn foreign(self, name: &str, json: Option<&str>) -> Self {
+    pub(crate) fn foreign(self, name: &str, json: Option<&str>) -> Self {
         let is_json = |text: &&str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         match json {
             None => self.raw(name, "null"),
@@ -43,19 +43,19 @@ impl Object {
     }
 
     /// The object's text.
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.text.push_str(if self.text.is_empty() { "{}" } else { "}" });
         self.text
     }
 }
 
 /// A list of values that are JSON already.
-pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn list(items: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", items.into_iter().collect::<Vec<_>>().join(","))
 }
 
 /// An error for programs.
-pub(super) fn error(error: &Error) -> String {
+pub(crate) fn error(error: &Error) -> String {
     Object::new()
         .put("code", error.code().as_str())
         .put("fault", &error.fault().to_string())
@@ -65,7 +65,7 @@ pub(super) fn error(error: &Error) -> String {
 }
 
 /// JSON of a value that always has one: our own strings, numbers and lists.
-pub(super) fn text(value: &(impl Serialize + ?Sized)) -> String {
+pub(crate) fn text(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).unwrap_or_else(|_impossible| "null".to_owned())
 }
 

@@ -112,7 +112,7 @@ fn eventful_report() -> Report {
         state_after: Some("{\"cursor\":\"43\"}".into()),
         notes: vec![note],
         samples: vec![sample],
-        ..crate::cli::report::not_begun(error)
+        ..Report::not_begun(error)
     }
 }
 

@@ -1,0 +1,73 @@
+//! What one can choose when a connector is made.
+
+use clap::ValueEnum;
+
+/// How a new connector is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// How it asks for page after page.
+    pub pagination: Pagination,
+    /// How it says who it is.
+    pub authentication: Authentication,
+    /// How a sync goes on where the last one ended.
+    pub sync: SyncStyle,
+}
+
+/// How a source pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Pagination {
+    /// An answer holds a cursor, to be sent back
+    #[default]
+    Cursor,
+    /// It takes an offset
+    Offset,
+    /// It counts pages
+    Page,
+    /// An answer holds the next page's URL
+    NextUrl,
+    /// A header `Link` holds it
+    LinkHeader,
+}
+
+/// How a source is told who asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Authentication {
+    /// A key in a header
+    #[default]
+    Header,
+    /// A key in the query
+    Query,
+    /// User and password
+    Basic,
+    /// A token
+    Bearer,
+    /// Nothing is asked
+    None,
+}
+
+/// How a sync goes on where the last one ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SyncStyle {
+    /// From the place of the last page: for lists that only grow at their end
+    #[default]
+    Position,
+    /// What changed since the newest change seen, and a little before it
+    Window,
+    /// Everything each time; an interrupted sync is resumed
+    Full,
+}
+
+impl Pagination {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Cursor, Self::Offset, Self::Page, Self::NextUrl, Self::LinkHeader];
+}
+
+impl Authentication {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Header, Self::Query, Self::Basic, Self::Bearer, Self::None];
+}
+
+impl SyncStyle {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Position, Self::Window, Self::Full];
+}

@@ -1,0 +1,215 @@
+//! Encryption at rest: what must not be read from a file is sealed with a key that is kept elsewhere.
+//!
+//! A sealed text is `1`, the key's number (4 bytes), a random nonce (12 bytes), then AES-256-GCM's output. It can be opened
+//! only in the context it was sealed in (a table and a row, say), so that nobody can put one row's secret into another.
+//!
+//! A key file has a line for each key: `elt-key-1 NUMBER BASE64`. The first one seals, all of them open.
+
+use std::fmt;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::error::{Code, Error, Result};
+
+/// The version of the format of sealed texts.
+const VERSION: u8 = 1;
+/// What a line of a key file begins with.
+const LINE: &str = "elt-key-1";
+/// The version and the key's number stand before the nonce.
+const HEAD_BYTES: usize = 1 + 4;
+const KEY_BYTES: usize = 32;
+
+/// The keys of a file. What it shows of itself is no secret.
+pub(crate) struct Keys {
+    keys: Vec<Key>,
+}
+
+struct Key {
+    number: u32,
+    key: LessSafeKey,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.keys.iter().map(|key| key.number)).finish()
+    }
+}
+
+/// Random bytes, from the operating system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| Error::new(Code::HostBug, "draw random bytes from the operating system"))?;
+    Ok(bytes)
+}
+
+/// A line of a key file with a new key.
+pub(crate) fn new_key() -> Result<String> {
+    let number = u32::from_be_bytes(random()?);
+    Ok(format!("{LINE} {number:08x} {}\n", STANDARD.encode(random::<KEY_BYTES>()?)))
+}
+
+/// Writes a key file that only its owner can read, in one step: whoever reads it sees the old one or the new one.
+pub(crate) fn write_keys(path: &Path, lines: &str) -> Result<()> {
+    let failed = |error| Error::new(Code::KeyInvalid, format!("write the key file {}", path.display())).because(error);
+    let partial = path.with_extension("new");
+    let written = fs::remove_file(&partial).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    written.map_err(failed)?;
+    let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&partial).map_err(failed)?;
+    file.write_all(lines.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    fs::rename(&partial, path).map_err(failed)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// The text of a key file, if nobody but its owner can read it.
+pub(crate) fn read_keys(path: &Path) -> Result<String> {
+    let subject = || format!("read the key file {}", path.display());
+    let found = fs::metadata(path).map_err(|error| Error::new(Code::KeyInvalid, subject()).because(error))?;
+    if found.mode() & 0o077 != 0 {
+        return Err(Error::new(Code::KeyInvalid, format!("{}: others than its owner can read it", subject()))
+            .hint(format!("Close it: chmod 600 {}", path.display())));
+    }
+    fs::read_to_string(path).map_err(|error| Error::new(Code::KeyInvalid, subject()).because(error))
+}
+
+impl Keys {
+    /// Reads the text of a key file.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let keys: Option<Vec<Key>> = text.lines().filter(|line| !line.trim().is_empty()).map(key).collect();
+        match keys {
+            Some(keys) if !keys.is_empty() => Ok(Self { keys }),
+            _ => Err(Error::new(Code::KeyInvalid, "read the keys: a line is no key, or there is none")
+                .hint(format!("A line is `{LINE} NUMBER BASE64`; the first one seals, all of them open."))),
+        }
+    }
+
+    /// Seals a text so that it can be opened in the same context only.
+    pub(crate) fn seal(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>> {
+        let bug = || Error::new(Code::HostBug, "seal a secret");
+        let first = self.keys.first().ok_or_else(bug)?;
+        let nonce: [u8; NONCE_LEN] = random()?;
+        let mut body = plain.to_vec();
+        first
+            .key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut body)
+            .map_err(|_| bug())?;
+        let mut sealed = Vec::with_capacity(HEAD_BYTES + NONCE_LEN + body.len());
+        sealed.push(VERSION);
+        sealed.extend(first.number.to_be_bytes());
+        sealed.extend(nonce);
+        sealed.extend(body);
+        Ok(sealed)
+    }
+
+    /// Opens what was sealed in this context.
+    pub(crate) fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>> {
+        self.opened(context, sealed).ok_or_else(|| {
+            Error::new(Code::KeyInvalid, format!("open what is sealed in {context}")).hint(
+                "The key is another than the one it was sealed with, or the text was changed. Use the right key file.",
+            )
+        })
+    }
+
+    fn opened(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (head, rest) = sealed.split_at_checked(HEAD_BYTES)?;
+        let (nonce, body) = rest.split_at_checked(NONCE_LEN)?;
+        let (version, number) = head.split_first()?;
+        let number = u32::from_be_bytes(number.try_into().ok()?);
+        let key = self.keys.iter().find(|key| key.number == number).filter(|_| *version == VERSION)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut body = body.to_vec();
+        let plain = key.key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut body).ok()?.len();
+        body.truncate(plain);
+        Some(body)
+    }
+}
+
+fn key(line: &str) -> Option<Key> {
+    let mut words = line.split_whitespace();
+    let (name, number, key) = (words.next()?, words.next()?, words.next()?);
+    if name != LINE || words.next().is_some() {
+        return None;
+    }
+    let bytes = STANDARD.decode(key).ok()?;
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).ok()?);
+    Some(Key { number: u32::from_str_radix(number, 16).ok()?, key })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn keys() -> Keys {
+        Keys::parse(&new_key().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_was_sealed_is_opened_in_its_context_only() {
+        let keys = keys();
+        let sealed = keys.seal("connections/a", b"s3cret").unwrap();
+        assert_eq!(keys.open("connections/a", &sealed).unwrap(), b"s3cret");
+        assert_eq!(keys.open("connections/b", &sealed).unwrap_err().code(), Code::KeyInvalid);
+        assert!(!sealed.windows(6).any(|window| window == b"s3cret"));
+        assert_ne!(keys.seal("connections/a", b"s3cret").unwrap(), sealed);
+    }
+
+    #[test]
+    fn any_changed_bit_and_any_cut_is_noticed() {
+        let keys = keys();
+        let sealed = keys.seal("x", b"secret").unwrap();
+        for index in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[index] ^= 1;
+            assert!(keys.open("x", &changed).is_err(), "byte {index}");
+            assert!(keys.open("x", &sealed[..index]).is_err(), "cut at {index}");
+        }
+    }
+
+    #[test]
+    fn the_first_key_seals_and_all_open() {
+        let (old, new) = (new_key().unwrap(), new_key().unwrap());
+        let before = Keys::parse(&old).unwrap();
+        let both = Keys::parse(&format!("{new}{old}")).unwrap();
+        let after = Keys::parse(&new).unwrap();
+        let sealed = before.seal("x", b"secret").unwrap();
+        assert_eq!(both.open("x", &sealed).unwrap(), b"secret");
+        assert!(after.open("x", &sealed).is_err());
+        let again = both.seal("x", b"secret").unwrap();
+        assert_eq!(after.open("x", &again).unwrap(), b"secret");
+        assert!(before.open("x", &again).is_err());
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_and_not_shown() {
+        let line = new_key().unwrap();
+        for text in ["", "\n", "elt-key-1 1 AAAA", "other 00000001 AAAA", &line.replace("elt-key-1", "elt-key-2")] {
+            assert_eq!(Keys::parse(text).unwrap_err().code(), Code::KeyInvalid, "{text}");
+        }
+        let secret = line.split_whitespace().nth(2).unwrap();
+        assert!(!format!("{:?}", Keys::parse(&line).unwrap()).contains(secret));
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_keys(&path, &new_key().unwrap()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert!(Keys::parse(&read_keys(&path).unwrap()).is_ok());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(read_keys(&path).unwrap_err().code(), Code::KeyInvalid);
+    }
+}

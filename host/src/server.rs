@@ -1,0 +1,150 @@
+//! `host serve`: many tenants in one process. Their connections are synced when they are due, each in a sandbox of its own.
+//!
+//! ```text
+//! api ──> store (tenants, tokens, connectors, connections, syncs) <── scheduler: what is due -> fair queue -> free slot
+//!                                                                         └─> runner: one sync (crate::sync::run)
+//! ```
+//!
+//! The store is the truth: a server that is killed and started again knows every schedule, and what ran is due again. Whatever
+//! a sync does not own is shared by hand: the wasm engine, compiled components, and the rate schedules of a tenant's own
+//! credentials.
+
+mod api;
+mod broker;
+mod components;
+mod cron;
+mod fair;
+mod live;
+mod metrics;
+mod place;
+mod runner;
+mod schedule;
+mod scheduler;
+mod settings;
+mod setup;
+mod store;
+mod time;
+pub mod types;
+
+pub use api::openapi;
+pub use setup::{init, new_operator_token, rotate_key};
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use self::broker::Broker;
+use self::components::Components;
+use self::metrics::Metrics;
+use self::scheduler::Scheduler;
+use self::store::Store;
+use crate::error::{Code, Error, Result};
+
+/// How a server runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder with everything that the server keeps.
+    pub data: PathBuf,
+    /// The key file.
+    pub key_file: PathBuf,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Syncs at one time, of all tenants together.
+    pub syncs_at_once: usize,
+    /// How long running syncs may go on after the server was asked to end, before they are asked to.
+    pub drain: Duration,
+    /// The folder of compiled components.
+    pub cache: Option<PathBuf>,
+}
+
+/// Checks of connections at one time.
+const CHECKS_MAX: usize = 8;
+/// Uploads at one time: each is in memory as a whole.
+const UPLOADS_MAX: usize = 4;
+/// How long a sync may take to commit what is complete once it was asked to end.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether the syncs have ended.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+
+/// Everything that the parts of a server share.
+pub(crate) struct Server {
+    data: PathBuf,
+    store: Store,
+    components: Components,
+    broker: Broker,
+    metrics: Metrics,
+    scheduler: Scheduler,
+    checks: Semaphore,
+    uploads: Semaphore,
+}
+
+impl Server {
+    /// The folder of a tenant's warehouses.
+    fn folder_of(&self, tenant: &str) -> PathBuf {
+        self.data.join("tenants").join(tenant)
+    }
+}
+
+/// Runs a server until it is asked to end. `listening` is told the address; `stop` ends when the server is to drain.
+pub async fn serve(options: Options, listening: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> Result<()> {
+    let _lock = setup::lock(&options.data)?;
+    let server = Arc::new(open(&options)?);
+    scheduler::recover(&server).await?;
+    let failed = |error| {
+        Error::new(Code::Usage, format!("listen on {}", options.listen))
+            .hint("Another program may listen there; choose another address with --listen.")
+            .because(error)
+    };
+    let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+    listening(listener.local_addr().map_err(failed)?);
+    let answering = tokio::spawn(api::answer(Arc::clone(&server), listener));
+    let dispatching = tokio::spawn(scheduler::dispatch(Arc::clone(&server)));
+    stop.await;
+    drain(&server, options.drain).await;
+    dispatching.abort();
+    answering.abort();
+    server.store.finish().await
+}
+
+fn open(options: &Options) -> Result<Server> {
+    let store = Store::open(&options.data, setup::keys(&options.key_file)?)?;
+    Ok(Server {
+        data: std::path::absolute(&options.data).unwrap_or_else(|_| options.data.clone()),
+        store,
+        components: Components::open(options.data.join("components"), options.cache.as_deref())?,
+        broker: Broker::default(),
+        metrics: Metrics::default(),
+        scheduler: Scheduler::new(options.syncs_at_once),
+        checks: Semaphore::new(CHECKS_MAX),
+        uploads: Semaphore::new(UPLOADS_MAX),
+    })
+}
+
+/// Begins nothing more, lets running syncs go on for a while, then asks them to commit what is complete. The API answers
+/// until the end.
+async fn drain(server: &Server, patience: Duration) {
+    server.scheduler.drain();
+    server.scheduler.wake();
+    tracing::info!(running = server.scheduler.running_count(), "draining");
+    wait_until_idle(server, patience).await;
+    server.scheduler.stop_all();
+    wait_until_idle(server, COMMIT_PATIENCE).await;
+    tracing::info!(running = server.scheduler.running_count(), "ending");
+}
+
+async fn wait_until_idle(server: &Server, patience: Duration) {
+    let deadline = tokio::time::Instant::now() + patience;
+    while server.scheduler.running_count() > 0 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
+}
+
+/// Makes a folder that only its owner can enter, and those above it.
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

@@ -1,0 +1,358 @@
+//! Rules that take further runs: another configuration, a later sync, a resumed one, a source that fails.
+
+use super::fault::{BREAKING, Fault, NEW_COLUMN};
+use super::rule::{Broken, Tried, fail, skip};
+use super::run::{Run, Subject};
+use super::stage::Script;
+use super::tables::{Tables, cut};
+use crate::error::{Code, Error};
+use crate::model::{Configuration, Secrecy, Table};
+
+/// Checkpoints resumed from, requests disturbed: of more than these, so many spread over all are tried.
+const PLACES_MAX: usize = 40;
+
+/// The connector, its first run, and what that left.
+pub(super) struct Trial<'a> {
+    pub(super) subject: &'a Subject<'a>,
+    pub(super) declared: &'a [Table],
+    pub(super) base: &'a Run,
+    /// The tables after the first run.
+    pub(super) tables: Tables,
+}
+
+/// What came of disturbed runs.
+pub(super) struct Disturbed {
+    pub(super) survived: Tried,
+    pub(super) typed: Tried,
+}
+
+impl<'a> Trial<'a> {
+    pub(super) fn new(subject: &'a Subject<'a>, declared: &'a [Table], base: &'a Run) -> Self {
+        let mut tables = Tables::default();
+        base.apply(base.steps.len(), &mut tables, declared);
+        Self { subject, declared, base, tables }
+    }
+
+    /// A run that sends so many requests more than the first one goes in circles.
+    fn bounded(&self) -> Script {
+        Script { requests_max: Some(self.base.asked.len() as u64 * 3 + 50), ..Script::default() }
+    }
+
+    /// A run with another configuration.
+    async fn run_with(&self, configuration: Configuration) -> Result<Run, Broken> {
+        match self.subject.with(configuration) {
+            Ok(subject) => Ok(subject.run(None, self.bounded()).await),
+            Err(error) => skip(format!("[{}] {}", error.code(), error.chain())),
+        }
+    }
+
+    pub(super) async fn fields_required(&self) -> Tried {
+        let mut tried = Vec::new();
+        for field in self.subject.description.fields.iter().filter(|field| field.required) {
+            let mut configuration = self.subject.configuration.clone();
+            configuration.0.remove(&field.name);
+            let run = self.run_with(configuration).await?;
+            let name = &field.name;
+            if let Some(asked) = run.asked.first() {
+                return fail(format!("without \"{name}\" it asked for {}", asked.request.label()));
+            }
+            match run.outcome {
+                Ok(()) => return fail(format!("without \"{name}\" it succeeded")),
+                Err(error) if !is_about_configuration(&error) => {
+                    return fail(format!(
+                        "without \"{name}\" it ended with [{}] {}",
+                        error.code(),
+                        cut(&error.chain())
+                    ));
+                }
+                Err(_) => tried.push(name.as_str()),
+            }
+        }
+        if tried.is_empty() { skip("no field is required") } else { Ok(tried.join(", ")) }
+    }
+
+    pub(super) async fn unknown_fields(&self) -> Tried {
+        let mut configuration = self.subject.configuration.clone();
+        configuration.0.insert("a_field_of_verify".into(), "nothing".into());
+        let run = self.run_with(configuration).await?;
+        self.same_as_first(&run, "with one more field in the configuration")
+    }
+
+    pub(super) async fn credentials_refused(&self) -> Tried {
+        let has_secret = self.subject.description.fields.iter().any(|field| field.secrecy != Secrecy::Plain);
+        if !has_secret || self.base.asked.is_empty() {
+            return skip("it has no secret field, or asks for nothing");
+        }
+        for status in [401, 403] {
+            let script = Script { refuse_all: Some(status), ..self.bounded() };
+            let run = self.subject.run(None, script).await;
+            match run.outcome {
+                Err(error) if error.code() == Code::AuthenticationFailed => {}
+                Ok(()) => return fail(format!("with status {status} to every request it succeeded")),
+                Err(error) => {
+                    return fail(format!(
+                        "with status {status} to every request it ended with [{}] {}",
+                        error.code(),
+                        cut(&error.chain())
+                    ));
+                }
+            }
+        }
+        Ok("status 401 and 403".into())
+    }
+
+    pub(super) async fn repeatable(&self) -> Tried {
+        let run = self.subject.run(None, Script { seed: 1, ..self.bounded() }).await;
+        self.same_as_first(&run, "in a second run from the start")
+    }
+
+    fn same_as_first(&self, run: &Run, when: &str) -> Tried {
+        known(run)?;
+        if let Err(error) = &run.outcome {
+            return fail(format!("{when} it ended with [{}] {}", error.code(), cut(&error.chain())));
+        }
+        let mut tables = Tables::default();
+        run.apply(run.steps.len(), &mut tables, self.declared);
+        match self.tables.difference(&tables) {
+            Some(difference) => fail(format!("{when}: {difference}")),
+            None => Ok(format!("{} rows", tables.count())),
+        }
+    }
+
+    pub(super) async fn incremental(&self) -> Tried {
+        let (_, state) = self.base.durable(None);
+        let Some(state) = state.filter(|state| !is_empty(state)) else {
+            return skip("it keeps no state: every sync is a full copy");
+        };
+        let run = self.subject.run(Some(state), self.bounded()).await;
+        known(&run)?;
+        if let Err(error) = &run.outcome {
+            return fail(format!("from {} it ended with [{}] {}", cut(state), error.code(), cut(&error.chain())));
+        }
+        let mut tables = self.tables.clone();
+        run.apply(run.steps.len(), &mut tables, self.declared);
+        if let Some(difference) = self.tables.difference(&tables) {
+            return fail(format!("a second sync from {} of an unchanged source: {difference}", cut(state)));
+        }
+        let (first, second) = (self.base.rows(), run.rows());
+        let seen = format!("{first} rows in {} requests, then {second} in {}", self.base.asked.len(), run.asked.len());
+        let pages = self.base.asked.len() > 2;
+        if pages && second >= first && run.asked.len() >= self.base.asked.len() {
+            return fail(format!("{seen}, from {}", cut(state)));
+        }
+        Ok(seen)
+    }
+
+    pub(super) async fn checkpoints_honest(&self) -> Tried {
+        let all: Vec<(usize, &str)> = self.base.checkpoints().collect();
+        if all.is_empty() {
+            return fail(format!("{} requests, {} rows, and no checkpoint", self.base.asked.len(), self.base.rows()));
+        }
+        let places = spread(all.len());
+        for at in &places {
+            let (step, state) = all[*at];
+            let mut tables = Tables::default();
+            self.base.apply(step + 1, &mut tables, self.declared);
+            let run = self.subject.run(Some(state), self.bounded()).await;
+            known(&run)?;
+            let which = || {
+                let page = self.base.page(&self.base.steps[step]);
+                format!("resumed from checkpoint {} of {} ({}, {page})", at + 1, all.len(), cut(state))
+            };
+            if let Err(error) = &run.outcome {
+                return fail(format!("{}: [{}] {}", which(), error.code(), cut(&error.chain())));
+            }
+            run.apply(run.steps.len(), &mut tables, self.declared);
+            if let Some(difference) = self.tables.difference(&tables) {
+                return fail(format!("{}: {difference}", which()));
+            }
+        }
+        Ok(format!("{} of {} checkpoints", places.len(), all.len()))
+    }
+
+    /// Every fault at every request in turn.
+    pub(super) async fn disturbed(&self) -> Disturbed {
+        let (mut survived, mut typed) = (None, None);
+        let places = spread(self.base.asked.len());
+        if places.is_empty() {
+            let none = || skip("it asks for nothing");
+            return Disturbed { survived: none(), typed: none() };
+        }
+        for at in &places {
+            for fault in BREAKING {
+                // Only a source that said which page comes next can be caught repeating one.
+                if fault == Fault::RepeatedPage && (*at == 0 || !self.names_the_next(at - 1)) {
+                    continue;
+                }
+                let script = Script { fault: Some((*at as u64, fault)), ..self.bounded() };
+                let run = self.subject.run(None, script).await;
+                let what =
+                    || format!("{} at request {} ({})", fault.words(), at + 1, self.base.asked[*at].request.label());
+                if typed.is_none() {
+                    typed = untyped(&run).map(|found| format!("{}: {found}", what()));
+                }
+                if survived.is_none() {
+                    survived = self.lost(&run).await.map(|found| format!("{}: {found}", what()));
+                }
+            }
+        }
+        let tried = format!("{} faults at {} of {} requests", BREAKING.len(), places.len(), self.base.asked.len());
+        let told = |found: Option<String>| found.map_or_else(|| Ok(tried.clone()), fail);
+        Disturbed { survived: told(survived), typed: told(typed) }
+    }
+
+    /// What is wrong after a disturbed run and, if that failed, the next sync.
+    async fn lost(&self, run: &Run) -> Option<String> {
+        if run.in_circles {
+            return Some(format!("it goes in circles, {} requests", run.asked.len()));
+        }
+        let (steps, state) = run.durable(None);
+        let mut tables = Tables::default();
+        run.apply(steps, &mut tables, self.declared);
+        if run.outcome.is_ok() {
+            return self.tables.difference(&tables).map(|difference| format!("the sync succeeds, and {difference}"));
+        }
+        let next = self.subject.run(state, self.bounded()).await;
+        if next.unanswered.is_some() {
+            return None;
+        }
+        if let Err(error) = &next.outcome {
+            return Some(format!("the sync after it ends with [{}] {}", error.code(), cut(&error.chain())));
+        }
+        next.apply(next.steps.len(), &mut tables, self.declared);
+        self.tables.difference(&tables).map(|difference| format!("after the next sync, {difference}"))
+    }
+
+    /// A page whose list is empty, although it names the next page, is followed by that page.
+    pub(super) async fn empty_pages(&self) -> Tried {
+        let asked = &self.base.asked;
+        let followed: Vec<usize> = (0..asked.len().saturating_sub(1)).filter(|at| self.names_the_next(*at)).collect();
+        if followed.is_empty() {
+            return skip("no answer names the request after it");
+        }
+        for at in spread(followed.len()).into_iter().map(|index| followed[index]) {
+            let script = Script { fault: Some((at as u64, Fault::EmptyPage)), ..self.bounded() };
+            let run = self.subject.run(None, script).await;
+            let next = asked[at + 1].request.label();
+            // An answer that was on its way and never looked at does not count.
+            let read = run.asked.iter().any(|asked| asked.request.label() == next && asked.answer.is_some());
+            if run.outcome.is_ok() && !read {
+                let label = asked[at].request.label();
+                return fail(format!("an empty page at request {} ({label}) names {next}, which is not read", at + 1));
+            }
+        }
+        Ok(format!("{} pages", followed.len()))
+    }
+
+    /// Whether the answer to a request holds what the next request asks for: a cursor or URL that the request itself did
+    /// not have.
+    fn names_the_next(&self, at: usize) -> bool {
+        let asked = &self.base.asked;
+        let Some(answer) = &asked[at].answer else { return false };
+        let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(&answer.body) else { return false };
+        let (this, next) = (asked[at].request.label(), asked[at + 1].request.label());
+        let marks = fields.values().filter_map(serde_json::Value::as_str);
+        marks.filter(|mark| mark.len() > 2).any(|mark| next.contains(mark) && !this.contains(mark))
+    }
+
+    pub(super) async fn new_columns(&self) -> Tried {
+        let mut tried = 0;
+        for at in spread(self.base.asked.len()) {
+            let script = Script { fault: Some((at as u64, Fault::NewColumn)), ..self.bounded() };
+            let run = self.subject.run(None, script).await;
+            let label = self.base.asked[at].request.label();
+            if let Err(error) = &run.outcome {
+                return fail(format!(
+                    "a new field at request {} ({label}): [{}] {}",
+                    at + 1,
+                    error.code(),
+                    cut(&error.chain())
+                ));
+            }
+            let mut tables = Tables::default();
+            run.apply(run.steps.len(), &mut tables, self.declared);
+            let has_records = self.base.asked[at].answer.as_ref().is_some_and(|answer| has_records(&answer.body));
+            let arrived = tables.rows().any(|(_, row)| row.contains_key(NEW_COLUMN));
+            if has_records && !arrived {
+                return fail(format!("a new field in every record of request {} ({label}) is in no row", at + 1));
+            }
+            tried += usize::from(has_records);
+        }
+        if tried == 0 { skip("no answer is JSON with a list of objects") } else { Ok(format!("{tried} pages")) }
+    }
+}
+
+/// A run that asked what nobody could answer shows nothing.
+fn known(run: &Run) -> Result<(), Broken> {
+    match &run.unanswered {
+        Some(label) => skip(format!("it asked for {}, which was not recorded", cut(label))),
+        None => Ok(()),
+    }
+}
+
+impl Run {
+    /// Rows written.
+    fn rows(&self) -> usize {
+        let batches = self.steps.iter().filter_map(|step| match &step.act {
+            super::stage::Act::Batch(batch) => Some(super::tables::records(batch).count()),
+            super::stage::Act::Save(_) => None,
+        });
+        batches.sum()
+    }
+}
+
+fn is_about_configuration(error: &Error) -> bool {
+    matches!(error.code(), Code::ConfigurationRejected | Code::ConfigurationFieldMissing | Code::ConfigurationInvalid)
+}
+
+/// What is wrong with how a disturbed run failed.
+fn untyped(run: &Run) -> Option<String> {
+    let error = run.outcome.as_ref().err().filter(|_| !run.in_circles)?;
+    let is_typed = matches!(
+        error.code(),
+        Code::SourceError
+            | Code::SourceUnavailable
+            | Code::SourceRateLimited
+            | Code::AuthenticationFailed
+            | Code::ConfigurationRejected
+    );
+    (!is_typed).then(|| format!("[{}] {}", error.code(), cut(&error.chain())))
+}
+
+fn is_empty(state: &str) -> bool {
+    matches!(state.trim(), "{}" | "null" | "[]" | "\"\"")
+}
+
+/// Whether there are objects in a list of an answer.
+fn has_records(body: &[u8]) -> bool {
+    fn within(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::Array(items) => items.iter().any(|item| item.is_object() || within(item)),
+            serde_json::Value::Object(fields) => fields.values().any(within),
+            _ => false,
+        }
+    }
+    serde_json::from_slice(body).is_ok_and(|json| within(&json))
+}
+
+/// The places of `count` that are tried: all, or the first, the last and some between.
+fn spread(count: usize) -> Vec<usize> {
+    if count <= PLACES_MAX {
+        return (0..count).collect();
+    }
+    (0..PLACES_MAX).map(|index| index * (count - 1) / (PLACES_MAX - 1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_all_or_spread_from_the_first_to_the_last() {
+        assert_eq!(spread(0), Vec::<usize>::new());
+        assert_eq!(spread(3), [0, 1, 2]);
+        let many = spread(1_000);
+        assert_eq!((many.len(), many[0], many[PLACES_MAX - 1]), (PLACES_MAX, 0, 999));
+        assert!(many.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+}

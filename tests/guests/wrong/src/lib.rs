@@ -1,0 +1,153 @@
+//! Connectors that look right and are not: the configuration's field `mode` names the rule of `host verify` to break, and
+//! no other is broken. `right` breaks none. (The rule fields-required is kept by the SDK itself.)
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
+use elt_sdk::bindings::elt::connector::operations::{self as raw, Batch, Kind};
+use elt_sdk::prelude::*;
+
+struct Wrong;
+
+impl Connector for Wrong {
+    const FIELDS: &[Field] = &[
+        Field::required("base_url", "Where the API lives."),
+        Field::required("api_key", "The key the API asks for.").secret(),
+        Field::optional("page_size", "Records in one answer.").default("10"),
+        Field::optional("mode", "The rule to break.").default("right"),
+        Field::optional("other_url", "Another place, for the mode hosts-declared.")
+            .default("https://unused.example.com"),
+    ];
+    const HOSTS: &[&str] = &["{base_url}", "{other_url}"];
+
+    fn schema(configuration: &Configuration) -> Result<Vec<Table>> {
+        let table = Table::new("cds_records", ["record_id"]);
+        let minimal = configuration.get("mode") != Some("schema-minimal");
+        Ok(vec![if minimal { table } else { table.column("name", DataType::String) }])
+    }
+
+    /// What it writes would not be let through there.
+    fn check(configuration: &Configuration) -> Result<()> {
+        configuration.required("api_key").map(drop)
+    }
+
+    fn update(configuration: &Configuration, state: State, operations: &mut Operations) -> Result<()> {
+        let mode = configuration.get_or("mode", "right");
+        let sync = Sync { mode, salt: RandomState::new().build_hasher().finish(), kept: Vec::new() };
+        sync.begin(configuration)?;
+        sync.copy(configuration, state, operations)
+    }
+}
+
+/// One sync that breaks a rule.
+struct Sync<'a> {
+    mode: &'a str,
+    /// Another number for each seed of randomness.
+    salt: u64,
+    /// What a connector should not keep.
+    kept: Vec<String>,
+}
+
+impl Sync<'_> {
+    fn is(&self, mode: &str) -> bool {
+        self.mode == mode
+    }
+
+    /// What goes wrong before anything is read.
+    fn begin(&self, configuration: &Configuration) -> Result<()> {
+        if self.is("succeeds") {
+            return Err(Error::source("nothing works"));
+        }
+        if self.is("unknown-fields") && configuration.get("a_field_of_verify").is_some() {
+            return Err(Error::configuration("a_field_of_verify", "what is this?"));
+        }
+        if self.is("secrets-hidden") {
+            info!("the key is {}", configuration.get_or("api_key", ""));
+        }
+        Ok(())
+    }
+
+    fn copy(mut self, configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {
+        let http =
+            Client::new(configuration.required("base_url")?).header("api_key", configuration.required("api_key")?);
+        let request = http.get("cds_data").query("page_size", configuration.parse::<u32>("page_size")?);
+        let start = state.get("next_cursor").filter(|_| !self.is("incremental"));
+        if self.is("state-timestamps") {
+            state.set("synced_at", "2026-01-31 10:20:30")?;
+        }
+        self.extra(operations)?;
+        for page in request.pages("cds_records", Cursor::new("cursor", "next_cursor").start(start)) {
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => return self.failed(error),
+            };
+            if self.is("empty-pages") && page.is_empty() {
+                break;
+            }
+            if let Some(cursor) = page.cursor() {
+                state.set("next_cursor", cursor)?;
+            }
+            if self.is("checkpoints-honest") {
+                operations.checkpoint(&state)?;
+            }
+            self.page(&page, operations)?;
+            operations.checkpoint(&state)?;
+        }
+        Ok(())
+    }
+
+    /// What becomes of a failed page.
+    fn failed(&self, error: Error) -> Result<()> {
+        match error {
+            Error::Authentication(words) if self.is("credentials-refused") => Err(Error::transient(words)),
+            Error::Authentication(words) => Err(Error::Authentication(words)),
+            error if self.is("faults-survived") => {
+                warning!("a page is left out: {}", error.message());
+                Ok(())
+            }
+            error if self.is("errors-typed") => Err(Error::internal(error.message())),
+            error => Err(error),
+        }
+    }
+
+    /// A row besides those of the source.
+    fn extra(&self, operations: &mut Operations) -> Result<()> {
+        match self.mode {
+            "records-are-objects" => {
+                let rows = b"[1]\n".to_vec();
+                raw::write(&[Batch { table: "cds_records".into(), kind: Kind::Upsert, rows }]);
+                Ok(())
+            }
+            "keys-present" => operations.upsert("cds_records", json!({"name": "nobody"})),
+            "tables-declared" => operations.upsert("extras", json!({"name": "nobody"})),
+            _ => Ok(()),
+        }
+    }
+
+    fn page(&mut self, page: &Page, operations: &mut Operations) -> Result<()> {
+        if self.is("memory-flat") {
+            self.kept.push(page.body().to_owned());
+        }
+        for record in page.records() {
+            let id = record.required("record_id")?;
+            if self.is("log-quiet") {
+                fine!("record {id}");
+            }
+            match self.mode {
+                "keys-unique" if id.ends_with('7') => {
+                    operations.upsert("cds_records", json!({"record_id": id.parse::<u64>().ok()}))?;
+                    operations.upsert("cds_records", record)?;
+                }
+                "names-valid" => operations.upsert("cds_records", record.with("Name", 1)?)?,
+                "repeatable" => operations.upsert("cds_records", record.with("salt", self.salt)?)?,
+                "new-columns" => {
+                    let row = json!({"record_id": record.value("record_id"), "name": record.value("name")});
+                    operations.upsert("cds_records", row)?;
+                }
+                _ => operations.upsert("cds_records", record)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+elt_sdk::export!(Wrong);
