@@ -6,7 +6,7 @@
 #![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 
 pub(super) mod build;
-mod crash;
+pub(super) mod crash;
 mod fence;
 pub(super) mod load;
 mod names;
@@ -58,6 +58,11 @@ pub(super) trait EngineHome {
 
     /// Opens a session.
     fn engine(&self, access: Access) -> Result<Self::Engine>;
+
+    /// Opens a session that sees every row, however many syncs are open.
+    fn reader(&self) -> Self::Engine {
+        self.engine(Access::Write).unwrap()
+    }
 }
 
 impl<T: EngineHome> Home for T {
@@ -79,7 +84,7 @@ impl<T: EngineHome> Home for T {
     }
 
     fn dump(&self, connection: &str, table: &TableSchema) -> Vec<String> {
-        let mut engine = self.engine(Access::Write).unwrap();
+        let mut engine = self.reader();
         let text = |name: &str, kind| engine.expression(&quoted(name), kind, ColumnType::String).unwrap();
         let columns = table.columns.iter().map(|column| text(&column.name, column.column_type));
         let deleted = (table.name != SYNCS).then(|| text(DELETED, ColumnType::Boolean));
@@ -185,4 +190,5 @@ conformance! {
     duckdb: crate::destination::duckdb::tests::Home;
     sqlite: crate::destination::sqlite::tests::Home;
     postgres: crate::destination::postgres::tests::Home;
+    delta: crate::destination::delta::tests::Home;
 }

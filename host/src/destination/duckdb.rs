@@ -24,7 +24,7 @@ pub(super) use query::query;
 
 use self::errors::failed;
 use self::open::OpenFile;
-use super::Access;
+use super::{Access, RowSink};
 use super::sql::ddl::{literal, quoted};
 use super::sql::{Census, Engine, LoadColumn, Scalar, Target};
 use crate::error::{Error, Result};
@@ -44,6 +44,18 @@ impl DuckDb {
         let catalog = file.engine().query_row("SELECT current_database()", [], |row| row.get(0));
         let catalog = catalog.map_err(failed("read the name of the database"))?;
         Ok(Self { file, catalog })
+    }
+
+    /// An engine without a file, for rows on their way: it may read and write the files of these folders, and spills into
+    /// one of its own.
+    pub(super) fn in_memory(folders: &[&Path], spill: &Path, access: Access) -> Result<Self> {
+        let file = OpenFile::in_memory(folders, spill, open::threads(access))?;
+        Ok(Self { file, catalog: "memory".to_owned() })
+    }
+
+    /// Runs a query that only reads, as `query` does.
+    pub(super) fn query_into(&self, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
+        query::stream(self.engine(), sql, sink)
     }
 
     fn engine(&self) -> &Connection {

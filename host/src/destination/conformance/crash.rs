@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::build::*;
 use super::{EngineHome, Home};
-use crate::destination::sql::{Census, Engine, LoadColumn, Scalar, SqlDestination, Target};
+use crate::destination::sql::{Census, Engine, Extent, LoadColumn, Reach, Scalar, SqlDestination, Target};
 use crate::destination::{Access, Commit, Destination, Segment};
 use crate::error::{Error, Result};
 use crate::schema::{ColumnType, TableSchema};
@@ -107,6 +107,33 @@ impl<E: Engine> Engine for Mortal<E> {
     ) -> Result<bool, E::Failure> {
         self.call(|engine| engine.replace(schema, table, columns, rows))
     }
+    fn attach(&mut self, connection: &str) -> Result<()> {
+        self.engine.attach(connection)
+    }
+    fn begin(&mut self) -> Result<(), E::Failure> {
+        self.call(Engine::begin)
+    }
+    fn commit(&mut self) -> Result<(), E::Failure> {
+        self.call(Engine::commit)
+    }
+    fn rollback(&mut self) -> Result<(), E::Failure> {
+        self.call(Engine::rollback)
+    }
+    fn migrated(&mut self, schema: &str, old: &[TableSchema], new: &[TableSchema]) -> Result<(), E::Failure> {
+        self.call(|engine| engine.migrated(schema, old, new))
+    }
+    fn reach(&mut self, schema: &str, table: &TableSchema, rows: Reach<'_>) -> Result<(), E::Failure> {
+        self.call(|engine| engine.reach(schema, table, rows))
+    }
+    fn drop_tables(&mut self, schema: &str, names: &[&str]) -> Result<(), E::Failure> {
+        self.call(|engine| engine.drop_tables(schema, names))
+    }
+    fn extent(&mut self, schema: &str, table: &str) -> Result<Extent, E::Failure> {
+        self.call(|engine| engine.extent(schema, table))
+    }
+    fn count_live(&self, table: &str) -> String {
+        self.engine.count_live(table)
+    }
     fn census(&mut self, schemas: &[&str]) -> Result<Census, E::Failure> {
         self.call(|engine| engine.census(schemas))
     }
@@ -155,7 +182,7 @@ fn operations(commit: usize) -> (Vec<Segment>, Vec<Segment>) {
 }
 
 /// A sync from wherever the last one came to its end.
-fn sync<E: Engine>(engine: E) -> Result<()> {
+pub(in crate::destination) fn sync<E: Engine>(engine: E) -> Result<()> {
     let (to, opened) = SqlDestination::begin(engine, request("c"))?;
     let mut to = to.staging_at_most(0);
     let begin: usize = opened.state.as_deref().map_or(0, |state| state.parse().unwrap());
@@ -172,7 +199,7 @@ fn sync<E: Engine>(engine: E) -> Result<()> {
 }
 
 /// The tables and how many states were kept: one for every commit, none twice.
-fn outcome<H: EngineHome>(home: &H) -> (Vec<String>, Vec<String>, Vec<u64>) {
+pub(in crate::destination) fn outcome<H: EngineHome>(home: &H) -> (Vec<String>, Vec<String>, Vec<u64>) {
     let tables = tables(COMMITS);
     let states = home.look().states("c").unwrap().iter().map(|state| state.sequence).collect();
     (home.dump("c", &tables[0]), home.dump("c", &tables[1]), states)
