@@ -263,7 +263,7 @@ impl std::str::FromStr for DestinationUrl {
             Some(("null", "")) => Ok(Self::Null),
             _ => Err(Error::new(Code::DestinationInvalid, format!("understand the destination {}", shown(text))).hint(
                 "Write duckdb:PATH, for example duckdb:files/warehouse.db; sqlite:PATH; postgres://USER:PASSWORD@HOST:PORT/DATABASE; \
-                 delta:PATH; jsonl: for lines of JSON on stdout; or null: to write nothing.",
+                 delta:PATH or delta:s3://BUCKET/PREFIX; jsonl: for lines of JSON on stdout; or null: to write nothing.",
             )),
         }
     }

@@ -31,11 +31,11 @@ use self::journal::Journal;
 use self::lake::Touched;
 use self::log::Snapshot;
 use self::scratch::Scratch;
-use self::store::{Local, Store};
+use self::store::{Local, S3, Store};
 use super::duckdb::DuckDb;
 use super::sql::{Census, Engine, Extent, LoadColumn, Reach, Scalar, Target};
 use super::{Access, RowSink, SYNCS};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::schema::{ColumnType, TableSchema};
 
 /// A table, by its connection and its name.
@@ -62,6 +62,8 @@ pub(super) struct DeltaLake {
     touched: BTreeMap<TableName, Touched>,
     /// Tables that this transaction drops.
     dropped: Vec<TableName>,
+    /// Tables whose log has a new version.
+    written: Vec<TableName>,
     /// What `_syncs` was when the transaction began.
     syncs: String,
 }
@@ -71,6 +73,7 @@ impl DeltaLake {
     pub(super) fn open(address: &DeltaAddress, access: Access) -> Result<Self> {
         match address {
             DeltaAddress::Folder(path) => Self::over(Box::new(Local::open(path, access)?), access),
+            DeltaAddress::S3(address) => Self::over(Box::new(S3::open(address, access)?), access),
         }
     }
 
@@ -89,6 +92,7 @@ impl DeltaLake {
             snapshots: BTreeMap::new(),
             touched: BTreeMap::new(),
             dropped: Vec::new(),
+            written: Vec::new(),
             syncs: String::new(),
         })
     }
@@ -103,8 +107,31 @@ impl DeltaLake {
 /// Runs a query that only reads, and hands its rows to the sink as they come.
 pub(super) fn query(address: &DeltaAddress, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
     let mut lake = DeltaLake::open(address, Access::Read)?;
+    check_reads(&mut lake.scratch.engine, sql)?;
     lake.show(Some(sql))?;
     lake.scratch.engine.query_into(sql, sink)
+}
+
+/// Refuses what is not one SELECT: the engine may write the lake's files, and a query must not. Leaves SQL that cannot be parsed
+/// to the engine, which says why.
+fn check_reads(engine: &mut DuckDb, sql: &str) -> Result<()> {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Parsed {
+        error: bool,
+        error_type: String,
+        statements: Vec<serde::de::IgnoredAny>,
+    }
+    let parsed = engine.query("SELECT CAST(json_serialize_sql($1) AS VARCHAR)", &[Scalar::Text(sql.to_owned())]);
+    let parsed = parsed.map_err(|failure| DuckDb::failed("parse the query".to_owned(), failure))?;
+    let Some(Scalar::Text(text)) = parsed.into_iter().flatten().next() else { return Ok(()) };
+    let parsed: Parsed = serde_json::from_str(&text).unwrap_or_default();
+    if parsed.error && parsed.error_type == "parser" || !parsed.error && parsed.statements.len() == 1 {
+        return Ok(());
+    }
+    Err(Error::new(Code::QueryFailed, "run the query: over a lake it is one SELECT").hint(
+        "Queries can only read. Rows change through a sync, and `host reset` drops a connection's tables.",
+    ))
 }
 
 impl Engine for DeltaLake {
@@ -150,9 +177,9 @@ impl Engine for DeltaLake {
     /// The rows are in files: their number is known.
     fn count_live(&self, table: &str) -> String {
         let of = |(connection, journal): (&String, &Journal)| {
-            let stored = journal.entry.stored.iter();
-            let found = stored.into_iter().find(|(name, _)| self.table(connection, name) == table);
-            found.map(|(_, stored)| stored.live)
+            let schema = self.table(connection, "");
+            let name = table.strip_prefix(schema.strip_suffix('"')?)?.strip_suffix('"')?;
+            journal.entry.stored.get(&name.replace("\"\"", "\"")).map(|stored| stored.live)
         };
         format!("{} AS n", self.journals.iter().find_map(of).unwrap_or(0))
     }

@@ -138,3 +138,8 @@ fn invariant_8_duckdb_killed_at_random_moments() -> Result<()> {
 fn invariant_8_sqlite_killed_at_random_moments() -> Result<()> {
     under_fire("sqlite:files/warehouse.sqlite")
 }
+
+#[test]
+fn invariant_8_delta_killed_at_random_moments() -> Result<()> {
+    under_fire("delta:files/lake")
+}

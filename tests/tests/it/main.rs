@@ -10,6 +10,7 @@ mod guests;
 mod interrupts;
 mod io;
 mod jsonl;
+mod lake;
 mod readme;
 mod states;
 

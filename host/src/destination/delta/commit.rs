@@ -247,7 +247,8 @@ impl DeltaLake {
             let after = Snapshot::commit(&*self.store, &stored.folder, before, ("MERGE", actions))?;
             let after = after.ok_or_else(|| self.written_by_another(&stored.folder, connection))?;
             next.stored.insert(table, Stored { version: after.version, ..stored });
-            self.snapshots.insert(name, after);
+            self.snapshots.insert(name.clone(), after);
+            self.written.push(name);
         }
         Ok(())
     }
@@ -279,15 +280,12 @@ impl DeltaLake {
     /// Sums up logs that have become long and removes old entries. The commit stands, whether this works or not: what is not
     /// done now is done after a later commit.
     fn tidy(&mut self) {
-        for ((connection, table), snapshot) in &self.snapshots {
-            let _ = log::write_checkpoint(
-                &*self.store,
-                &mut self.scratch,
-                &table_folder(connection, table),
-                snapshot,
-            );
+        for name in std::mem::take(&mut self.written) {
+            let Some(snapshot) = self.snapshots.get(&name) else { continue };
+            let folder = table_folder(&name.0, &name.1);
+            let _ = log::write_checkpoint(&*self.store, &mut self.scratch, &folder, snapshot);
         }
-        for journal in self.journals.values() {
+        for journal in self.journals.values_mut() {
             let _ = journal.trim(&*self.store);
         }
         self.scratch.tidy();

@@ -20,6 +20,8 @@ use crate::error::{Code, Error, Result};
 const FORMAT: u32 = 1;
 /// How many entries are kept.
 const ENTRIES_KEPT: u64 = 50;
+/// How many more there are before the oldest are removed.
+const ENTRIES_TRIMMED: u64 = 10;
 /// How many bytes of states are kept for the history: every entry holds them all.
 const HISTORY_BYTES_MAX: usize = 4 << 20;
 
@@ -145,13 +147,16 @@ pub(super) struct Journal {
     pub(super) number: u64,
     /// The newest entry.
     pub(super) entry: Entry,
+    /// Entries up to this number are removed already.
+    trimmed: u64,
 }
 
 impl Journal {
     /// The folders of the connections that have one.
     pub(super) fn folders(store: &dyn Store) -> Result<Vec<String>> {
         let mut folders = store.list(SYSTEM)?.folders;
-        folders.retain(|folder| folder != "partial");
+        // No name of a connection begins with a point.
+        folders.retain(|folder| !folder.starts_with('.'));
         Ok(folders)
     }
 
@@ -167,7 +172,7 @@ impl Journal {
         let folder = format!("{SYSTEM}/{folder}");
         let number = newest(store, &folder)?;
         let entry = if number == 0 { Entry::default() } else { read(store, &key(&folder, number))? };
-        Ok(Self { folder, number, entry })
+        Ok(Self { folder, number, entry, trimmed: 0 })
     }
 
     /// Whether somebody has made another entry since this one was read.
@@ -196,13 +201,17 @@ impl Journal {
     }
 
     /// Removes entries that are no longer needed, the oldest first.
-    pub(super) fn trim(&self, store: &dyn Store) -> Result<()> {
-        let Some(last) = self.number.checked_sub(ENTRIES_KEPT).filter(|last| last % 10 == 0) else { return Ok(()) };
+    pub(super) fn trim(&mut self, store: &dyn Store) -> Result<()> {
+        let last = self.number.saturating_sub(ENTRIES_KEPT);
+        if last < self.trimmed + ENTRIES_TRIMMED {
+            return Ok(());
+        }
         for name in store.list(&self.folder)?.objects {
             if number_of(&name).is_some_and(|number| number <= last) {
                 store.delete(&format!("{}/{name}", self.folder))?;
             }
         }
+        self.trimmed = last;
         Ok(())
     }
 }

@@ -145,6 +145,9 @@ impl DeltaLake {
         let fold_small = waiting.iter().filter(|file| is_small(file)).count() > SMALL_FILES_MAX;
         let (mut chosen, rest): (Vec<Add>, Vec<Add>) = waiting.drain(..).partition(|file| fold_small && is_small(file));
         chosen.extend(self.chosen(connection, table, &folder, (rest, rows))?);
+        if chosen.is_empty() {
+            return Ok(());
+        }
         let columns = self.scratch.columns(connection, &table.name)?;
         let values: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
         self.insert(connection, &table.name, (&folder, &chosen), (&columns, &values))

@@ -16,7 +16,7 @@ use crate::error::{Code, Error, Result};
 use crate::schema::DELETED;
 
 /// Where a file is cut: it is read back as a whole when one of its rows changes.
-const FILE_BYTES: &str = "128MB";
+const FILE_BYTES: &str = "64MB";
 /// The longest text that a file's statistics give as its least or greatest value.
 const STATISTICS_BYTES_MAX: usize = 256;
 
@@ -96,7 +96,7 @@ impl Scratch {
         let to = self.new_path();
         let sql = format!(
             "COPY (SELECT * FROM read_json({}, format = 'newline_delimited', columns = {columns}, \
-             maximum_object_size = 1073741824)) TO {} (FORMAT parquet)",
+             maximum_object_size = 67108864)) TO {} (FORMAT parquet)",
             path_literal(from),
             path_literal(&to)
         );

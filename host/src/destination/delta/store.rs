@@ -1,8 +1,13 @@
 //! The place of a lake: objects under keys such as `shop/orders/part-1.parquet`, in a folder or in an S3-compatible store.
 
 mod local;
+mod s3;
+
+#[cfg(test)]
+pub(super) mod mortal;
 
 pub(super) use local::Local;
+pub(super) use s3::S3;
 
 use std::path::{Path, PathBuf};
 

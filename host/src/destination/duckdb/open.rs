@@ -75,14 +75,16 @@ impl OpenFile {
                 .with("allow_community_extensions", "false")?
                 .with("temp_directory", spill.to_string_lossy())?
                 .max_memory(MEMORY_LIMIT)?
-                .with("threads", threads.to_string())?
-                .with("allowed_directories", format!("[{}]", names.join(", ")))?
-                // Only now: no folder can be allowed afterwards.
-                .enable_external_access(false)?
-                .with("lock_configuration", "true")
+                .with("threads", threads.to_string())
         };
         let config = config().map_err(failed("configure the engine"))?;
         let engine = Connection::open_in_memory_with_flags(config).map_err(failed("start the engine"))?;
+        // In this order: no folder can be allowed once access is disabled.
+        let closed = format!(
+            "SET allowed_directories = [{}]; SET enable_external_access = false; SET lock_configuration = true",
+            names.join(", ")
+        );
+        engine.execute_batch(&closed).map_err(failed("configure the engine"))?;
         Ok(Self { engine, _lease: None })
     }
 

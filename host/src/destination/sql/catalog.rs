@@ -149,6 +149,9 @@ impl<E: Engine> Catalog<'_, E> {
     }
 
     fn add_states(&mut self, states: &[StateRow]) -> Result<(), E::Failure> {
+        if states.is_empty() {
+            return Ok(());
+        }
         let sequences = states.iter().map(|state| usize::try_from(state.sequence).unwrap_or(usize::MAX));
         let instants = states.iter().map(|state| state.committed_at_us);
         let columns: [(&str, ColumnType, ArrayRef); 5] = [

@@ -11,7 +11,7 @@ use crate::destination::file::DISK_FULL;
 use crate::error::{Code, Error, Result};
 
 /// Where files are written before they get their name.
-const PARTIAL: &str = "_elt/partial";
+const PARTIAL: &str = "_elt/.partial";
 /// What a host that died has left there is removed after so long.
 const PARTIAL_KEPT: Duration = Duration::from_secs(24 * 3_600);
 
