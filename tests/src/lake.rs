@@ -26,7 +26,7 @@ for row in one.with_columns(polars.col(polars.Datetime).dt.epoch("us")).iter_row
 "#;
 
 /// What people do to Delta tables with other programs: many files become one, and the log is summed up.
-const TEND: &str = r#"
+const TEND: &str = r"
 import json, sys
 from deltalake import DeltaTable
 table = DeltaTable(sys.argv[1], storage_options=json.loads(sys.argv[2]))
@@ -34,7 +34,7 @@ table.optimize.compact()
 table.create_checkpoint()
 table.vacuum(dry_run=False)
 print(table.version())
-"#;
+";
 
 /// The Python with `deltalake`, `polars` and `moto`.
 ///

@@ -33,6 +33,7 @@ use self::log::Snapshot;
 use self::scratch::Scratch;
 use self::store::{Local, S3, Store};
 use super::duckdb::DuckDb;
+use super::sql::ddl::literal;
 use super::sql::{Census, Engine, Extent, LoadColumn, Reach, Scalar, Target};
 use super::{Access, RowSink, SYNCS};
 use crate::error::{Code, Error, Result};
@@ -122,16 +123,15 @@ fn check_reads(engine: &mut DuckDb, sql: &str) -> Result<()> {
         error_type: String,
         statements: Vec<serde::de::IgnoredAny>,
     }
-    let parsed = engine.query("SELECT CAST(json_serialize_sql($1) AS VARCHAR)", &[Scalar::Text(sql.to_owned())]);
+    let parsed = engine.query(&format!("SELECT CAST(json_serialize_sql({}) AS VARCHAR)", literal(sql)), &[]);
     let parsed = parsed.map_err(|failure| DuckDb::failed("parse the query".to_owned(), failure))?;
     let Some(Scalar::Text(text)) = parsed.into_iter().flatten().next() else { return Ok(()) };
     let parsed: Parsed = serde_json::from_str(&text).unwrap_or_default();
     if parsed.error && parsed.error_type == "parser" || !parsed.error && parsed.statements.len() == 1 {
         return Ok(());
     }
-    Err(Error::new(Code::QueryFailed, "run the query: over a lake it is one SELECT").hint(
-        "Queries can only read. Rows change through a sync, and `host reset` drops a connection's tables.",
-    ))
+    Err(Error::new(Code::QueryFailed, "run the query: over a lake it is one SELECT")
+        .hint("Queries can only read. Rows change through a sync, and `host reset` drops a connection's tables."))
 }
 
 impl Engine for DeltaLake {

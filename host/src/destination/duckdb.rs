@@ -24,9 +24,9 @@ pub(super) use query::query;
 
 use self::errors::failed;
 use self::open::OpenFile;
-use super::{Access, RowSink};
 use super::sql::ddl::{literal, quoted};
 use super::sql::{Census, Engine, LoadColumn, Scalar, Target};
+use super::{Access, RowSink};
 use crate::error::{Error, Result};
 use crate::schema::ColumnType;
 

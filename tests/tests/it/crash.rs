@@ -51,7 +51,9 @@ fn durable(host: &Host, destination: &str) -> Result<u64> {
 /// One whole load, killed again and again.
 fn load(destination: &str, wanted: u64, seed: u64, tally: &mut Tally) -> Result<()> {
     let source = Source::start(Options { seed, cache: true, ..records(RECORDS) })?;
-    let host = Host::new()?;
+    let mut host = Host::new()?;
+    // What a killed host leaves among the temporary files goes with the folder.
+    host.set_env("TMPDIR", host.folder().as_os_str());
     host.configure_with(&source, &[("page_size", &PAGE.to_string())])?;
     let commit_rows = COMMIT_ROWS.to_string();
     let options = ["--destination", destination, "--commit-rows", &commit_rows];

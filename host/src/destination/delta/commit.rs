@@ -154,12 +154,7 @@ impl DeltaLake {
     }
 
     /// Writes a table's rows into new files and says what its log has to say of them.
-    fn change(
-        &mut self,
-        connection: &str,
-        table: &str,
-        of: Option<&TableSchema>,
-    ) -> Result<Option<Change>, Failure> {
+    fn change(&mut self, connection: &str, table: &str, of: Option<&TableSchema>) -> Result<Option<Change>, Failure> {
         let name: TableName = (connection.to_owned(), table.to_owned());
         let (folder, columns) = (table_folder(connection, table), self.scratch.columns(connection, table)?);
         let is_known = self.journal(connection)?.entry.stored.contains_key(table);

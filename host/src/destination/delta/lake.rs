@@ -104,7 +104,8 @@ impl DeltaLake {
         if !self.snapshots.contains_key(&name) {
             let entry = &self.journal(connection)?.entry;
             let Some(stored) = entry.stored.get(table) else { return Ok(None) };
-            let (folder, pending) = (stored.folder.clone(), entry.pending.iter().find(|pending| pending.table == table));
+            let (folder, pending) =
+                (stored.folder.clone(), entry.pending.iter().find(|pending| pending.table == table));
             let at = pending.and_then(|pending| pending.before);
             let read = Snapshot::read(&*self.store, &mut self.scratch, &folder, at)?;
             let Some(snapshot) = read else { return Err(Failure::Lake(missing(connection, table, &folder))) };
@@ -296,9 +297,8 @@ impl DeltaLake {
         self.touched.entry((connection.to_owned(), old.name.clone())).or_default();
         let (folder, files) = self.waiting(connection, &old.name)?;
         let columns = self.columns_of(old);
-        let value = |(index, column): (usize, &Column)| {
-            converted.get(&index).cloned().unwrap_or_else(|| quoted(&column.name))
-        };
+        let value =
+            |(index, column): (usize, &Column)| converted.get(&index).cloned().unwrap_or_else(|| quoted(&column.name));
         let values: Vec<String> = columns.iter().enumerate().map(value).collect();
         self.insert(connection, &old.name, (&folder, &files), (&columns, &values))
     }
@@ -327,7 +327,8 @@ impl DeltaLake {
             return Ok(String::new());
         }
         let table = self.table(&connection, SYNCS);
-        let sql = format!("SELECT CAST(count(*) AS VARCHAR) || ' ' || CAST(bit_xor(hash(s)) AS VARCHAR) FROM {table} AS s");
+        let sql =
+            format!("SELECT CAST(count(*) AS VARCHAR) || ' ' || CAST(bit_xor(hash(s)) AS VARCHAR) FROM {table} AS s");
         match self.scratch.engine.query(&sql, &[])?.into_iter().next().unwrap_or_default().into_iter().next() {
             Some(Scalar::Text(text)) => Ok(text),
             _ => Ok("none".to_owned()),
@@ -350,7 +351,11 @@ impl DeltaLake {
             if entry.stored.contains_key(SYNCS) && is_meant(SYNCS) {
                 self.bring_syncs(&entry.connection)?;
             }
-            for table in portrait.tables.iter().filter(|table| is_meant(&table.name.replace('"', "\"\"")) || is_meant(&table.name)) {
+            for table in portrait
+                .tables
+                .iter()
+                .filter(|table| is_meant(&table.name.replace('"', "\"\"")) || is_meant(&table.name))
+            {
                 let (folder, files) = self.waiting(&entry.connection, &table.name)?;
                 let paths = self.local_files(&folder, &files)?;
                 let rows = scratch::typed(&paths, &self.columns_of(table));

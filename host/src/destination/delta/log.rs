@@ -117,7 +117,9 @@ impl Snapshot {
             return Ok(None);
         }
         let mut after = before.cloned().unwrap_or_default();
-        actions.into_iter().for_each(|action| after.apply(action));
+        for action in actions {
+            after.apply(action);
+        }
         after.version = version;
         Ok(Some(after))
     }
@@ -142,8 +144,9 @@ impl Snapshot {
         }
         let Some(strange) = strange else { return Ok(()) };
         let what = format!("use the Delta table in {folder}: it has {strange}, which this program does not know");
-        Err(Error::new(Code::DestinationFailed, what)
-            .hint("Another program gave it that. Take it away there, or reset the connection and sync everything again."))
+        Err(Error::new(Code::DestinationFailed, what).hint(
+            "Another program gave it that. Take it away there, or reset the connection and sync everything again.",
+        ))
     }
 }
 

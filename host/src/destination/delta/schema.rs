@@ -8,9 +8,7 @@ const NAIVE_TIMESTAMPS: &str = "timestampNtz";
 
 /// The schema of a table, as JSON.
 pub(super) fn text(columns: &[Column]) -> String {
-    let field = |column: &Column| {
-        serde_json::json!({"name": column.name, "type": kind(&column.kind), "nullable": true, "metadata": {}})
-    };
+    let field = |column: &Column| serde_json::json!({"name": column.name, "type": kind(&column.kind), "nullable": true, "metadata": {}});
     let fields: Vec<serde_json::Value> = columns.iter().map(field).collect();
     serde_json::json!({"type": "struct", "fields": fields}).to_string()
 }

@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use super::errors::Failure;
 use super::log::PART;
 use super::store::Store;
+use crate::destination::Access;
 use crate::destination::duckdb::DuckDb;
 use crate::destination::sql::ddl::{literal, quoted};
 use crate::destination::sql::{Engine, Scalar};
-use crate::destination::Access;
 use crate::error::{Code, Error, Result};
 use crate::schema::DELETED;
 
@@ -137,7 +137,8 @@ impl Scratch {
 
     /// How many rows files have, and how many of them are not deleted.
     pub(super) fn count(&mut self, files: &[PathBuf], has_marks: bool) -> Result<(u64, u64), Failure> {
-        let live = if has_marks { format!("count(*) FILTER (WHERE NOT {})", quoted(DELETED)) } else { "count(*)".to_owned() };
+        let live =
+            if has_marks { format!("count(*) FILTER (WHERE NOT {})", quoted(DELETED)) } else { "count(*)".to_owned() };
         let sql = format!("SELECT count(*), {live} FROM {}", read_parquet(files));
         let row = self.engine.query(&sql, &[])?.into_iter().next().unwrap_or_default();
         Ok((number(row.first()), number(row.get(1))))
@@ -152,14 +153,14 @@ impl Scratch {
         condition: &str,
     ) -> Result<Vec<usize>, Failure> {
         const FILE: &str = "_elt file";
-        let named: Vec<String> = columns.iter().map(cast).chain([quoted(FILE)]).collect();
+        let values: Vec<String> = columns.iter().map(cast).chain([quoted(FILE)]).collect();
         let from = format!("{}, filename = '{FILE}')", read_parquet(files).trim_end_matches(')'));
         let template = template(columns);
         let sql = format!(
             "SELECT DISTINCT {} FROM (SELECT {} FROM ({template} UNION ALL BY NAME SELECT * FROM {from})) AS t \
              WHERE {condition}",
             quoted(FILE),
-            named.join(", ")
+            values.join(", ")
         );
         let names = self.engine.query(&sql, &[])?;
         let names: Vec<String> = names.into_iter().filter_map(|row| text(row.into_iter().next())).collect();

@@ -8,13 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use super::store::Local;
 use super::store::mortal::{Fate, Mortal};
-use super::store::{Local, Store};
 use super::{DeltaAddress, DeltaLake, query};
 use crate::destination::conformance::build::*;
 use crate::destination::conformance::{EngineHome, Home as _, crash};
-use crate::destination::sql::{Engine as _, SqlDestination};
-use crate::destination::{Access, Column, Commit, Deletes, Destination as _, OpenRequest, RowSink, Value, Warehouse as _};
+use crate::destination::sql::SqlDestination;
+use crate::destination::{
+    Access, Column, Commit, Deletes, Destination as _, OpenRequest, RowSink, Value, Warehouse as _,
+};
 use crate::error::{Code, Result};
 use crate::schema::{ColumnType, TableSchema};
 
@@ -97,7 +99,7 @@ fn every_call(fate: fn() -> Fate) {
         crash::sync(home.engine(Access::Write).unwrap()).unwrap();
         assert_eq!(crash::outcome(&home), expected, "at call {k}");
     }
-    assert!(calls > 60, "only {calls} calls were made");
+    assert!(calls > 40, "only {calls} calls were made");
 }
 
 #[test]
@@ -144,16 +146,17 @@ fn a_commit_of_two_tables_is_whole_or_taken_back_when_the_connection_is_opened()
         let calls_left = Arc::new(AtomicI64::new(i64::MAX));
         let (mut to, _) = SqlDestination::begin(home.fated(&calls_left, Fate::DeathBefore), request("c")).unwrap();
         calls_left.store(k, Ordering::Relaxed);
-        let committed = to.commit(both("new")).is_ok();
+        let committed = to.commit(both("new"));
         let is_over = calls_left.load(Ordering::Relaxed) > 0;
         drop(to);
         let (to, opened) = home.open("c");
         drop(to);
         let now = all(&home);
         assert_eq!(opened.state, now.2);
-        if committed {
-            assert_eq!(now.2.as_deref(), Some("new"), "at call {k}");
-            assert_eq!((&now.0[..], &now.1[..]), (&["1|new|false".into(), "2|new|false".into()][..], &now.0[..]));
+        // It may be whole although the host died before it heard so.
+        if committed.is_ok() || now.2.as_deref() == Some("new") {
+            let new = vec!["1|new|false".to_owned(), "2|new|false".to_owned()];
+            assert_eq!(now, (new.clone(), new, Some("new".to_owned())), "at call {k}");
         } else {
             assert_eq!(now, old, "at call {k}");
         }
@@ -207,8 +210,8 @@ fn only_files_with_a_row_that_changes_are_written_again() {
     let home: Home = EngineHome::new();
     let (mut to, _) = home.open("c");
     for first in [0, 1_000, 2_000] {
-        let rows: Vec<(i64, Option<&str>)> = (first..first + 10_001).step_by(1).map(|id| (id * 10, None)).collect();
-        commit(&mut *to, &pairs(), vec![fresh(upserts(0, &rows[..10]))]).unwrap();
+        let rows: Vec<(i64, Option<&str>)> = (first..first + 10).map(|id| (id * 10, None)).collect();
+        commit(&mut *to, &pairs(), vec![fresh(upserts(0, &rows))]).unwrap();
     }
     assert_eq!(home.files("c/t"), 3);
     let names = |home: &Home| -> Vec<String> {
@@ -304,8 +307,14 @@ fn places_that_are_no_lake_are_told_apart() {
 #[test]
 fn tables_that_another_program_changed_are_refused_where_it_matters() {
     for (line, expected) in [
-        ("{\"protocol\":{\"minReaderVersion\":3,\"minWriterVersion\":7,\"readerFeatures\":[\"columnMapping\"],\"writerFeatures\":[\"columnMapping\"]}}", Code::DestinationFailed),
-        ("{\"add\":{\"path\":\"../../etc/passwd\",\"partitionValues\":{},\"size\":1,\"modificationTime\":1,\"dataChange\":true}}", Code::WarehouseCorrupted),
+        (
+            "{\"protocol\":{\"minReaderVersion\":3,\"minWriterVersion\":7,\"readerFeatures\":[\"columnMapping\"],\"writerFeatures\":[\"columnMapping\"]}}",
+            Code::DestinationFailed,
+        ),
+        (
+            "{\"add\":{\"path\":\"../../etc/passwd\",\"partitionValues\":{},\"size\":1,\"modificationTime\":1,\"dataChange\":true}}",
+            Code::WarehouseCorrupted,
+        ),
         ("not JSON", Code::WarehouseCorrupted),
     ] {
         let home: Home = EngineHome::new();

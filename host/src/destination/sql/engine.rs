@@ -193,12 +193,7 @@ pub(in crate::destination) trait Engine: Send {
     }
 
     /// Is called in a transaction when its changes to the schema are made.
-    fn migrated(
-        &mut self,
-        _schema: &str,
-        _old: &[TableSchema],
-        _new: &[TableSchema],
-    ) -> Result<(), Self::Failure> {
+    fn migrated(&mut self, _schema: &str, _old: &[TableSchema], _new: &[TableSchema]) -> Result<(), Self::Failure> {
         Ok(())
     }
 

@@ -77,22 +77,22 @@ pub(in crate::destination::delta) fn write(
     folder: &str,
     snapshot: &Snapshot,
 ) -> Result<()> {
-    if snapshot.version == 0 || snapshot.version % EVERY != 0 {
+    if snapshot.version == 0 || !snapshot.version.is_multiple_of(EVERY) {
         return Ok(());
     }
     let kept_since_ms = now_ms() - REMOVED_KEPT_MS;
     let is_old = |time: Option<i64>| time.is_some_and(|time| time < kept_since_ms);
     let (old, kept): (Vec<_>, Vec<_>) =
         snapshot.removed.values().cloned().partition(|removed| is_old(removed.deletion_timestamp));
-    let mut actions = vec![Action::Protocol(snapshot.protocol.clone()), Action::MetaData(Box::new(snapshot.metadata.clone()))];
+    let mut actions =
+        vec![Action::Protocol(snapshot.protocol.clone()), Action::MetaData(Box::new(snapshot.metadata.clone()))];
     actions.extend(snapshot.transactions.values().cloned().map(Action::Txn));
     actions.extend(snapshot.files.values().cloned().map(|add| Action::Add(Box::new(add))));
     actions.extend(kept.into_iter().map(Action::Remove));
     let lines: Vec<String> = actions.iter().map(Action::line).collect::<Result<_>>()?;
     let from = scratch.path("checkpoint.jsonl");
-    std::fs::write(&from, lines.join("\n")).map_err(|error| {
-        Error::new(Code::DestinationFailed, format!("write {}", from.display())).because(error)
-    })?;
+    std::fs::write(&from, lines.join("\n"))
+        .map_err(|error| Error::new(Code::DestinationFailed, format!("write {}", from.display())).because(error))?;
     let file = scratch.parquet_of_lines(&from, COLUMNS)?;
     let log = log_folder(folder);
     store.upload(&format!("{log}/{:020}.checkpoint.parquet", snapshot.version), &file)?;

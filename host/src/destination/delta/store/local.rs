@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Result};
 /// Where files are written before they get their name.
 const PARTIAL: &str = "_elt/.partial";
 /// What a host that died has left there is removed after so long.
-const PARTIAL_KEPT: Duration = Duration::from_secs(24 * 3_600);
+const PARTIAL_KEPT: Duration = Duration::from_hours(24);
 
 /// A folder.
 pub(in crate::destination::delta) struct Local {
@@ -29,10 +29,11 @@ impl Local {
             fs::create_dir_all(path.join(PARTIAL)).map_err(|error| failed("make the folder of", path, error))?;
         }
         let root = path.canonicalize().map_err(|error| match (access, error.kind()) {
-            (Access::Read, ErrorKind::NotFound) => {
-                Error::new(Code::DestinationInvalid, format!("open the lake {}: there is no such folder", path.display()))
-                    .hint("Run a sync first, or give the path of the lake with --destination delta:PATH.")
-            }
+            (Access::Read, ErrorKind::NotFound) => Error::new(
+                Code::DestinationInvalid,
+                format!("open the lake {}: there is no such folder", path.display()),
+            )
+            .hint("Run a sync first, or give the path of the lake with --destination delta:PATH."),
             _ => failed("open", path, error),
         })?;
         let local = Self { root, is_durable: true };
@@ -67,13 +68,13 @@ impl Local {
     fn write(
         &self,
         key: &str,
-        fill: impl FnOnce(&mut File) -> std::io::Result<()>,
+        content: impl FnOnce(&mut File) -> std::io::Result<()>,
         place: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
     ) -> std::io::Result<()> {
         let partial = self.root.join(PARTIAL).join(format!("{:032x}", fastrand::u128(..)));
         let written = (|| {
             let mut file = File::create_new(&partial)?;
-            fill(&mut file)?;
+            content(&mut file)?;
             if self.is_durable {
                 file.sync_all()?;
             }
@@ -125,8 +126,8 @@ impl Store for Local {
     }
 
     fn upload(&self, key: &str, file: &Path) -> Result<()> {
-        let fill = |to: &mut File| std::io::copy(&mut File::open(file)?, to).map(drop);
-        let written = self.write(key, fill, |from, to| fs::rename(from, to));
+        let content = |to: &mut File| std::io::copy(&mut File::open(file)?, to).map(drop);
+        let written = self.write(key, content, |from, to| fs::rename(from, to));
         written.map_err(|error| failed("write", &self.path(key), error))
     }
 

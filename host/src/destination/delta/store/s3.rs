@@ -13,7 +13,7 @@ use rustls::ClientConfig;
 use rustls_platform_verifier::Verifier;
 use tokio::runtime::Runtime;
 
-use self::sign::{Request, encoded};
+use self::sign::{Request, hash};
 use super::{Listing, Store};
 use crate::destination::Access;
 use crate::destination::delta::address::S3Address;
@@ -26,7 +26,7 @@ const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest time without a byte.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 
 /// A bucket.
 pub(in crate::destination::delta) struct S3 {
@@ -177,9 +177,9 @@ impl S3 {
             request.query.extend([("list-type", "2".to_owned()), ("prefix", prefix.clone())]);
             let body = self.expect(&request)?;
             let text = String::from_utf8_lossy(&body);
-            let below = |name: &&str| name.strip_prefix(&prefix).map(str::to_owned);
-            keys.extend(element(&text, "Contents").filter_map(|one| below(&element(one, "Key").next()?)));
-            prefixes.extend(element(&text, "CommonPrefixes").filter_map(|one| below(&element(one, "Prefix").next()?)));
+            let below = |name: &str| unescaped(name).strip_prefix(&prefix).map(str::to_owned);
+            keys.extend(element(&text, "Contents").filter_map(|one| below(element(one, "Key").next()?)));
+            prefixes.extend(element(&text, "CommonPrefixes").filter_map(|one| below(element(one, "Prefix").next()?)));
             token = element(&text, "NextContinuationToken").next().map(unescaped);
             if token.is_none() {
                 return Ok((keys, prefixes));
@@ -215,9 +215,8 @@ impl Store for S3 {
     }
 
     fn upload(&self, key: &str, file: &Path) -> Result<()> {
-        let bytes = std::fs::read(file).map_err(|error| {
-            Error::new(Code::DestinationFailed, format!("read {}", file.display())).because(error)
-        })?;
+        let bytes = std::fs::read(file)
+            .map_err(|error| Error::new(Code::DestinationFailed, format!("read {}", file.display())).because(error))?;
         self.replace(key, &bytes)
     }
 
@@ -235,8 +234,7 @@ impl Store for S3 {
 
     fn list(&self, folder: &str) -> Result<Listing> {
         let (mut objects, folders) = self.list_keys(folder, Some("/"))?;
-        let mut folders: Vec<String> =
-            folders.iter().map(|folder| folder.trim_end_matches('/').to_owned()).collect();
+        let mut folders: Vec<String> = folders.iter().map(|folder| folder.trim_end_matches('/').to_owned()).collect();
         objects.sort_unstable();
         folders.sort_unstable();
         Ok(Listing { objects, folders })
@@ -252,17 +250,19 @@ impl Store for S3 {
     }
 
     fn file(&self, key: &str, scratch: &Path) -> Result<PathBuf> {
-        let path = scratch.join(encoded(&key.replace('/', "+"), false));
+        let path = scratch.join(hash(key.as_bytes()));
         if path.exists() {
             return Ok(path);
         }
         let bytes = self.read(key)?.ok_or_else(|| {
-            Error::new(Code::DestinationFailed, format!("read s3://{}/{}: it is gone", self.address.bucket, self.key(key)))
-                .hint("It was removed by hand. Put it back, or reset the connection and sync everything again.")
+            Error::new(
+                Code::DestinationFailed,
+                format!("read s3://{}/{}: it is gone", self.address.bucket, self.key(key)),
+            )
+            .hint("It was removed by hand. Put it back, or reset the connection and sync everything again.")
         })?;
-        std::fs::write(&path, bytes).map_err(|error| {
-            Error::new(Code::DestinationFailed, format!("write {}", path.display())).because(error)
-        })?;
+        std::fs::write(&path, bytes)
+            .map_err(|error| Error::new(Code::DestinationFailed, format!("write {}", path.display())).because(error))?;
         Ok(path)
     }
 

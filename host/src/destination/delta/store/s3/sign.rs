@@ -21,7 +21,7 @@ pub(super) struct Request<'a> {
     pub(super) is_new: bool,
 }
 
-impl<'a> Request<'a> {
+impl Request<'_> {
     pub(super) fn new(method: Method, key: String) -> Self {
         Self { method, key, query: Vec::new(), body: &[], is_new: false }
     }
@@ -37,11 +37,8 @@ impl<'a> Request<'a> {
         let query = query.join("&");
         let (_, host) = address.endpoint.split_once("://").unwrap_or_default();
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let mut headers = vec![
-            ("host", host.to_owned()),
-            ("x-amz-content-sha256", hex(digest::digest(&digest::SHA256, self.body).as_ref())),
-            ("x-amz-date", time),
-        ];
+        let mut headers =
+            vec![("host", host.to_owned()), ("x-amz-content-sha256", hash(self.body)), ("x-amz-date", time)];
         if self.is_new {
             headers.insert(1, ("if-none-match", "*".to_owned()));
         }
@@ -62,24 +59,31 @@ fn authorization(
     (login, region): (&Login, &str),
 ) -> String {
     let value = |name: &str| headers.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value.as_str());
-    let (time, hash) = (value("x-amz-date"), value("x-amz-content-sha256"));
+    let (time, body) = (value("x-amz-date"), value("x-amz-content-sha256"));
     let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
-    let (names, lines) = (names.join(";"), headers.iter().fold(String::new(), |mut lines, (name, value)| {
-        // Writing to a text cannot fail.
-        let _ = writeln!(lines, "{name}:{}", value.trim());
-        lines
-    }));
-    let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{hash}");
+    let (names, lines) = (
+        names.join(";"),
+        headers.iter().fold(String::new(), |mut lines, (name, value)| {
+            // Writing to a text cannot fail.
+            let _ = writeln!(lines, "{name}:{}", value.trim());
+            lines
+        }),
+    );
+    let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{body}");
     let day = time.get(..8).unwrap_or_default();
     let scope = format!("{day}/{region}/s3/aws4_request");
-    let canonical_hash = hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
-    let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{canonical_hash}");
+    let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hash(canonical.as_bytes()));
     let mut key = format!("AWS4{}", login.secret).into_bytes();
     for part in [day, region, "s3", "aws4_request"] {
         key = mac(&key, part);
     }
     let signature = hex(&mac(&key, &to_sign));
     format!("AWS4-HMAC-SHA256 Credential={}/{scope},SignedHeaders={names},Signature={signature}", login.key)
+}
+
+/// The SHA-256 of some bytes, in hexadecimal digits.
+pub(super) fn hash(bytes: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 fn mac(key: &[u8], text: &str) -> Vec<u8> {
@@ -95,7 +99,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// A text in a URL as the signature wants it: everything but letters, digits and `-._~` is escaped, a slash unless it is one of
 /// a path.
-pub(super) fn encoded(text: &str, is_path: bool) -> String {
+fn encoded(text: &str, is_path: bool) -> String {
     let mut made = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -149,7 +153,11 @@ mod tests {
         ] {
             let made = authorization((&Method::GET, path, query), &headers(&more), (&login(), "us-east-1"));
             assert!(made.ends_with(&format!("Signature={signature}")), "{made}");
-            assert!(made.starts_with("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,"));
+            assert!(
+                made.starts_with(
+                    "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,"
+                )
+            );
         }
     }
 
