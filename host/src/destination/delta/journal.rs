@@ -247,3 +247,37 @@ fn read(store: &dyn Store, key: &str) -> Result<Entry> {
 fn bug(what: &str, error: serde_json::Error) -> Failure {
     Failure::Lake(Error::new(Code::HostBug, what).because(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: &str = r#"{"format":1,"writer":"s-1","connection":"shop","fence":3,"sequence":12,"state":"{\"cursor\":42}","committed_at_us":1700000000000000,"refresh_since_us":1600000000000000,"refresh_tables":"[\"orders\"]","states":[{"sequence":12,"state":null,"committed_at_us":1700000000000000,"sync":"x"}],"tables":[{"source_name":"orders","name":"orders","key":[0],"columns":[{"source_name":"id","name":"id","type":"LONG[53]","declared":false}]}],"stored":{"orders":{"folder":"shop/orders","version":7,"rows":1000,"live":990,"synced_at_us":1700000000000000}},"pending":[{"table":"orders","folder":"shop/orders","before":7}],"dropping":["shop/old"]}"#;
+
+    #[test]
+    fn the_first_version_of_the_format_is_read_for_ever() {
+        let entry: Entry = serde_json::from_str(GOLDEN).unwrap();
+        assert_eq!(serde_json::to_string(&entry).unwrap(), GOLDEN);
+        let portrait = entry.portrait().unwrap();
+        assert_eq!((portrait.row.fence, portrait.row.sequence), (3, 12));
+        assert!(portrait.row.refresh.as_ref().is_some_and(|refresh| refresh.includes("orders")));
+        assert!(Entry::with(&entry, &portrait).equals(&entry));
+    }
+
+    #[test]
+    fn the_history_of_states_is_bounded_and_has_the_newest() {
+        let entry: Entry = serde_json::from_str(GOLDEN).unwrap();
+        let mut portrait = entry.portrait().unwrap();
+        let state = |sequence| StateRow {
+            sequence,
+            state: Some("x".repeat(HISTORY_BYTES_MAX / 4)),
+            committed_at_us: 1,
+            sync: String::new(),
+        };
+        portrait.states = (0..20).rev().map(state).collect();
+        let kept = Entry::with(&entry, &portrait).states;
+        assert_eq!(kept.iter().map(|state| state.sequence).collect::<Vec<_>>(), [19, 18, 17]);
+        portrait.states = vec![StateRow { state: Some("x".repeat(HISTORY_BYTES_MAX * 2)), ..state(0) }];
+        assert_eq!(Entry::with(&entry, &portrait).states.len(), 1);
+    }
+}
