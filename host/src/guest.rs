@@ -16,7 +16,7 @@ mod limits;
 mod memory;
 mod output;
 
-pub use channel::{Operation, OperationReceiver, OperationSender, Taken, operations};
+pub use channel::{Lead, Operation, OperationReceiver, OperationSender, Taken, operations};
 pub use instance::Listener;
 pub use limits::Limits;
 

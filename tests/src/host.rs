@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -117,10 +117,15 @@ impl Host {
     /// # Errors
     /// When the program cannot be started.
     pub fn start_sync(&self, connector: &str, source: &Source, more: &[&str]) -> Result<Running> {
-        let (component, address) = (component(connector)?, source.address());
-        let component = component.to_string_lossy();
-        let run = ["run", &component, "--config", "configuration.json", "--allow-private", &address];
-        self.start(&[&run[..], more].concat())
+        self.start(&sync_arguments(connector, source, more)?)
+    }
+
+    /// The same with a stdout of the caller's.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_sync_to(&self, stdout: impl Into<Stdio>, source: &Source, more: &[&str]) -> Result<Running> {
+        self.start_to(Some(stdout.into()), &sync_arguments("guest", source, more)?)
     }
 
     /// Starts a command.
@@ -128,17 +133,22 @@ impl Host {
     /// # Errors
     /// When the program cannot be started.
     pub fn start(&self, arguments: &[impl AsRef<OsStr>]) -> Result<Running> {
+        self.start_to(None, arguments)
+    }
+
+    fn start_to(&self, stdout_to: Option<Stdio>, arguments: &[impl AsRef<OsStr>]) -> Result<Running> {
         let program = program()?;
         // Files, not pipes: nobody has to read while the program runs.
         let logs = tempfile::tempdir_in(self.folder())?.keep();
         let (stdout, stderr) = (logs.join("stdout"), logs.join("stderr"));
+        let stdout_file = File::create(&stdout)?;
         let process = Command::new(&program)
             .args(arguments)
             .current_dir(self.folder())
             .env("NO_COLOR", "1")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(File::create(&stdout)?)
+            .stdout(stdout_to.unwrap_or_else(|| stdout_file.into()))
             .stderr(File::create(&stderr)?)
             .spawn()
             .with_context(|| format!("failed to start {}", program.display()))?;
@@ -178,6 +188,11 @@ impl Running {
         }
     }
 
+    /// The program's stdout, where it was started with a pipe.
+    pub fn pipe(&mut self) -> Option<ChildStdout> {
+        self.process.stdout.take()
+    }
+
     /// Whether the program has ended.
     ///
     /// # Errors
@@ -186,7 +201,15 @@ impl Running {
         Ok(self.process.try_wait()?.is_some())
     }
 
-    /// Sends a signal by name: `INT`, `TERM`, `KILL`.
+    /// Kills it, as `kill -9` does.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn kill(&mut self) -> Result<()> {
+        Ok(self.process.kill()?)
+    }
+
+    /// Sends a signal by name: `INT`, `TERM`, `STOP`.
     ///
     /// # Errors
     /// When it cannot be sent.
@@ -242,6 +265,14 @@ pub fn component(connector: &str) -> Result<PathBuf> {
     let path = folder.join(format!("{}.wasm", connector.replace('-', "_")));
     ensure!(path.exists(), "there is no {}: run cargo xtask test", path.display());
     Ok(path)
+}
+
+fn sync_arguments(connector: &str, source: &Source, more: &[&str]) -> Result<Vec<OsString>> {
+    let mut arguments = vec!["run".into(), component(connector)?.into_os_string()];
+    arguments.extend(["--config", "configuration.json", "--allow-private"].map(OsString::from));
+    arguments.push(source.address().into());
+    arguments.extend(more.iter().map(OsString::from));
+    Ok(arguments)
 }
 
 /// The host's program.

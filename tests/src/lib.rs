@@ -1,5 +1,8 @@
-//! What the tests stand on: a source that behaves, or misbehaves, exactly as told, and the host as a program.
+//! What the tests stand on: a source that behaves, or misbehaves, exactly as told, the host as a program, a Postgres
+//! server, and a reader of JSON lines.
 
 pub mod host;
+pub mod json_lines;
 pub mod lake;
+pub mod postgres;
 pub mod source;

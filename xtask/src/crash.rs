@@ -1,4 +1,4 @@
-//! `cargo xtask crash`: syncs killed at random moments, as often as one likes, into every destination that promises exactly once.
+//! `cargo xtask crash`: syncs killed at random moments, as often as one likes, into every destination that keeps a state.
 
 use crate::Result;
 use crate::build;
@@ -13,7 +13,7 @@ pub(crate) fn crash(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     cargo.args(["--nocapture", "--test-threads", "1"]);
     cargo.env("HOST_BIN", workspace.program("host")).env("COMPONENTS", workspace.components());
     cargo.env("CRASH_KILLS", kills.to_string());
-    step(&format!("Kill syncs {kills} times a destination (about 3 kills a second)"), cargo)
+    step(&format!("Kill syncs {kills} times a destination (about 5 kills a second)"), cargo)
 }
 
 /// The number of kills and the destination (empty: all).

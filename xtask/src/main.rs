@@ -30,8 +30,8 @@ cargo xtask COMMAND
   test [FILTER]         builds everything and runs all tests, or those whose name contains FILTER
   bench [OPTIONS]       measures a first load and a complete re-sync against a plain Python script
                         (--rows N, --rounds N, --floor FILE, --no-floor)
-  crash [OPTIONS]       kills syncs at random moments and compares the warehouse with the source, row by row
-                        (--kills N, --destination duckdb|…)
+  crash [OPTIONS]       kills syncs at random moments and compares the destination with the source, row by row
+                        (--kills N, --destination duckdb|sqlite|postgres|jsonl)
   check                 formatting, lints and documentation, with warnings as errors
   guests                builds the connectors as WASI components
   build                 builds the connectors, the host and the source

@@ -8,6 +8,7 @@
 pub(super) mod build;
 pub(super) mod crash;
 mod fence;
+pub(super) mod files;
 pub(super) mod load;
 mod names;
 mod refresh;

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use self::line::RowLines;
 use self::state_file::{Kept, StateFile};
+use super::file::DISK_FULL;
 use super::{Commit, Committed, Destination, OpenRequest, Opened, Segment, SyncRecord};
 use crate::error::{Code, Error, Result};
 use crate::schema::TableSchema;
@@ -32,12 +33,12 @@ pub(super) struct JsonLines<W: Write> {
 impl JsonLines<Stdout> {
     /// To stdout, with the state in a file of `folder`.
     pub(super) fn open(folder: &Path, request: OpenRequest) -> Result<(Self, Opened)> {
-        Self::to(std::io::stdout(), folder, request)
+        Self::to(std::io::stdout(), folder, request, BUFFER_BYTES)
     }
 }
 
 impl<W: Write> JsonLines<W> {
-    fn to(out: W, folder: &Path, request: OpenRequest) -> Result<(Self, Opened)> {
+    fn to(out: W, folder: &Path, request: OpenRequest, buffer_bytes: usize) -> Result<(Self, Opened)> {
         let (file, kept) = StateFile::open(folder, &request.connection)?;
         let opened = Opened {
             state: kept.state.clone(),
@@ -47,7 +48,7 @@ impl<W: Write> JsonLines<W> {
             empty: vec![false; kept.tables.len()],
             ..Opened::default()
         };
-        let out = BufWriter::with_capacity(BUFFER_BYTES, out);
+        let out = BufWriter::with_capacity(buffer_bytes, out);
         let (connection, told, upserted) = (request.connection, Vec::new(), Vec::new());
         Ok((Self { out, file, connection, kept, told, upserted }, opened))
     }
@@ -86,13 +87,15 @@ impl<W: Write> JsonLines<W> {
 }
 
 fn unwritten(error: std::io::Error) -> Error {
-    let failed = Error::new(Code::DestinationFailed, "write lines to stdout");
-    let hint = if error.kind() == ErrorKind::BrokenPipe {
-        "The program that reads them has ended. What it was given up to the last commit counts; run again."
-    } else {
-        "Check where stdout goes, and that there is room."
+    let (code, hint) = match error.kind() {
+        ErrorKind::BrokenPipe => (
+            Code::DestinationFailed,
+            "The program that reads them has ended. What it was given up to the last commit counts; run again.",
+        ),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (Code::DiskFull, DISK_FULL),
+        _ => (Code::DestinationFailed, "Check where stdout goes."),
     };
-    failed.hint(hint).because(error)
+    Error::new(code, "write lines to stdout").hint(hint).because(error)
 }
 
 impl<W: Write + Send> Destination for JsonLines<W> {
@@ -123,3 +126,6 @@ impl<W: Write + Send> Destination for JsonLines<W> {
         Some(0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,14 +191,15 @@ impl<E: Engine> SqlDestination<E> {
         is_durable && self.engine.took_fence(&connection, fence).is_ok()
     }
 
-    /// The error of a commit that was not made, or `fenced-off` where the session was lost because another sync has taken
-    /// over.
+    /// The error of a commit that was not made, or `fenced-off` where another sync has taken over: its rows may be what
+    /// was in the way, or it ended this session.
     fn explained(&mut self, error: Error) -> Error {
-        if error.code() != Code::WarehouseUnreachable || self.engine.reconnect().is_err() {
+        let is_lost = error.code() == Code::WarehouseUnreachable && self.engine.reconnect().is_err();
+        if is_lost || error.code() == Code::FencedOff {
             return error;
         }
         match self.catalog().connection() {
-            Ok(Some(row)) if row.fence != self.row.fence => self.fenced_off(),
+            Ok(row) if row.as_ref().is_none_or(|row| row.fence != self.row.fence) => self.fenced_off().because(error),
             _ => error,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::tables::{Settings, Tables};
-use crate::guest::{EgressAllow, Grants, Limits, Listener, Meter, Operation, Runtime, operations};
+use crate::guest::{EgressAllow, Grants, Lead, Limits, Listener, Meter, Operation, Runtime, operations};
 use crate::model::{Batch, Configuration, LogLevel, OperationKind, Selection, Table};
 use crate::schema::SchemaContract;
 
@@ -102,7 +102,7 @@ fn guest_and_http() {
         let allow = EgressAllow { private: vec!["127.0.0.1".into()], http: vec![] };
         let configuration = Configuration(fields.into());
         let grants = Grants { configuration, limits, allow, listener: Arc::new(Silent), meter: Meter::default() };
-        let (sender, mut receiver) = operations(8 << 20);
+        let (sender, mut receiver) = operations(Lead { channel_bytes: 8 << 20, rows: 50_000, bytes: 32 << 20 });
         let (begun, before) = (Instant::now(), cpu());
         let taking = async {
             let mut rows = 0u64;

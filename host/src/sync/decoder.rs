@@ -112,13 +112,14 @@ impl Decoder {
         ending: &dyn Fn() -> Ending,
     ) -> Result<Ending> {
         while let Some(taken) = self.next(operations, runtime)? {
+            let is_full = taken.fills_a_transaction();
             match taken.operation {
                 Operation::Batch(ref batch) => {
                     if self.batch(batch)? {
                         return Ok(Ending::LimitRows);
                     }
                 }
-                Operation::Save(state) => self.save(state)?,
+                Operation::Save(state) => self.save(state, is_full)?,
                 Operation::Flush(durable) => self.flush(durable)?,
             }
         }
@@ -183,13 +184,14 @@ impl Decoder {
         self.writer.send(Work::Stage(segments, self.tables.schemas().to_vec())).map_err(|_| writer_gone())
     }
 
-    fn save(&mut self, state: String) -> Result<()> {
+    /// `is_full`: the guest waits until this checkpoint's transaction was handed over.
+    fn save(&mut self, state: String, is_full: bool) -> Result<()> {
         self.tables.checkpoint();
         self.state = Some(state);
         self.flow.open = Load::default();
         self.flow.checkpoint_waits = true;
         self.progress.checkpoints.fetch_add(1, Ordering::Relaxed);
-        if self.policy.is_due(self.flow.load, self.flow.last_commit.elapsed()) {
+        if is_full || self.policy.is_due(self.flow.load, self.flow.last_commit.elapsed()) {
             self.commit(None)?;
         }
         Ok(())

@@ -8,13 +8,14 @@ use tokio::sync::watch;
 
 use super::decoder::{Decoded, Decoder, Ending, Flow};
 use super::event::{Event, Observer, Progress};
+use super::policy::CommitPolicy;
 use super::report::{Outcome, Report, Sample, TableReport};
 use super::tables::{Counts, NameRules, Settings, Tables};
 use super::writer::{self, Writer, Written, ended};
 use super::{Request, Stop};
 use crate::destination::{self, Destination, OpenRequest, Opened, StartFrom, SyncRecord};
 use crate::error::{Code, Error, Fault, Result};
-use crate::guest::{self, Grants, Listener, OperationSender};
+use crate::guest::{self, Grants, Lead, Listener, OperationSender};
 use crate::model::{LogLevel, Selection, Table};
 use crate::schema::{SchemaChange, TableSchema, changes};
 
@@ -214,7 +215,8 @@ impl Run {
             totals: Vec::new(),
             flow: Flow::new(self.begun),
         };
-        let (operations, received) = guest::operations(CHANNEL_BYTES);
+        let CommitPolicy { rows, bytes, .. } = self.request.commits;
+        let (operations, received) = guest::operations(Lead { channel_bytes: CHANNEL_BYTES, rows, bytes });
         let ending = Arc::new(OnceLock::new());
         let (told, runtime) = (Arc::clone(&ending), tokio::runtime::Handle::current());
         let decoding = tokio::task::spawn_blocking(move || {

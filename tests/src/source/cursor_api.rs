@@ -45,11 +45,12 @@ impl CursorApi {
         String::from_utf8_lossy(&out).into_owned()
     }
 
-    pub(super) fn answer(&self, query: &Query) -> Answer {
-        self.page(query).unwrap_or_else(|refusal| refusal)
+    /// A page; `overlap`: with so many records of the page before it.
+    pub(super) fn answer(&self, query: &Query, overlap: u64) -> Answer {
+        self.page(query, overlap).unwrap_or_else(|refusal| refusal)
     }
 
-    fn page(&self, query: &Query) -> Result<Answer, Answer> {
+    fn page(&self, query: &Query, overlap: u64) -> Result<Answer, Answer> {
         let size = query.number("page_size", PAGE_SIZE_DEFAULT, 1, PAGE_SIZE_MAX)?;
         let start = match query.get("cursor") {
             None => 0,
@@ -61,6 +62,7 @@ impl CursorApi {
             return Err(Answer::error(StatusCode::GONE, "gone", "these records were served before and are pruned"));
         }
         let end = self.records.count.min(start + size);
+        let start = start.saturating_sub(overlap);
         let next = (end < self.records.count).then_some(end);
         let parts = match &self.rendered {
             Some(rendered) => vec![Bytes::from_static(START), rendered.slice(start, end), closing(next).into()],
@@ -133,7 +135,7 @@ mod tests {
 
     fn get(api: &CursorApi, size: &str, cursor: Option<&str>) -> Answer {
         let cursor = cursor.map(|cursor| ("cursor".into(), cursor.into()));
-        api.answer(&Query::new([("page_size".into(), size.into())].into_iter().chain(cursor).collect()))
+        api.answer(&Query::new([("page_size".into(), size.into())].into_iter().chain(cursor).collect()), 0)
     }
 
     #[test]
@@ -160,6 +162,21 @@ mod tests {
         for cursor in [None, Some("after-10"), Some("after-20"), Some("after-25")] {
             assert_eq!(get(&plain, "10", cursor).whole(), get(&cached, "10", cursor).whole());
         }
+    }
+
+    #[test]
+    fn pages_that_overlap_lead_on_to_the_same_page() {
+        let api = api(25, false);
+        let query =
+            |cursor: &str| Query::new(vec![("page_size".into(), "10".into()), ("cursor".into(), cursor.into())]);
+        let records = |body: &[u8]| {
+            let page: serde_json::Value = serde_json::from_slice(body).unwrap();
+            let ids =
+                page["cds_records"].as_array().unwrap().iter().map(|record| record["record_id"].as_u64().unwrap());
+            (ids.collect::<Vec<_>>(), page["next_cursor"].clone())
+        };
+        assert_eq!(records(&api.answer(&query("after-10"), 3).whole()), ((8..=20).collect(), "after-20".into()));
+        assert_eq!(records(&api.answer(&query("after-0"), 3).whole()), ((1..=10).collect(), "after-10".into()));
     }
 
     #[test]

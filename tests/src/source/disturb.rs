@@ -13,6 +13,8 @@ use super::script::{Script, Step};
 
 /// Between two bytes of a slow body.
 const DRIP: Duration = Duration::from_millis(200);
+/// Between two pieces of a body.
+const PAUSE: Duration = Duration::from_millis(5);
 /// Time for what was written to leave before the connection is broken off.
 const LEAVE: Duration = Duration::from_millis(20);
 const MIB: usize = 1 << 20;
@@ -33,18 +35,24 @@ pub(super) fn disturb(kind: Kind, good: &Answer, request: &Request<'_>) -> Respo
         Kind::RetryAfterNone => too_many(None),
         Kind::Status(status) => refuse(status),
         Kind::Cut => cut(good),
+        Kind::Reset => json(Script::new([Step::Break])),
         Kind::WrongLength => json(Script::sending([half(good)])),
         Kind::Html => html(),
         Kind::InvalidJson => json(Script::sending([Bytes::from_static(br#"{"cds_records":[{"record_id":1,}"#)])),
         Kind::Slow => json(Script::new([Step::Drip(good.whole().into(), DRIP)])),
+        Kind::Pieces => json(Script::new(pieces(good))),
         Kind::Hang | Kind::Endless => endless(),
         Kind::GzipBomb => gzip_bomb(),
         Kind::BadGzip => with_header(plain(good), header::CONTENT_ENCODING, "gzip"),
         Kind::HugeHeaders => huge_headers(good),
+        // Another URL each time, or it would be a circle.
+        Kind::Redirect => redirect(&format!("{}&redirected=1", request.path_and_query)),
         Kind::RedirectPrivate => redirect("http://169.254.169.254/latest/meta-data/"),
         Kind::RedirectOrigin => redirect(&format!("http://localhost:{}{}", request.port, request.path_and_query)),
         Kind::RedirectLoop => redirect("/_loop"),
         Kind::SameCursor => same_cursor(good, request.cursor),
+        // What overlaps is in the answer already.
+        Kind::Overlap => plain(good),
         Kind::MissingKey => changed_key(good, |_| String::new()),
         Kind::NullKey => changed_key(good, |name| format!("{name}null,")),
         Kind::ChangedType => json(Script::sending([changed_type(&good.whole()).into()])),
@@ -103,6 +111,12 @@ fn half(good: &Answer) -> Bytes {
 fn cut(good: &Answer) -> Response<Body> {
     let script = Script::new([Step::Send(half(good)), Step::Wait(LEAVE), Step::Break]);
     with_header(json(script), header::CONTENT_LENGTH, &good.len().to_string())
+}
+
+fn pieces(good: &Answer) -> Vec<Step> {
+    let whole = good.whole();
+    let pieces = whole.chunks(whole.len().div_ceil(7).max(1)).map(Bytes::copy_from_slice);
+    pieces.flat_map(|piece| [Step::Send(piece), Step::Wait(PAUSE)]).collect()
 }
 
 fn html() -> Response<Body> {

@@ -22,6 +22,8 @@ pub enum Kind {
     Status(u16),
     /// `cut`: the connection closes half way through the announced body.
     Cut,
+    /// `reset`: the connection closes before anything of the answer.
+    Reset,
     /// `wrong-length`: the announced length is half of the body's, so the JSON ends in the middle.
     WrongLength,
     /// `html`: status 200 with an HTML page.
@@ -30,6 +32,8 @@ pub enum Kind {
     InvalidJson,
     /// `slow`: the body arrives one byte at a time.
     Slow,
+    /// `pieces`: the body arrives in pieces, with pauses between them.
+    Pieces,
     /// `hang`: no answer, for ever.
     Hang,
     /// `endless`: a body without an end.
@@ -40,6 +44,8 @@ pub enum Kind {
     BadGzip,
     /// `huge-headers`: thousands of header fields.
     HugeHeaders,
+    /// `redirect`: a redirect to the same page by another URL.
+    Redirect,
     /// `redirect-private`: a redirect to a cloud's metadata address.
     RedirectPrivate,
     /// `redirect-origin`: a redirect to another name of this server.
@@ -48,6 +54,8 @@ pub enum Kind {
     RedirectLoop,
     /// `same-cursor`: the page names its own cursor as the next one.
     SameCursor,
+    /// `overlap`: the page begins with the last ten records of the page before it.
+    Overlap,
     /// `missing-key`: a record in the middle of the page lacks its key.
     MissingKey,
     /// `null-key`: a record in the middle of the page has null for its key.
@@ -59,24 +67,28 @@ pub enum Kind {
 }
 
 /// Every kind without a number in its name.
-const NAMED: [(&str, Kind); 21] = [
+const NAMED: [(&str, Kind); 25] = [
     ("429", Kind::TooManyRequests),
     ("429-past", Kind::RetryAfterPast),
     ("429-none", Kind::RetryAfterNone),
     ("cut", Kind::Cut),
+    ("reset", Kind::Reset),
     ("wrong-length", Kind::WrongLength),
     ("html", Kind::Html),
     ("invalid-json", Kind::InvalidJson),
     ("slow", Kind::Slow),
+    ("pieces", Kind::Pieces),
     ("hang", Kind::Hang),
     ("endless", Kind::Endless),
     ("gzip-bomb", Kind::GzipBomb),
     ("bad-gzip", Kind::BadGzip),
     ("huge-headers", Kind::HugeHeaders),
+    ("redirect", Kind::Redirect),
     ("redirect-private", Kind::RedirectPrivate),
     ("redirect-origin", Kind::RedirectOrigin),
     ("redirect-loop", Kind::RedirectLoop),
     ("same-cursor", Kind::SameCursor),
+    ("overlap", Kind::Overlap),
     ("missing-key", Kind::MissingKey),
     ("null-key", Kind::NullKey),
     ("changed-type", Kind::ChangedType),

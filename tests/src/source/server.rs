@@ -23,6 +23,9 @@ use super::options::Options;
 use super::orders::Orders;
 use super::stats::{Counters, Stats};
 
+/// Records of the page before, where pages overlap.
+const OVERLAP: u64 = 10;
+
 /// Everything that answers requests.
 #[derive(Debug)]
 pub(super) struct Service {
@@ -61,13 +64,13 @@ impl Service {
         self.records.record(position)
     }
 
-    /// The answer when nothing goes wrong.
-    fn answer(&self, path: &str, query: &Query, headers: &HeaderMap) -> Answer {
+    /// The answer when nothing goes wrong with it on its way.
+    fn answer(&self, (path, fault): (&str, Option<Kind>), query: &Query, headers: &HeaderMap) -> Answer {
         if let Some(refusal) = self.refusal(headers) {
             return refusal;
         }
         match path {
-            "/cds_data" => self.records.answer(query),
+            "/cds_data" => self.records.answer(query, if fault == Some(Kind::Overlap) { OVERLAP } else { 0 }),
             "/offset/orders" => self.orders.answer(query),
             "/customers" => self.customers.answer(query, &format!("http://{}", text(headers, "host"))),
             _ => match path.strip_prefix("/customers/").and_then(|rest| rest.strip_suffix("/invoices")) {
@@ -122,8 +125,9 @@ async fn handle(State((service, port)): State<(Arc<Service>, u16)>, request: Htt
     let number = service.counters.request(path);
     let pairs = Pairs::try_from_uri(request.uri()).map_or_else(|_| Vec::new(), |Pairs(pairs)| pairs);
     let query = Query::new(pairs);
-    let answer = service.answer(path, &query, request.headers());
-    let Some(kind) = service.plan.decide(number) else {
+    let fault = service.plan.decide(number);
+    let answer = service.answer((path, fault), &query, request.headers());
+    let Some(kind) = fault else {
         return service.good(&answer, request.headers());
     };
     service.counters.fault(kind);

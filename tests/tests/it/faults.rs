@@ -1,10 +1,13 @@
 //! Sources that fail: what passes is tried again, what does not ends the sync with the right person to blame.
 
-use anyhow::Result;
-use tests::host::Output;
-use tests::source::Options;
-use tests::source::faults::Kind;
+use std::thread::ScopedJoinHandle;
 
+use anyhow::{Context, Result, anyhow};
+use tests::host::{Host, Output};
+use tests::source::faults::Kind;
+use tests::source::{Options, Source};
+
+use crate::destinations::Destination;
 use crate::{records, source_and_host};
 
 #[test]
@@ -19,9 +22,100 @@ fn faults_that_pass_cost_no_record() -> Result<()> {
     Ok(())
 }
 
+/// All that a sync survives, in one load: hardly a third of the pages comes as it should. Which request meets which fault
+/// is fixed by the source's seed.
+fn every_fault_at_once(mut to: Destination) -> Result<()> {
+    const RECORDS: u64 = 12_000;
+    // Those that are tried again are rarer: five in a row would end the sync.
+    let again = ["429", "429-0", "429-past", "429-none", "408", "500", "502", "503", "cut", "reset"];
+    let again = again.map(|kind| format!("{kind}:0.025"));
+    let at_once = ["pieces:0.15", "redirect:0.1", "overlap:0.2"].map(String::from);
+    let fail = again.iter().chain(&at_once);
+    let fail = fail.map(|chance| chance.parse()).collect::<Result<_>>()?;
+    let source = Source::start(Options { fail, gzip: true, cache: true, ..records(RECORDS) })?;
+    let host = Host::new()?;
+    host.configure_with(&source, &[("page_size", "100")])?;
+    to.sync(&host, &source, &["--commit-rows", "1000"])?.succeeded()?;
+    let stats = source.stats();
+    assert_eq!(stats.faults.len(), 13, "every kind was to happen: {:?}", stats.faults);
+    to.compare(&host, &source, RECORDS)
+}
+
+/// All destinations at once, since they wait most of the time.
+#[test]
+fn every_fault_at_once_costs_no_record_in_any_destination() -> Result<()> {
+    std::thread::scope(|scope| {
+        let start = |to: Destination| {
+            let name = to.name().to_owned();
+            scope.spawn(move || every_fault_at_once(to).context(name))
+        };
+        all_succeed(Destination::all()?.into_iter().map(start).collect())
+    })
+}
+
+/// Waits for all cases.
+fn all_succeed(cases: Vec<ScopedJoinHandle<'_, Result<()>>>) -> Result<()> {
+    cases.into_iter().try_for_each(|case| case.join().map_err(|_| anyhow!("a case panicked"))?)
+}
+
+/// A source that fails for ever from request `number` on: the sync says so, the last checkpoint stands, and the next sync
+/// of a source that has forgotten what is durable completes it.
+fn fails_from(number: u64, kind: Kind, mut to: Destination) -> Result<()> {
+    const PAGE: u64 = 100;
+    let healthy = || Options { cache: true, ..records(5 * PAGE) };
+    let failing = Source::start(healthy().failing_from(number, kind))?;
+    let host = Host::new()?;
+    host.configure_with(&failing, &[("page_size", "100")])?;
+    let code = if kind == Kind::Html { "source-error" } else { "source-unavailable" };
+    // Commits of one page and of two.
+    let commit_rows = if number.is_multiple_of(2) { "100" } else { "200" };
+    to.sync(&host, &failing, &["--commit-rows", commit_rows])?.failed(3, code)?;
+    assert_eq!(to.position(&host)?, (number - 1) * PAGE);
+    let source = Source::start(healthy())?;
+    source.prune((number - 1) * PAGE);
+    host.configure_with(&source, &[("page_size", "100")])?;
+    to.sync(&host, &source, &[])?.succeeded()?;
+    to.compare(&host, &source, 5 * PAGE)
+}
+
+/// Every request of a sync is the first that fails, in every way. All at once, since they wait most of the time.
+fn any_request_may_be_the_one_that_fails(new: impl Fn() -> Result<Destination>) -> Result<()> {
+    std::thread::scope(|scope| {
+        let mut started = Vec::new();
+        for kind in [Kind::Cut, Kind::Reset, Kind::Status(500), Kind::Html] {
+            for number in 1..=5 {
+                let to = new()?;
+                let what = format!("{kind} from request {number} on");
+                started.push(scope.spawn(move || fails_from(number, kind, to).context(what)));
+            }
+        }
+        all_succeed(started)
+    })
+}
+
+#[test]
+fn any_request_for_duckdb_may_be_the_one_that_fails() -> Result<()> {
+    any_request_may_be_the_one_that_fails(|| Ok(Destination::duckdb()))
+}
+
+#[test]
+fn any_request_for_sqlite_may_be_the_one_that_fails() -> Result<()> {
+    any_request_may_be_the_one_that_fails(|| Ok(Destination::sqlite()))
+}
+
+#[test]
+fn any_request_for_postgres_may_be_the_one_that_fails() -> Result<()> {
+    any_request_may_be_the_one_that_fails(Destination::postgres)
+}
+
+#[test]
+fn any_request_for_json_lines_may_be_the_one_that_fails() -> Result<()> {
+    any_request_may_be_the_one_that_fails(|| Ok(Destination::json_lines()))
+}
+
 #[test]
 fn faults_that_pass_once_are_tried_again() -> Result<()> {
-    for kind in ["429", "429-0", "429-past", "429-none", "500", "503", "cut"] {
+    for kind in ["429", "429-0", "429-past", "429-none", "408", "500", "502", "503", "cut", "reset"] {
         let options = records(3_000).failing_at(2, kind.parse()?);
         let (source, host) = source_and_host(options)?;
         host.sync("guest", &source, &[])?.succeeded()?;

@@ -45,8 +45,8 @@ fn signals_commit_what_is_complete() -> Result<()> {
 
 #[test]
 fn a_killed_sync_leaves_a_warehouse_that_the_next_one_completes() -> Result<()> {
-    let (_source, host, running) = stuck_at_page_ten()?;
-    running.signal("KILL")?;
+    let (_source, host, mut running) = stuck_at_page_ten()?;
+    running.kill()?;
     assert_eq!(running.wait()?.status, 137);
     finish(&host, records(20_000)).map(drop)
 }

@@ -5,14 +5,17 @@ mod bad_input;
 mod connectors;
 mod crash;
 mod demo;
+mod destinations;
 mod faults;
 mod guests;
 mod interrupts;
 mod io;
 mod jsonl;
 mod lake;
+mod postgres;
 mod readme;
 mod states;
+mod two_hosts;
 
 use anyhow::Result;
 use tests::host::Host;

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use super::build::*;
 use super::{EngineHome, Home};
 use crate::destination::sql::{Census, Engine, Extent, LoadColumn, Reach, Scalar, SqlDestination, Target};
-use crate::destination::{Access, Commit, Destination, Segment};
+use crate::destination::{Access, Commit, Destination, Opened, Segment};
 use crate::error::{Error, Result};
 use crate::schema::{ColumnType, TableSchema};
 
@@ -162,8 +162,6 @@ fn tables(commits: usize) -> Vec<TableSchema> {
     tables
 }
 
-const COMMITS: usize = 4;
-
 /// What is staged before a commit, and the commit's own operations.
 fn operations(commit: usize) -> (Vec<Segment>, Vec<Segment>) {
     let numbers = |rows: &[i64]| live(0, &[(0, LONG, longs(rows)), (1, LONG, longs(rows))]);
@@ -181,10 +179,11 @@ fn operations(commit: usize) -> (Vec<Segment>, Vec<Segment>) {
     }
 }
 
+/// How many commits a sync makes.
+pub(in crate::destination) const COMMITS: usize = 4;
+
 /// A sync from wherever the last one came to its end.
-pub(in crate::destination) fn sync<E: Engine>(engine: E) -> Result<()> {
-    let (to, opened) = SqlDestination::begin(engine, request("c"))?;
-    let mut to = to.staging_at_most(0);
+pub(in crate::destination) fn sync(to: &mut dyn Destination, opened: &Opened) -> Result<()> {
     let begin: usize = opened.state.as_deref().map_or(0, |state| state.parse().unwrap());
     for commit in begin..COMMITS {
         let (staged, segments) = operations(commit);
@@ -198,6 +197,11 @@ pub(in crate::destination) fn sync<E: Engine>(engine: E) -> Result<()> {
     to.finish(&commit_of(&[], vec![]).sync).map(drop)
 }
 
+pub(in crate::destination) fn sync_with<E: Engine>(engine: E) -> Result<()> {
+    let (to, opened) = SqlDestination::begin(engine, request("c"))?;
+    sync(&mut to.staging_at_most(0), &opened)
+}
+
 /// The tables and how many states were kept: one for every commit, none twice.
 pub(in crate::destination) fn outcome<H: EngineHome>(home: &H) -> (Vec<String>, Vec<String>, Vec<u64>) {
     let tables = tables(COMMITS);
@@ -207,7 +211,7 @@ pub(in crate::destination) fn outcome<H: EngineHome>(home: &H) -> (Vec<String>, 
 
 pub(super) fn invariant_8_every_call_of_a_sync_may_be_its_last<H: EngineHome>() {
     let undisturbed: H = EngineHome::new();
-    sync(undisturbed.engine(Access::Write).unwrap()).unwrap();
+    sync_with(undisturbed.engine(Access::Write).unwrap()).unwrap();
     let expected = outcome(&undisturbed);
     assert_eq!(expected.2, [4, 3, 2, 1]);
     let mut calls = 0;
@@ -216,13 +220,13 @@ pub(super) fn invariant_8_every_call_of_a_sync_may_be_its_last<H: EngineHome>() 
             let home: H = EngineHome::new();
             let engine = home.engine(Access::Write).unwrap();
             let calls_left = Arc::new(AtomicI64::new(k));
-            let ended = sync(Mortal { engine, calls_left: Arc::clone(&calls_left), death });
+            let ended = sync_with(Mortal { engine, calls_left: Arc::clone(&calls_left), death });
             if calls_left.load(Ordering::Relaxed) > 0 {
                 calls = k - 1;
                 break;
             }
             assert!(ended.is_err(), "call {k} failed and nobody noticed, {death:?}");
-            sync(home.engine(Access::Write).unwrap()).unwrap();
+            sync_with(home.engine(Access::Write).unwrap()).unwrap();
             assert_eq!(outcome(&home), expected, "call {k} was the last, {death:?}");
         }
     }

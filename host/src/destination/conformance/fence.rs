@@ -32,6 +32,9 @@ pub(super) fn invariant_7_a_sync_that_was_overtaken_commits_nothing<H: Home>() {
     let overtaken = commit(&mut *first, &pairs(), vec![truncate(0), upserts(0, &[(2, Some("b"))])]);
     assert_eq!(code(overtaken), Code::FencedOff);
     commit(&mut *second, &pairs(), vec![upserts(0, &[(3, Some("c"))])]).unwrap();
+    // The rows of the other sync are in its way, where keys are unique: still it is the fence that counts.
+    let late = commit(&mut *first, &pairs(), vec![fresh(upserts(0, &[(3, Some("late"))]))]);
+    assert_eq!(code(late), Code::FencedOff);
     let wider = vec![pairs().remove(0), table("u", &[("id", LONG)])];
     assert_eq!(code(commit(&mut *first, &wider, vec![])), Code::FencedOff);
     drop((first, second));

@@ -82,13 +82,13 @@ impl Home {
 /// Dies, or loses an answer, at the k-th call of the store, for every k.
 fn every_call(fate: fn() -> Fate) {
     let undisturbed: Home = EngineHome::new();
-    crash::sync(undisturbed.engine(Access::Write).unwrap()).unwrap();
+    crash::sync_with(undisturbed.engine(Access::Write).unwrap()).unwrap();
     let expected = crash::outcome(&undisturbed);
     let mut calls = 0;
     for k in 1.. {
         let home: Home = EngineHome::new();
         let calls_left = Arc::new(AtomicI64::new(k));
-        let ended = crash::sync(home.fated(&calls_left, fate()));
+        let ended = crash::sync_with(home.fated(&calls_left, fate()));
         if calls_left.load(Ordering::Relaxed) > 0 {
             break;
         }
@@ -96,7 +96,7 @@ fn every_call(fate: fn() -> Fate) {
         if ended.is_ok() {
             assert_eq!(crash::outcome(&home), expected, "call {k} failed and nobody noticed");
         }
-        crash::sync(home.engine(Access::Write).unwrap()).unwrap();
+        crash::sync_with(home.engine(Access::Write).unwrap()).unwrap();
         assert_eq!(crash::outcome(&home), expected, "at call {k}");
     }
     assert!(calls > 40, "only {calls} calls were made");

@@ -4,92 +4,45 @@
 #![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, TimestampMicrosecondArray};
 
 use super::{DuckDb, query};
-use crate::destination::conformance::EngineHome;
+use crate::destination::conformance::EngineHome as _;
 use crate::destination::conformance::build::*;
+use crate::destination::conformance::files::{self, FileEngine, FileHome, file_checks};
 use crate::destination::sql::{Engine as _, SqlDestination};
 use crate::destination::{Access, Column, Destination as _, OpenRequest, Opened, RowSink, Value, Warehouse as _};
 use crate::error::{Code, Result};
 use crate::schema::{ColumnType, Offset, TimeFormat};
 
-/// A folder with a file.
-pub(in crate::destination) struct Home(tempfile::TempDir);
+pub(in crate::destination) type Home = FileHome<DuckDb>;
 
-impl EngineHome for Home {
-    type Engine = DuckDb;
+impl FileEngine for DuckDb {
+    const POINT: &'static str = ".";
 
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+    fn open_file(path: &Path, access: Access) -> Result<Self> {
+        Self::open(path, access)
     }
 
-    fn engine(&self, access: Access) -> Result<DuckDb> {
-        DuckDb::open(&self.file(), access)
-    }
-}
-
-impl Home {
-    fn file(&self) -> PathBuf {
-        self.0.path().join("warehouse.db")
-    }
-
-    fn open(&self, connection: &str) -> (Open, Opened) {
-        open(&self.file(), request(connection)).unwrap()
-    }
-
-    fn rows(&self, sql: &str) -> Vec<String> {
-        rows(&self.file(), sql).unwrap()
+    fn query_file(path: &Path, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
+        query(path, sql, sink)
     }
 }
 
-type Open = SqlDestination<DuckDb>;
-
-pub(super) fn open(path: &Path, request: OpenRequest) -> Result<(Open, Opened)> {
-    SqlDestination::begin(DuckDb::open(path, Access::Write)?, request)
+fn open(path: &Path, request: OpenRequest) -> Result<(SqlDestination<DuckDb>, Opened)> {
+    files::open(path, request)
 }
 
-/// Rows as text, cells separated by `|`, NULL as `-`.
 fn rows(path: &Path, sql: &str) -> Result<Vec<String>> {
-    #[derive(Default)]
-    struct Rows(Vec<String>);
-    impl RowSink for Rows {
-        fn columns(&mut self, _columns: &[Column]) -> Result<()> {
-            Ok(())
-        }
-        fn row(&mut self, row: &[Value]) -> Result<ControlFlow<()>> {
-            self.0.push(row.iter().map(|value| value.text().unwrap_or("-")).collect::<Vec<_>>().join("|"));
-            Ok(ControlFlow::Continue(()))
-        }
-    }
-    let mut found = Rows::default();
-    query(path, sql, &mut found)?;
-    Ok(found.0)
+    files::rows::<DuckDb>(path, sql)
 }
+
+file_checks!(DuckDb);
 
 const PAIRS: &str = "SELECT id, v, _deleted FROM c.t ORDER BY id";
-
-#[test]
-fn files_that_are_no_warehouse_are_told_apart() {
-    let home = Home::new();
-    let at = |name: &str| home.0.path().join(name);
-    std::fs::write(at("garbage"), vec![7u8; 100_000]).unwrap();
-    std::fs::write(at("empty"), "").unwrap();
-    std::fs::write(at("text"), "hello").unwrap();
-    std::fs::create_dir(at("folder")).unwrap();
-    let open = |path: &Path| open(path, request("c"));
-    assert_eq!(code(open(&at("garbage"))), Code::WarehouseCorrupted);
-    assert!(open(&at("empty")).is_ok());
-    assert_eq!(code(open(&at("text"))), Code::WarehouseCorrupted);
-    assert_eq!(code(open(&at("folder"))), Code::WarehouseUnwritable);
-    assert_eq!(code(open(&at("text/below.db"))), Code::WarehouseUnwritable);
-    assert_eq!(code(open(Path::new("/proc/nothing/w.db"))), Code::WarehouseUnwritable);
-    assert_eq!(code(open(Path::new("/"))), Code::WarehouseUnwritable);
-    assert_eq!(code(rows(&at("missing.db"), "SELECT 1")), Code::DestinationInvalid);
-}
 
 /// The other process of the tests below: opens the file named by the environment, says so, and waits to be ended.
 #[test]
@@ -106,23 +59,10 @@ fn holds_the_file() {
     std::thread::sleep(std::time::Duration::from_secs(60));
 }
 
-fn other_process(path: &Path) -> std::process::Child {
-    let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "destination::duckdb::tests::holds_the_file"])
-        .env("WAREHOUSE_TO_HOLD", path)
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    while !path.with_extension("held").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    child
-}
-
 #[test]
 fn invariant_8_a_killed_process_leaves_what_it_committed() {
     let home = Home::new();
-    let mut child = other_process(&home.file());
+    let mut child = files::other_process("destination::duckdb::tests::holds_the_file", &home.file());
     let error = open(&home.file(), request("c")).err().unwrap();
     assert!(error.advice().unwrap().contains(&child.id().to_string()), "{:?}", error.advice());
     assert_eq!(code(rows(&home.file(), "SELECT 1")), Code::WarehouseInUse);
@@ -133,47 +73,6 @@ fn invariant_8_a_killed_process_leaves_what_it_committed() {
     assert_eq!((opened.sequence, opened.empty), (1, vec![false]));
     drop(to);
     assert_eq!(home.rows("SELECT outcome FROM c._syncs ORDER BY outcome"), ["interrupted", "running"]);
-}
-
-/// Only where a small file system can be mounted.
-#[test]
-fn a_full_disk_is_told_and_what_was_committed_stands() {
-    let home = Home::new();
-    let folder = home.0.path().join("small");
-    std::fs::create_dir(&folder).unwrap();
-    let mount = |arguments: &[&str]| {
-        std::process::Command::new("mount").args(arguments).stderr(std::process::Stdio::null()).status()
-    };
-    let target = folder.to_str().unwrap();
-    if !mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs", target]).is_ok_and(|status| status.success()) {
-        return;
-    }
-    let path = folder.join("w.db");
-    let noise = |first: i64| {
-        (first..first + 20_000)
-            .map(|id| (id, format!("{:x}", id.wrapping_mul(0x9e37_79b9_7f4a_7c15u64.cast_signed())).repeat(4)))
-    };
-    let outcome = (|| {
-        for part in 0..100 {
-            let (mut to, _) = open(&path, request("c"))?;
-            let rows: Vec<(i64, String)> = noise(part * 20_000).collect();
-            let rows: Vec<(i64, Option<&str>)> = rows.iter().map(|(id, text)| (*id, Some(text.as_str()))).collect();
-            commit(&mut to, &pairs(), vec![fresh(upserts(0, &rows))])?;
-        }
-        Ok(())
-    })();
-    let counted = rows(&path, "SELECT count(*) % 20000, count(*) > 0 FROM c.t");
-    let _ = std::process::Command::new("umount").arg(target).status();
-    assert_eq!(code(outcome), Code::DiskFull);
-    assert_eq!(counted.unwrap(), ["0|true"]);
-}
-
-#[test]
-fn a_folder_is_made_for_the_warehouse() {
-    let home = Home::new();
-    let path = home.0.path().join("a/b/c.db");
-    drop(open(&path, request("c")).unwrap());
-    assert!(path.is_file());
 }
 
 #[test]
@@ -206,34 +105,13 @@ fn damage_is_found() {
 }
 
 #[test]
-fn a_catalog_of_a_newer_program_is_refused() {
-    let home = Home::new();
-    let (mut to, _) = home.open("c");
-    to.engine_mut().run("UPDATE _elt.format SET version = 99").unwrap();
-    drop(to);
-    let error = open(&home.file(), request("c")).err().unwrap();
-    assert!(error.to_string().contains("99"), "{error}");
-    assert_eq!(code(home.engine(Access::Read).and_then(|mut warehouse| warehouse.tables())), Code::DestinationFailed);
-}
-
-#[test]
-fn a_table_dropped_by_hand_is_noticed() {
-    let home = Home::new();
-    let (mut to, _) = home.open("c");
-    commit(&mut to, &pairs(), vec![]).unwrap();
-    to.engine_mut().run("DROP TABLE c.t").unwrap();
-    drop(to);
-    assert_eq!(code(open(&home.file(), request("c"))), Code::DestinationFailed);
-}
-
-#[test]
 fn queries_read_and_do_nothing_else() {
     let home = Home::new();
     let (mut to, _) = home.open("c");
     commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("a"))])]).unwrap();
     assert_eq!(code(rows(&home.file(), "SELECT 1")), Code::WarehouseInUse);
     drop(to);
-    let outside = home.0.path().join("outside.csv");
+    let outside = home.folder().join("outside.csv");
     std::fs::write(&outside, "a\n1\n").unwrap();
     let refused = [
         "DELETE FROM c.t",
@@ -242,8 +120,8 @@ fn queries_read_and_do_nothing_else() {
         "CREATE TABLE c.n (a INTEGER)",
         &format!("SELECT * FROM '{}'", outside.display()),
         &format!("SELECT * FROM read_csv('{}')", outside.display()),
-        &format!("COPY c.t TO '{}'", home.0.path().join("out.csv").display()),
-        &format!("ATTACH '{}'", home.0.path().join("other.db").display()),
+        &format!("COPY c.t TO '{}'", home.folder().join("out.csv").display()),
+        &format!("ATTACH '{}'", home.folder().join("other.db").display()),
         "SET enable_external_access = true",
         "INSTALL httpfs",
         "SELECT * FROM nothing",

@@ -5,21 +5,34 @@
 
 mod fence;
 mod proxy;
-mod server;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array};
 
-use self::server::{PASSWORD, database, server};
 use super::{Postgres, PostgresAddress, query};
 use crate::destination::conformance::EngineHome;
 use crate::destination::conformance::build::*;
+use crate::destination::conformance::files;
 use crate::destination::sql::{Engine as _, SqlDestination};
 use crate::destination::{Access, Column, Destination as _, DestinationUrl, Opened, RowSink, Value, Warehouse as _};
 use crate::error::{Code, Error, Result};
 use crate::schema::{ColumnType, TableSchema};
+use ::tests::postgres::{PASSWORD, Server};
+
+/// The server of this process.
+fn server() -> &'static Server {
+    ::tests::postgres::server().unwrap()
+}
+
+fn client(database: &str) -> ::postgres::Client {
+    server().client(database).unwrap()
+}
+
+fn address(database: &str) -> PostgresAddress {
+    PostgresAddress::parse(&server().url(database, server().port)).unwrap()
+}
 
 /// A database.
 pub(in crate::destination) struct Home(PostgresAddress);
@@ -28,7 +41,7 @@ impl EngineHome for Home {
     type Engine = Postgres;
 
     fn new() -> Self {
-        Self(server().address(&database()))
+        Self(address(&server().database().unwrap()))
     }
 
     fn engine(&self, access: Access) -> Result<Postgres> {
@@ -47,22 +60,8 @@ fn open(address: &PostgresAddress) -> Open {
     begin(address).0
 }
 
-/// Rows as text, cells separated by `|`, NULL as `-`.
 fn rows_of(address: &PostgresAddress, sql: &str) -> Result<Vec<String>> {
-    #[derive(Default)]
-    struct Rows(Vec<String>);
-    impl RowSink for Rows {
-        fn columns(&mut self, _columns: &[Column]) -> Result<()> {
-            Ok(())
-        }
-        fn row(&mut self, row: &[Value]) -> Result<ControlFlow<()>> {
-            self.0.push(row.iter().map(|value| value.text().unwrap_or("-")).collect::<Vec<_>>().join("|"));
-            Ok(ControlFlow::Continue(()))
-        }
-    }
-    let mut found = Rows::default();
-    query(address, sql, &mut found)?;
-    Ok(found.0)
+    files::rows_of(|sink| query(address, sql, sink))
 }
 
 /// An error as a person meets it, without the password in any form.
@@ -155,10 +154,10 @@ fn every_session_has_the_same_settings() {
 
 #[test]
 fn an_old_server_or_a_database_of_another_encoding_is_refused() {
-    let name = database() + "_latin";
+    let name = server().database().unwrap() + "_latin";
     let sql = format!("CREATE DATABASE {name} ENCODING latin1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-    server().client("postgres").batch_execute(&sql).unwrap();
-    let error = Postgres::open(&server().address(&name), Access::Write).err().unwrap();
+    client("postgres").batch_execute(&sql).unwrap();
+    let error = Postgres::open(&address(&name), Access::Write).err().unwrap();
     assert_eq!(error.code(), Code::DestinationInvalid);
     assert!(told(&error).contains("LATIN1"));
 }
@@ -170,7 +169,7 @@ fn guest(home: &Home) -> PostgresAddress {
         "CREATE ROLE {name} LOGIN PASSWORD 'guest'; REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {name}",
         home.0.database
     );
-    server().client(&home.0.database).batch_execute(&sql).unwrap();
+    client(&home.0.database).batch_execute(&sql).unwrap();
     PostgresAddress { user: name, password: Some("guest".into()), ..home.0.clone() }
 }
 
@@ -187,17 +186,15 @@ fn a_role_without_rights_is_told_which_it_needs() {
          GRANT TEMPORARY ON DATABASE {} TO {user}",
         home.0.database
     );
-    server().client(&home.0.database).batch_execute(&sql).unwrap();
+    client(&home.0.database).batch_execute(&sql).unwrap();
     let mut to = open(&address);
     commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("a"))])]).unwrap();
     commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("b"))])]).unwrap();
     assert_eq!(rows_of(&address, "SELECT v FROM c.t").unwrap(), ["b"]);
     drop(to);
     // Somebody else's schema stays.
-    server()
-        .client(&home.0.database)
-        .batch_execute("ALTER SCHEMA c OWNER TO tester; GRANT ALL ON SCHEMA c TO PUBLIC")
-        .unwrap();
+    let sql = "ALTER SCHEMA c OWNER TO tester; GRANT ALL ON SCHEMA c TO PUBLIC";
+    client(&home.0.database).batch_execute(sql).unwrap();
     assert!(!Postgres::open(&address, Access::Write).unwrap().reset("c").unwrap().schema);
 }
 
@@ -519,7 +516,7 @@ fn floats_that_postgres_would_write_with_an_exponent() {
 
 /// How the server is set, for the reader of a measurement; makes commits durable first.
 pub(super) fn server_settings() -> String {
-    let mut client = server().client("postgres");
+    let mut client = client("postgres");
     client.batch_execute("ALTER SYSTEM SET fsync = on").unwrap();
     client.batch_execute("SELECT pg_reload_conf()").unwrap();
     std::thread::sleep(std::time::Duration::from_millis(500));

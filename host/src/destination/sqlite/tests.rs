@@ -4,93 +4,52 @@
 #![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Sqlite, query};
-use crate::destination::conformance::EngineHome;
+use crate::destination::conformance::EngineHome as _;
 use crate::destination::conformance::build::*;
+use crate::destination::conformance::files::{self, FileEngine, FileHome, file_checks};
 use crate::destination::sql::{Engine as _, SqlDestination};
 use crate::destination::{Access, Column, Destination as _, OpenRequest, Opened, RowSink, Value, Warehouse as _};
 use crate::error::{Code, Result};
 use crate::schema::ColumnType;
 
-/// A folder with a file.
-pub(in crate::destination) struct Home(tempfile::TempDir);
+pub(in crate::destination) type Home = FileHome<Sqlite>;
 
-impl EngineHome for Home {
-    type Engine = Sqlite;
+impl FileEngine for Sqlite {
+    const POINT: &'static str = "__";
 
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+    fn open_file(path: &Path, access: Access) -> Result<Self> {
+        Self::open(path, access)
     }
 
-    fn engine(&self, access: Access) -> Result<Sqlite> {
-        Sqlite::open(&self.file(), access)
-    }
-}
-
-impl Home {
-    fn file(&self) -> PathBuf {
-        self.0.path().join("warehouse.db")
-    }
-
-    fn open(&self, connection: &str) -> (Open, Opened) {
-        open(&self.file(), request(connection)).unwrap()
-    }
-
-    fn rows(&self, sql: &str) -> Vec<String> {
-        rows(&self.file(), sql).unwrap()
+    fn query_file(path: &Path, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
+        query(path, sql, sink)
     }
 }
 
-type Open = SqlDestination<Sqlite>;
-
-pub(super) fn open(path: &Path, request: OpenRequest) -> Result<(Open, Opened)> {
-    SqlDestination::begin(Sqlite::open(path, Access::Write)?, request)
+fn open(path: &Path, request: OpenRequest) -> Result<(SqlDestination<Sqlite>, Opened)> {
+    files::open(path, request)
 }
 
-/// Rows as text, cells separated by `|`, NULL as `-`.
 fn rows(path: &Path, sql: &str) -> Result<Vec<String>> {
-    #[derive(Default)]
-    struct Rows(Vec<String>);
-    impl RowSink for Rows {
-        fn columns(&mut self, _columns: &[Column]) -> Result<()> {
-            Ok(())
-        }
-        fn row(&mut self, row: &[Value]) -> Result<ControlFlow<()>> {
-            self.0.push(row.iter().map(|value| value.text().unwrap_or("-")).collect::<Vec<_>>().join("|"));
-            Ok(ControlFlow::Continue(()))
-        }
-    }
-    let mut found = Rows::default();
-    query(path, sql, &mut found)?;
-    Ok(found.0)
+    files::rows::<Sqlite>(path, sql)
 }
+
+file_checks!(Sqlite);
 
 const PAIRS: &str = "SELECT id, v, _deleted FROM c__t ORDER BY id";
 
 #[test]
-fn files_that_are_no_warehouse_are_told_apart() {
+fn a_path_that_others_would_read_as_a_uri_or_as_memory_is_a_file() {
     let home = Home::new();
-    let at = |name: &str| home.0.path().join(name);
-    std::fs::write(at("garbage"), vec![7u8; 100_000]).unwrap();
-    std::fs::write(at("text"), "hello").unwrap();
-    std::fs::create_dir(at("folder")).unwrap();
-    let open = |path: &Path| open(path, request("c"));
-    assert_eq!(code(open(&at("garbage"))), Code::WarehouseCorrupted);
-    assert_eq!(code(open(&at("text"))), Code::WarehouseCorrupted);
-    assert_eq!(code(open(&at("folder"))), Code::WarehouseUnwritable);
-    assert_eq!(code(open(&at("text/below.db"))), Code::WarehouseUnwritable);
-    assert_eq!(code(open(Path::new("/proc/nothing/w.db"))), Code::WarehouseUnwritable);
-    assert_eq!(code(open(Path::new("/"))), Code::WarehouseUnwritable);
-    assert_eq!(code(rows(&at("missing.db"), "SELECT 1")), Code::DestinationInvalid);
-    // To SQLite an empty file is an empty database, and so is a path that others would read as a URI or as memory.
-    std::fs::write(at("empty"), "").unwrap();
-    drop(open(&at("empty")).unwrap());
-    drop(open(&at("file:x?mode=memory")).unwrap());
-    drop(open(&at(":memory:")).unwrap());
-    assert!(at("file:x?mode=memory").is_file() && at(":memory:").is_file());
+    for name in ["file:x?mode=memory", ":memory:"] {
+        let path = home.folder().join(name);
+        drop(open(&path, request("c")).unwrap());
+        assert!(path.is_file(), "{name}");
+    }
 }
 
 #[test]
@@ -133,24 +92,10 @@ fn holds_the_file() {
     std::thread::sleep(Duration::from_secs(60));
 }
 
-fn other_process(path: &Path) -> std::process::Child {
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "destination::sqlite::tests::holds_the_file"])
-        .env("WAREHOUSE_TO_HOLD", path)
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    while !path.with_extension("held").exists() {
-        assert!(child.try_wait().unwrap().is_none(), "the other process ended");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child
-}
-
 #[test]
 fn invariant_8_a_killed_process_leaves_what_it_committed() {
     let home = Home::new();
-    let mut child = other_process(&home.file());
+    let mut child = files::other_process("destination::sqlite::tests::holds_the_file", &home.file());
     let started = Instant::now();
     let engine = Sqlite::open_waiting(&home.file(), Access::Write, Duration::from_millis(300)).unwrap();
     assert_eq!(code(SqlDestination::begin(engine, request("c"))), Code::WarehouseInUse);
@@ -181,70 +126,6 @@ fn one_waits_for_a_commit_of_another() {
     std::thread::sleep(Duration::from_millis(200));
     holder.run("COMMIT").unwrap();
     other.join().unwrap().unwrap();
-}
-
-/// Only where a small file system can be mounted.
-#[test]
-fn a_full_disk_is_told_and_what_was_committed_stands() {
-    let home = Home::new();
-    let folder = home.0.path().join("small");
-    std::fs::create_dir(&folder).unwrap();
-    let mount = |arguments: &[&str]| {
-        std::process::Command::new("mount").args(arguments).stderr(std::process::Stdio::null()).status()
-    };
-    let target = folder.to_str().unwrap();
-    if !mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs", target]).is_ok_and(|status| status.success()) {
-        return;
-    }
-    let path = folder.join("w.db");
-    let noise = |first: i64| {
-        (first..first + 20_000)
-            .map(|id| (id, format!("{:x}", id.wrapping_mul(0x9e37_79b9_7f4a_7c15u64.cast_signed())).repeat(4)))
-    };
-    let outcome = (|| {
-        for part in 0..100 {
-            let (mut to, _) = open(&path, request("c"))?;
-            let rows: Vec<(i64, String)> = noise(part * 20_000).collect();
-            let rows: Vec<(i64, Option<&str>)> = rows.iter().map(|(id, text)| (*id, Some(text.as_str()))).collect();
-            commit(&mut to, &pairs(), vec![fresh(upserts(0, &rows))])?;
-        }
-        Ok(())
-    })();
-    let counted = rows(&path, "SELECT count(*) % 20000, count(*) > 0 FROM c__t");
-    let _ = std::process::Command::new("umount").arg(target).status();
-    assert_eq!(code(outcome), Code::DiskFull);
-    assert_eq!(counted.unwrap(), ["0|1"]);
-}
-
-#[test]
-fn a_folder_is_made_for_the_warehouse() {
-    let home = Home::new();
-    let path = home.0.path().join("a/b/c.db");
-    drop(open(&path, request("c")).unwrap());
-    assert!(path.is_file());
-    // The log is gone with the last user: the file is all there is to copy.
-    assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-}
-
-#[test]
-fn a_catalog_of_a_newer_program_is_refused() {
-    let home = Home::new();
-    let (mut to, _) = home.open("c");
-    to.engine_mut().run("UPDATE _elt__format SET version = 99").unwrap();
-    drop(to);
-    let error = open(&home.file(), request("c")).err().unwrap();
-    assert!(error.to_string().contains("99"), "{error}");
-    assert_eq!(code(home.engine(Access::Read).and_then(|mut warehouse| warehouse.tables())), Code::DestinationFailed);
-}
-
-#[test]
-fn a_table_dropped_by_hand_is_noticed() {
-    let home = Home::new();
-    let (mut to, _) = home.open("c");
-    commit(&mut to, &pairs(), vec![]).unwrap();
-    to.engine_mut().run("DROP TABLE c__t").unwrap();
-    drop(to);
-    assert_eq!(code(open(&home.file(), request("c"))), Code::DestinationFailed);
 }
 
 #[test]
@@ -347,7 +228,7 @@ fn queries_read_and_do_nothing_else() {
     commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("a"))])]).unwrap();
     assert_eq!(home.rows("SELECT 1"), ["1"]);
     drop(to);
-    let other = home.0.path().join("other.db");
+    let other = home.folder().join("other.db");
     let refused = [
         "DELETE FROM c__t",
         "DELETE FROM c__t RETURNING id",

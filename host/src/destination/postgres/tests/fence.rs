@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::proxy::{Break, Proxy};
-use super::server::server;
-use super::{Home, open, rows_of};
+use super::{Home, client, open, rows_of, server};
 use crate::destination::conformance::EngineHome as _;
 use crate::destination::conformance::build::*;
 use crate::destination::postgres::PostgresAddress;
@@ -238,7 +237,7 @@ fn a_session_that_the_server_ends_fails_the_sync_and_the_next_goes_on() {
     let mut to = open(&home.0);
     commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("a"))])]).unwrap();
     let pids = sessions(&home, "true");
-    let mut other = server().client(&home.0.database);
+    let mut other = client(&home.0.database);
     other.execute(&format!("SELECT pg_terminate_backend({})", pids[0]), &[]).unwrap();
     let told = commit(&mut to, &pairs(), vec![upserts(0, &[(2, Some("b"))])]);
     assert_eq!(code(told), Code::WarehouseUnreachable);
@@ -254,7 +253,7 @@ fn a_lock_that_somebody_else_holds_is_waited_for_and_then_told() {
     let mut to = open(&home.0);
     commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("a"))])]).unwrap();
     to.engine_mut().run("SET lock_timeout = '200ms'").unwrap();
-    let mut other = server().client(&home.0.database);
+    let mut other = client(&home.0.database);
     other.batch_execute("BEGIN; LOCK TABLE c.t").unwrap();
     assert_eq!(code(commit(&mut to, &pairs(), vec![upserts(0, &[(1, Some("b"))])])), Code::WarehouseInUse);
     other.batch_execute("ROLLBACK").unwrap();
