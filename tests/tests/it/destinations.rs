@@ -51,7 +51,7 @@ impl Destination {
 
     /// One of each.
     pub(crate) fn all() -> Result<Vec<Self>> {
-        Ok(vec![Self::duckdb(), Self::sqlite(), Self::postgres()?, Self::json_lines()])
+        Ok(vec![Self::duckdb(), Self::sqlite(), Self::postgres()?, Self::delta(), Self::json_lines()])
     }
 
     /// Its kind, for messages: the URL may be long.

@@ -18,6 +18,11 @@ use crate::schema::{ColumnType, DELETED, SYNCED_AT, SchemaChange, TableSchema, c
 const SMALL_ROWS: u64 = 10_000;
 const SMALL_FILES_MAX: usize = 16;
 
+/// How long a commit that was announced is waited for before it is taken for that of a dead host: hosts that begin at once
+/// would take over from each other in turn.
+const PAUSES_MAX: u32 = 10;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(25);
+
 /// What a transaction has of a table in the scratch.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
@@ -55,7 +60,14 @@ impl DeltaLake {
         for other in folders.iter().filter_map(|folder| names::name(folder)).filter(|name| *name != connection) {
             Portrait::note_name(&mut self.scratch.engine, &other)?;
         }
-        let journal = Journal::read(&*self.store, &connection)?;
+        let mut journal = Journal::read(&*self.store, &connection)?;
+        for _ in 0..PAUSES_MAX {
+            if journal.entry.pending.is_empty() {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            journal = Journal::read(&*self.store, &connection)?;
+        }
         let portrait = journal.entry.portrait()?;
         self.journals.insert(connection.clone(), journal);
         portrait.hang(&mut self.scratch.engine)?;
