@@ -55,7 +55,8 @@ Exit status: 0 done, 1 bug of the host, 2 usage or configuration, 3 connector or
 and a page in docs/errors.
 
 Environment: NO_COLOR (no colours), ELT_CACHE_DIR (its folder components keeps compiled
-connectors; by default ~/.cache/elt-connectors).";
+connectors; by default ~/.cache/elt-connectors), ELT_SECRET_KEY (seals the tokens in states; by
+default a key in ~/.config/elt-connectors, made when it is needed).";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -1,5 +1,6 @@
 //! Errors as a person meets them: what failed, whose fault it is, what to do, and a code with a page in docs/errors.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Who has to act. The exit status of the process follows it.
@@ -97,6 +98,10 @@ codes! {
     AuthenticationFailed = "authentication-failed", Fault::Configuration;
     /// The connector asked for an address it may not reach.
     EgressDenied = "egress-denied", Fault::Configuration;
+    /// The connector wants to see a secret, and the operator has not agreed.
+    SecretNotExposed = "secret-not-exposed", Fault::Configuration;
+    /// The key that seals tokens cannot be read, made or understood.
+    SecretKeyInvalid = "secret-key-invalid", Fault::Configuration;
     /// A state file or a saved state is not what it should be.
     StateInvalid = "state-invalid", Fault::Configuration;
     /// A table was selected that the connector does not have.
@@ -133,6 +138,8 @@ codes! {
     LimitCpu = "limit-cpu", Fault::Limit;
     /// The sync took too long.
     LimitTime = "limit-time", Fault::Limit;
+    /// The connector had too many tokens protected.
+    LimitSecrets = "limit-secrets", Fault::Limit;
     /// A row has too many bytes.
     LimitRowBytes = "limit-row-bytes", Fault::Limit;
     /// A batch has too many rows or bytes.
@@ -192,6 +199,14 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// A cause of which the text is left.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Rewritten {
+    text: Box<str>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -230,6 +245,32 @@ impl Error {
         self.hint.as_deref()
     }
 
+    /// The same error with its texts rewritten. Where any changes, the causes keep their texts only.
+    #[must_use]
+    pub fn rewritten(self, rewrite: &dyn Fn(&str) -> Cow<'_, str>) -> Self {
+        let mut causes = Vec::new();
+        let mut cause = std::error::Error::source(&self);
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        let own = [Some(&*self.message), self.hint.as_deref()].into_iter().flatten();
+        if own.chain(causes.iter().map(String::as_str)).all(|text| matches!(rewrite(text), Cow::Borrowed(_))) {
+            return self;
+        }
+        let written = |text: &str| rewrite(text).into_owned().into_boxed_str();
+        let chained = |source, text: &String| {
+            let source: Option<Box<dyn std::error::Error + Send + Sync>> = source;
+            Some(Box::new(Rewritten { text: written(text), source }) as _)
+        };
+        Self {
+            code: self.code,
+            message: written(&self.message),
+            hint: self.hint.as_deref().map(written),
+            source: causes.iter().rev().fold(None, chained),
+        }
+    }
+
     /// The message and its causes, one after another, separated by ": ".
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
@@ -240,5 +281,19 @@ impl Error {
             cause = error.source();
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_of_an_error_is_rewritten() {
+        let cause = Error::new(Code::Usage, "read s3cret").because("no s3cret here");
+        let error = Error::new(Code::SourceError, "show s3cret").hint("Hide s3cret.").because(cause);
+        let error = error.rewritten(&|text| Cow::Owned(text.replace("s3cret", "*")));
+        assert_eq!(error.chain(), "failed to show *: failed to read *: no * here");
+        assert_eq!((error.code(), error.advice()), (Code::SourceError, Some("Hide *.")));
     }
 }

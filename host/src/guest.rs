@@ -15,10 +15,12 @@ mod instance;
 mod limits;
 mod memory;
 mod output;
+mod secrets;
 
 pub use channel::{Lead, Operation, OperationReceiver, OperationSender, Taken, operations};
 pub use instance::Listener;
 pub use limits::Limits;
+pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +36,7 @@ use self::egress::{Allow, Policy};
 use self::engine::{BoxedError, Ticker};
 use self::instance::{Guest, Wires, store};
 use crate::error::{Code, Error, Result};
-use crate::model::{Configuration, Description, Selection, Table};
+use crate::model::{Description, LogLevel, Selection, Table};
 
 /// Addresses the operator allows beyond the public internet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +57,8 @@ impl EgressAllow {
 /// What one connection's connector is given.
 #[derive(Clone)]
 pub struct Grants {
-    /// The configuration, defaults applied.
-    pub configuration: Configuration,
+    /// The configuration and its secrets.
+    pub secrets: Secrets,
     /// The bounds.
     pub limits: Limits,
     /// Addresses beyond the public internet.
@@ -138,7 +140,7 @@ pub struct Component {
 struct Deaf;
 
 impl Listener for Deaf {
-    fn log(&self, _level: crate::model::LogLevel, _message: &str) {}
+    fn log(&self, _level: LogLevel, _message: &str) {}
     fn memory(&self, _bytes: u64) {}
     fn retrying(&self, _reason: &str, _wait: Duration) {}
 }
@@ -174,7 +176,8 @@ impl Component {
     }
 
     async fn ask_description(&self, limits: &Limits) -> Result<Description> {
-        let wires = Wires { listener: Arc::new(Deaf), client: None, operations: None };
+        let secrets = Secrets::default();
+        let wires = Wires { listener: Arc::new(Deaf), secrets, client: None, operations: None };
         let (mut store, connector) = self.instantiate(limits, wires).await?;
         let described = connector.call_describe(&mut store).await;
         let description = described.map_err(|error| failure::of_trap(error, store.data()))?;
@@ -185,7 +188,7 @@ impl Component {
     pub async fn check(&self, grants: &Grants) -> Result<()> {
         in_time(&grants.limits, async {
             let (mut store, connector) = self.connect(grants, None).await?;
-            let checked = connector.call_check(&mut store, &fields(&grants.configuration)).await;
+            let checked = connector.call_check(&mut store, &fields(grants)).await;
             Self::answer(&store, checked)
         })
         .await
@@ -195,7 +198,7 @@ impl Component {
     pub async fn schema(&self, grants: &Grants) -> Result<Vec<Table>> {
         in_time(&grants.limits, async {
             let (mut store, connector) = self.connect(grants, None).await?;
-            let tables = connector.call_schema(&mut store, &fields(&grants.configuration)).await;
+            let tables = connector.call_schema(&mut store, &fields(grants)).await;
             Ok(Self::answer(&store, tables)?.into_iter().map(Into::into).collect())
         })
         .await
@@ -209,8 +212,14 @@ impl Component {
         selection: &Selection,
         operations: OperationSender,
     ) -> Result<()> {
+        if let Some(state) = state {
+            let lost = grants.secrets.adopt(state)?;
+            if lost > 0 {
+                grants.listener.log(LogLevel::Warning, &lost_tokens(lost));
+            }
+        }
         let (mut store, connector) = self.connect(grants, Some(operations)).await?;
-        let configuration = fields(&grants.configuration);
+        let configuration = fields(grants);
         let updated = connector.call_update(&mut store, &configuration, state, &selection.into()).await;
         grants.listener.memory(store.data().memory.peak_bytes as u64);
         Self::answer(&store, updated)
@@ -218,12 +227,12 @@ impl Component {
 
     async fn connect(&self, grants: &Grants, operations: Option<OperationSender>) -> Result<(Store<Guest>, Connector)> {
         let description = self.describe(&grants.limits).await?;
-        let policy = Policy::new(description, &grants.configuration, &grants.allow.parse()?)?;
-        let settings = Settings::new(description, &grants.limits);
+        let policy = Policy::new(description, grants.secrets.configuration(), &grants.allow.parse()?)?;
+        let settings = Settings::new(description, &grants.limits, grants.secrets.clone());
         let watch = Arc::new(Retries(Arc::clone(&grants.listener)));
         let client = Client::new(policy, settings, Arc::clone(&grants.meter.0), watch);
-        let listener = Arc::clone(&grants.listener);
-        self.instantiate(&grants.limits, Wires { listener, client: Some(Arc::new(client)), operations }).await
+        let (listener, secrets) = (Arc::clone(&grants.listener), grants.secrets.clone());
+        self.instantiate(&grants.limits, Wires { listener, secrets, client: Some(Arc::new(client)), operations }).await
     }
 
     async fn instantiate(&self, limits: &Limits, wires: Wires) -> Result<(Store<Guest>, Connector)> {
@@ -235,12 +244,21 @@ impl Component {
     }
 
     fn answer<T>(store: &Store<Guest>, result: wasmtime::Result<Result<T, bindings::GuestError>>) -> Result<T> {
-        match result {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(failure::of_guest(error, store.data())),
-            Err(error) => Err(failure::of_trap(error, store.data())),
-        }
+        let error = match result {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => failure::of_guest(error, store.data()),
+            Err(error) => failure::of_trap(error, store.data()),
+        };
+        Err(store.data().wires.secrets.redact_error(error))
     }
+}
+
+fn lost_tokens(count: usize) -> String {
+    let tokens =
+        if count == 1 { "a token that the state holds".into() } else { format!("{count} tokens of the state") };
+    format!(
+        "{tokens} cannot be opened: the key or the connection's name is another; the connector has to sign in again"
+    )
 }
 
 /// Ends a call of the guest that takes too long. `update` is not called through this: a sync has its own clock.
@@ -253,6 +271,7 @@ async fn in_time<T>(limits: &Limits, call: impl Future<Output = Result<T>>) -> R
     })
 }
 
-fn fields(configuration: &Configuration) -> Vec<(String, String)> {
-    configuration.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+/// The configuration as the guest gets it.
+fn fields(grants: &Grants) -> Vec<(String, String)> {
+    grants.secrets.shown().0.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }

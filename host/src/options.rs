@@ -1,13 +1,15 @@
 //! What was typed, and what is in force: limits with units, names, allowed addresses, configuration with its references.
 //!
 //! The only reader of the process's environment (`env:` references of the configuration and of
-//! `--destination`, the `AWS_…` variables of a lake in S3, `NO_COLOR`, `ELT_CACHE_DIR`, `XDG_CACHE_HOME`, `HOME`).
+//! `--destination`, the `AWS_…` variables of a lake in S3, `NO_COLOR`, `TERM`, `ELT_CACHE_DIR`, `ELT_SECRET_KEY`,
+//! `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`, `HOME`).
 
 mod address;
 mod configuration;
 mod connection;
 mod destination;
 mod limits;
+mod secret_key;
 
 pub use limits::limits_table;
 
@@ -17,7 +19,7 @@ use clap::Args;
 
 use crate::destination::DestinationUrl;
 use crate::error::{Code, Error, Result};
-use crate::guest::{EgressAllow, Limits};
+use crate::guest::{EgressAllow, Limits, SecretGrants};
 use crate::model::Configuration;
 
 /// Where rows go unless said otherwise.
@@ -37,6 +39,9 @@ pub struct ConnectorOptions {
     /// Lets the connector speak plain http to this public host (repeatable)
     #[arg(long, value_name = "HOST[:PORT]", help_heading = "Sandbox")]
     allow_http: Vec<String>,
+    /// Lets the connector see this secret field itself, if it asks to (repeatable)
+    #[arg(long, value_name = "FIELD", help_heading = "Sandbox")]
+    expose: Vec<String>,
     #[command(flatten)]
     limits: LimitOptions,
 }
@@ -65,6 +70,8 @@ pub struct Sandbox {
     pub limits: Limits,
     /// Addresses beyond the public internet.
     pub allow: EgressAllow,
+    /// What may be done with secrets.
+    pub secrets: SecretGrants,
 }
 
 impl ConnectorOptions {
@@ -77,7 +84,8 @@ impl ConnectorOptions {
             Some(path) => configuration::read(path, &|name| std::env::var(name).ok())?,
             None => Configuration::default(),
         };
-        Ok(Sandbox { configuration, limits, allow })
+        let secrets = SecretGrants { exposed: self.expose.clone(), key: secret_key::source()? };
+        Ok(Sandbox { configuration, limits, allow, secrets })
     }
 }
 

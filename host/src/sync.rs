@@ -19,6 +19,7 @@ mod fold;
 mod notes;
 mod policy;
 mod record;
+mod redacting;
 mod report;
 mod run;
 #[cfg(test)]
@@ -36,7 +37,7 @@ pub use run::{now_us, run};
 use std::sync::Arc;
 
 use crate::destination::{Deletes, DestinationUrl};
-use crate::guest::{Component, EgressAllow, Limits};
+use crate::guest::{Component, EgressAllow, Limits, SecretGrants};
 use crate::model::{Configuration, Selection};
 use crate::schema::SchemaContract;
 
@@ -73,6 +74,8 @@ pub struct Request {
     pub limits: Limits,
     /// Addresses the operator allows beyond the public internet.
     pub allow: EgressAllow,
+    /// What the operator decides about secrets.
+    pub secrets: SecretGrants,
 }
 
 /// Why a sync should end early.

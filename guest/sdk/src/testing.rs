@@ -35,6 +35,7 @@ mod answer;
 mod asked;
 pub(crate) mod double;
 mod run;
+mod secrets;
 
 pub use answer::Answer;
 pub use asked::Asked;

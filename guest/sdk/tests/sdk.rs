@@ -12,3 +12,5 @@ mod http;
 mod operations;
 #[path = "sdk/pagination.rs"]
 mod pagination;
+#[path = "sdk/secrets.rs"]
+mod secrets;

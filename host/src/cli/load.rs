@@ -10,7 +10,7 @@ use clap::Args;
 use super::screen::Screen;
 use super::{progress, text};
 use crate::error::{Code, Error, Result};
-use crate::guest::{Component, Grants, Limits, Listener, Meter, Runtime};
+use crate::guest::{Component, Grants, Limits, Listener, Meter, Runtime, Secrets};
 use crate::model::LogLevel;
 use crate::options::{self, ConnectorOptions, Sandbox};
 
@@ -62,8 +62,10 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
     for field in &unknown {
         screen.people(&screen.paint.yellow(&unknown_field(field)));
     }
-    let (limits, allow) = (sandbox.limits, sandbox.allow);
-    Ok(Grants { configuration, limits, allow, listener: Arc::new(Ear { screen }), meter: Meter::default() })
+    let Sandbox { limits, allow, secrets, .. } = sandbox;
+    // Nothing of a look lasts, so it does not matter whose tokens they are.
+    let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
+    Ok(Grants { secrets, limits, allow, listener: Arc::new(Ear { screen }), meter: Meter::default() })
 }
 
 /// Hears warnings outside of a sync.

@@ -166,6 +166,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
             limits: sandbox.limits,
             allow: sandbox.allow,
+            secrets: sandbox.secrets,
         };
         sync(request, &unknown, arguments, log, screen).await
     })?
@@ -194,7 +195,8 @@ async fn sync(
     }
     let stop = stop_on_signals(Arc::clone(&display))?;
     let drawing = if arguments.json { None } else { display.draw() };
-    let report = sync::run(request, Arc::<Everyone>::clone(&observer), progress, stop).await;
+    // On the heap: it holds all that a sync is made of.
+    let report = Box::pin(sync::run(request, Arc::<Everyone>::clone(&observer), progress, stop)).await;
     drop(drawing);
     display.conclude();
     Ok((report, observer.began()))

@@ -15,6 +15,7 @@ mod body;
 mod budget;
 mod dial;
 mod error;
+mod outgoing;
 mod pace;
 mod redirect;
 mod request;
@@ -120,7 +121,7 @@ impl Client {
             return Err(failure);
         }
         let mut held = shared.budget.hold();
-        held.grow(&label, prepared.first.body.as_ref().map_or(0, |body| body.len() as u64))?;
+        held.grow(&label, prepared.first.body.as_ref().map_or(0, |body| body.bytes.len() as u64))?;
         let Ok(runtime) = Handle::try_current() else {
             return Err(Failure::bug(format!("send {label}: there is no runtime to send it")));
         };

@@ -16,7 +16,9 @@ pub(super) fn of_guest(error: GuestError, guest: &Guest) -> Error {
     if let Some(denial) = guest.wires.client.as_ref().and_then(|client| client.stats().last_denial()) {
         return Error::new(Code::EgressDenied, format!("reach the source: {denial}"));
     }
-    let failed = |code, what: &str, words: &str| Error::new(code, format!("{what}: {}", cut(words)));
+    // Before they are cut: half a secret would not be found.
+    let redact = |words: &str| guest.wires.secrets.redact(words).into_owned();
+    let failed = |code, what: &str, words: &str| Error::new(code, format!("{what}: {}", cut(&redact(words))));
     match error {
         GuestError::Configuration(problem) => {
             let field = problem.field.map(|field| format!(" (field \"{}\")", cut(&field))).unwrap_or_default();

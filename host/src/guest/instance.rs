@@ -6,12 +6,12 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::Limits;
 use super::channel::OperationSender;
 use super::client::Client;
 use super::cpu::CpuClock;
 use super::imports::Gate;
 use super::memory::MemoryLimiter;
+use super::{Limits, Secrets};
 use crate::model::LogLevel;
 
 /// Who hears what a guest says.
@@ -28,6 +28,7 @@ pub trait Listener: Send + Sync {
 #[derive(Clone)]
 pub(super) struct Wires {
     pub(super) listener: Arc<dyn Listener>,
+    pub(super) secrets: Secrets,
     /// Makes requests; none for `describe`.
     pub(super) client: Option<Arc<Client>>,
     /// Takes operations; only for `update`.
@@ -53,7 +54,7 @@ impl WasiView for Guest {
 
 /// A store in which one instance runs once: limits set, WASI with nothing granted, output sent to the log.
 pub(super) fn store(engine: &Engine, limits: &Limits, mut wires: Wires) -> Store<Guest> {
-    wires.listener = Arc::new(Gate::new(wires.listener, limits));
+    wires.listener = Arc::new(Gate::new(wires.listener, wires.secrets.clone(), limits));
     let handles = usize::try_from(limits.handles_max).unwrap_or(usize::MAX);
     let guest = Guest {
         memory: MemoryLimiter::new(limits.memory_bytes_max),

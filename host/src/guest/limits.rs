@@ -39,6 +39,10 @@ pub struct Limits {
     pub json_depth_max: u64,
     /// Bytes of a state.
     pub state_bytes_max: u64,
+    /// Tokens that the connector has protected in one sync, those in its state included.
+    pub tokens_max: u32,
+    /// All of these tokens together.
+    pub token_bytes_max: u64,
     /// Lines of log a second; the rest are counted and dropped.
     pub log_lines_per_second_max: u64,
     /// Bytes of a line of log; the rest is cut.
@@ -69,6 +73,8 @@ impl Default for Limits {
             tables_max: 10_000,
             json_depth_max: 128,
             state_bytes_max: 10 * MIB,
+            tokens_max: 100,
+            token_bytes_max: 64 * KIB,
             log_lines_per_second_max: 100,
             log_line_bytes_max: 8 * KIB,
             component_bytes_max: 64 * MIB,

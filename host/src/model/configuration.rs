@@ -6,8 +6,15 @@ use super::Field;
 use crate::error::{Code, Error, Result};
 
 /// Field name to value, after defaults were applied.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Configuration(pub BTreeMap<String, String>);
+
+/// Names only: values may be secrets.
+impl std::fmt::Debug for Configuration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Configuration {
     /// Reads configuration.json: a JSON object whose values are strings. Anything else is refused with what to write

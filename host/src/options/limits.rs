@@ -49,6 +49,8 @@ const LIMITS: &[Limit] = limits! {
     Count tables_max: "tables of one connection";
     Count json_depth_max: "depth of nesting in a record, at most 128";
     Bytes state_bytes_max: "a state";
+    SmallCount tokens_max: "protected tokens in one sync, those in the state included";
+    Bytes token_bytes_max: "all protected tokens of a sync together";
     Count log_lines_per_second_max: "lines of log a second; the rest are counted and dropped";
     Bytes log_line_bytes_max: "one line of log; the rest is cut";
     Bytes component_bytes_max: "the component's file";

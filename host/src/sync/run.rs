@@ -9,14 +9,15 @@ use tokio::sync::watch;
 use super::decoder::{Decoded, Decoder, Ending, Flow};
 use super::event::{Event, Observer, Progress};
 use super::policy::CommitPolicy;
+use super::redacting::{self, Redacting};
 use super::report::{Outcome, Report, Sample, TableReport};
 use super::tables::{Counts, NameRules, Settings, Tables};
 use super::writer::{self, Writer, Written, ended};
 use super::{Request, Stop};
 use crate::destination::{self, Destination, OpenRequest, Opened, StartFrom, SyncRecord};
 use crate::error::{Code, Error, Fault, Result};
-use crate::guest::{self, Grants, Lead, Listener, OperationSender};
-use crate::model::{LogLevel, Selection, Table};
+use crate::guest::{self, Grants, Lead, Listener, OperationSender, Secrets};
+use crate::model::{Description, LogLevel, Selection, Table};
 use crate::schema::{SchemaChange, TableSchema, changes};
 
 /// Bytes of rows that may wait between the guest and the decoder.
@@ -39,7 +40,8 @@ pub async fn run(
     let started_at_us = now_us();
     let id = format!("{started_at_us}-{:08x}", fastrand::u32(..));
     let record = SyncRecord { id, started_at_us, outcome: "running".into(), ..SyncRecord::default() };
-    let mut run = Run { request, observer, progress, record, state_durable: None, begun: Instant::now() };
+    let (secrets, begun) = (Secrets::default(), Instant::now());
+    let mut run = Run { request, observer, progress, record, secrets, state_durable: None, begun };
     let done = run.all(stop).await;
     run.report(done)
 }
@@ -50,6 +52,8 @@ struct Run {
     observer: Arc<dyn Observer>,
     progress: Arc<Progress>,
     record: SyncRecord,
+    /// Nothing, until the connector has said what is secret.
+    secrets: Secrets,
     /// The destination's state when the sync began.
     state_durable: Option<String>,
     begun: Instant,
@@ -95,9 +99,11 @@ impl Listener for Ear {
 
 impl Run {
     async fn all(&mut self, stop: watch::Receiver<Option<Stop>>) -> Result<Done> {
-        let grants = self.grants();
-        let description = unless_stopped(&stop, self.request.component.describe(&self.request.limits)).await?;
+        let component = Arc::clone(&self.request.component);
+        let description = unless_stopped(&stop, component.describe(&self.request.limits)).await?;
         let connector = format!("{} {}", description.name, description.version);
+        self.keep_secrets(description)?;
+        let grants = self.grants();
         let (url, open) = (self.request.destination.clone(), self.open_request());
         // The destination opens while the connector names its tables.
         let opening = tokio::task::spawn_blocking(move || destination::open(&url, open));
@@ -108,12 +114,21 @@ impl Run {
         match self.prepare(schema, &opened, connector) {
             Ok(ready) => self.drive(ready, destination, opened, (grants, stop)).await,
             Err(error) => {
+                let error = self.secrets.redact_error(error);
                 let record = failed(&self.record, &error);
                 // The sync's end is noted where possible; the first error is what counts. Closing may block as well.
                 let _ = tokio::task::spawn_blocking(move || destination.finish(&record).map(drop)).await;
                 Err(error)
             }
         }
+    }
+
+    /// Takes the secrets out of the configuration; from here on nobody is told them.
+    fn keep_secrets(&mut self, description: &Description) -> Result<()> {
+        let Request { configuration, secrets, connection, limits, .. } = &self.request;
+        self.secrets = Secrets::new(description, configuration, secrets, (connection, limits))?;
+        self.observer = Arc::new(Redacting::new(Arc::clone(&self.observer), self.secrets.clone()));
+        Ok(())
     }
 
     fn open_request(&self) -> OpenRequest {
@@ -129,7 +144,7 @@ impl Run {
     fn grants(&self) -> Grants {
         let (observer, progress) = (Arc::clone(&self.observer), Arc::clone(&self.progress));
         Grants {
-            configuration: self.request.configuration.clone(),
+            secrets: self.secrets.clone(),
             limits: self.request.limits.clone(),
             allow: self.request.allow.clone(),
             listener: Arc::new(Ear { observer, progress }),
@@ -224,7 +239,8 @@ impl Run {
         });
         let updated = self.update(&grants, state.as_deref(), operations, (stop, &ending)).await;
         let left = decoding.await.map_err(|error| bug("decode rows", error))?;
-        let conclude = move || conclude(writer, left, updated, opened.tables);
+        let (secrets, known) = (self.secrets.clone(), opened.tables);
+        let conclude = move || conclude(writer, left, updated, (known, secrets));
         tokio::task::spawn_blocking(conclude).await.map_err(|error| bug("finish the sync", error))?
     }
 
@@ -259,6 +275,13 @@ impl Run {
     }
 
     fn report(self, done: Result<Done>) -> Report {
+        let secrets = self.secrets.clone();
+        let mut report = self.whole_report(done);
+        redacting::redact_report(&secrets, &mut report);
+        report
+    }
+
+    fn whole_report(self, done: Result<Done>) -> Report {
         let mut report = Report {
             id: self.record.id,
             connection: self.request.connection,
@@ -339,7 +362,12 @@ fn lost() -> Error {
 }
 
 /// Waits for the writer and puts the results of guest, decoder and writer together: the first cause counts.
-fn conclude(writer: Writer, mut decoded: Decoded, updated: Result<()>, known: Vec<TableSchema>) -> Result<Done> {
+fn conclude(
+    writer: Writer,
+    mut decoded: Decoded,
+    updated: Result<()>,
+    (known, secrets): (Vec<TableSchema>, Secrets),
+) -> Result<Done> {
     let mut written = writer.join()?;
     let result = std::mem::replace(&mut decoded.result, Ok(Ending::Aborted));
     let ending = match (written.failed.take(), result) {
@@ -348,6 +376,7 @@ fn conclude(writer: Writer, mut decoded: Decoded, updated: Result<()>, known: Ve
         (None, Ok(Ending::Aborted)) => updated.and_then(|()| Err(lost())),
         (None, Ok(Ending::Finished)) => updated.map(|()| Ending::Finished),
     };
+    let ending = ending.map_err(|error| secrets.redact_error(error));
     let record = match &ending {
         Ok(_) => decoded.sync.clone(),
         Err(error) => SyncRecord { state_after: written.state.clone(), ..failed(&decoded.sync, error) },

@@ -57,8 +57,8 @@ impl Response {
 
 #[expect(clippy::unnecessary_wraps, reason = "the contract's signature")]
 pub(crate) fn send(request: &http::Request) -> Result<Pending, http::Error> {
-    let asked = Asked::new(request);
-    let url = asked.url().to_owned();
+    let url = Asked::new(request).url().to_owned();
+    let asked = Asked::new(&double::with(|double| double.secrets.put_into(request.clone())));
     let answered = double::answer(asked).map(|mut answer| {
         let body = RefCell::new(VecDeque::from(std::mem::take(&mut answer.body)));
         Response { url, answer, body }
@@ -71,7 +71,7 @@ pub(crate) fn fetch(request: &http::Request) -> Result<Response, http::Error> {
 }
 
 pub(crate) fn protect(secret: &str, _hosts: &[String]) -> String {
-    secret.to_owned()
+    double::with(|double| double.secrets.protect(secret))
 }
 
 pub(crate) fn log(level: Level, message: &str) {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::time::SystemTime;
 
+use super::secrets::Secrets;
 use super::{Answer, Asked};
 use crate::bindings::elt::connector::http::Error;
 use crate::bindings::elt::connector::log as wit;
@@ -17,6 +18,7 @@ pub(crate) type Handler = Box<dyn FnMut(&Asked) -> Answer>;
 #[derive(Default)]
 pub(crate) struct Double {
     pub(crate) handler: Option<Handler>,
+    pub(crate) secrets: Secrets,
     pub(crate) now: Option<SystemTime>,
     pub(crate) asked: Vec<Asked>,
     pub(crate) logs: Vec<(Level, String)>,
@@ -44,8 +46,8 @@ pub(crate) fn answer(asked: Asked) -> Result<Answer, Error> {
     with(|double| {
         double.handler = handler;
         double.asked.push(asked);
-    });
-    answer.failure.clone().map_or(Ok(answer), Err)
+        answer.failure.clone().map_or_else(|| Ok(double.secrets.mask(answer)), Err)
+    })
 }
 
 /// An operation in the order issued. Prints as `upsert table {"id":1}`, `truncate table`, `checkpoint {}`.

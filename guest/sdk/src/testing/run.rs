@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
 use super::double::{self, Double, Handler, Operation};
+use super::secrets::Secrets;
 use super::{Answer, Asked};
 use crate::bindings::elt::connector::types::Selection;
 use crate::configuration::Configuration;
@@ -15,7 +16,8 @@ use crate::table::Table;
 use crate::time::Timestamp;
 
 /// What a connector is given: configuration, state, selection, clock, and the source's answers. The connector's own
-/// defaults are filled in and its required fields demanded, as by the host.
+/// defaults are filled in, its required fields demanded, and secrets replaced by placeholders, as by the host; what the
+/// source is asked holds the values.
 #[must_use = "a test runs by check, schema or update"]
 pub struct Test<C> {
     configuration: Vec<(String, String)>,
@@ -75,28 +77,27 @@ impl<C: Connector> Test<C> {
 
     /// Runs `check`.
     pub fn check(self) -> Result<()> {
-        let configuration = self.configuration.clone().into_iter().collect::<Configuration>();
-        self.run(|_, _| export::check::<C>(configuration)).0
+        self.run(|configuration, _, _| export::check::<C>(configuration)).0
     }
 
     /// Runs `schema`.
     pub fn schema(self) -> Result<Vec<Table>> {
-        let configuration = self.configuration.clone().into_iter().collect::<Configuration>();
-        self.run(|_, _| export::schema::<C>(configuration)).0
+        self.run(|configuration, _, _| export::schema::<C>(configuration)).0
     }
 
     /// Runs `update`.
     pub fn update(self) -> Sync {
-        let configuration = self.configuration.clone().into_iter().collect::<Configuration>();
         let (result, double) =
-            self.run(|state, selection| export::update::<C>(configuration, state.as_deref(), selection));
+            self.run(|configuration, state, selection| export::update::<C>(configuration, state.as_deref(), selection));
         let Double { operations, asked, logs, writes, flushes, .. } = double;
         Sync { result, asked, logs, writes, flushes, operations }
     }
 
-    fn run<T>(self, work: impl FnOnce(Option<String>, Selection) -> T) -> (T, Double) {
-        double::with(|double| *double = Double { handler: self.handler, now: self.now, ..Double::default() });
-        let result = work(self.state, self.selection);
+    fn run<T>(self, work: impl FnOnce(Configuration, Option<String>, Selection) -> T) -> (T, Double) {
+        let (mut configuration, handler, now) = (self.configuration, self.handler, self.now);
+        let secrets = Secrets::new(C::FIELDS, &mut configuration, self.state.as_deref());
+        double::with(|double| *double = Double { handler, secrets, now, ..Double::default() });
+        let result = work(configuration.into_iter().collect(), self.state, self.selection);
         (result, double::with(std::mem::take))
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Method;
 use reqwest::header::{self, HeaderName, HeaderValue};
 use url::Host;
 
 use super::audit::Audit;
 use super::body::{Accounts, Body, Coding};
+use super::outgoing;
 use super::redirect::{self, Trail};
 use super::request::{Hop, Prepared};
 use super::wire::Wire;
@@ -30,7 +30,13 @@ pub(super) async fn exchange(shared: &Shared, prepared: &Prepared) -> Result<Ans
         let answer = ask(shared, hop, prepared.timeout).await?;
         let refuse = |what: String| Failure::new(ErrorKind::Redirect, &answer.hop.label(), what);
         let location = answer.response.headers().get(header::LOCATION).map(HeaderValue::as_bytes);
-        let Some(next) = redirect::follow(&answer.hop, answer.status(), location).map_err(refuse)? else {
+        // A source that repeats a secret in the new URL must not send it anywhere by that: it is put in anew, or not.
+        let location = location.map(|bytes| match std::str::from_utf8(bytes) {
+            Ok(text) => shared.settings.secrets.mask(text).into_owned().into_bytes(),
+            Err(_) => bytes.to_vec(),
+        });
+        let next = redirect::follow(&answer.hop, answer.status(), location.as_deref()).map_err(refuse)?;
+        let Some(next) = next else {
             return Ok(answer);
         };
         trail.take(&next).map_err(refuse)?;
@@ -80,13 +86,7 @@ async fn send(shared: &Shared, target: &Target, hop: &Hop, label: &str) -> Resul
     let pool = shared.dialer.pool(target).map_err(|reason| {
         Failure::new(ErrorKind::Connect, label, format!("could not prepare a connection: {reason}"))
     })?;
-    let mut request = reqwest::Request::new(hop.method.clone(), hop.url.clone());
-    *request.headers_mut() = hop.headers.clone();
-    *request.body_mut() = hop.body.clone().map(Into::into);
-    if hop.body.is_none() && [Method::POST, Method::PUT, Method::PATCH].contains(&hop.method) {
-        // Some servers answer 411 to a missing length; the library leaves it out when there is no body.
-        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
+    let request = outgoing::compose(hop, target, &shared.settings)?;
     pool.execute(request).await.map_err(|error| Failure::from_library(label, &error))
 }
 
@@ -126,6 +126,7 @@ impl Answer {
     pub(super) async fn open(self, shared: &Shared, buffer: bool) -> Result<Response, Failure> {
         let status = self.status();
         let label = self.label();
+        let secrets = &shared.settings.secrets;
         let headers = self.response.headers();
         let encodings: Vec<_> = headers.get_all(header::CONTENT_ENCODING).iter().collect();
         let coding = match encodings.as_slice() {
@@ -139,12 +140,15 @@ impl Answer {
         let headers = headers
             .iter()
             .filter(|(name, _)| !compressed(name))
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                let text = String::from_utf8_lossy(value.as_bytes());
+                (name.as_str().to_owned(), secrets.mask(&text).into_owned())
+            })
             .collect();
         let wire = Wire::new(self.response, shared.settings.timing.clone(), Arc::clone(&shared.stats));
         let accounts =
             Accounts { budget: Arc::clone(&shared.budget), stats: Arc::clone(&shared.stats), audit: self.audit };
-        let mut body = Body::open(label.clone(), wire, coding, accounts).await?;
+        let mut body = Body::open(label.clone(), wire, coding, accounts, secrets.masker()).await?;
         if buffer {
             body.read_ahead_all().await?;
         } else {

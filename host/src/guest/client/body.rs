@@ -15,6 +15,7 @@ use super::audit::Audit;
 use super::budget::{Budget, Held, OpenStream};
 use super::wire::{Wire, WireError};
 use super::{ErrorKind, Failure, HttpError, Stats};
+use crate::guest::secrets::Masker;
 
 /// The largest piece read at once.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -87,13 +88,21 @@ pub(super) struct Body {
 
 /// What has not been read yet.
 struct Rest {
+    flow: Flow,
+    /// Hides secrets, where there are any.
+    masker: Option<Masker>,
+    /// Bytes read, with placeholders in the place of secrets.
+    total: u64,
+}
+
+/// The body on its way, decompressed.
+struct Flow {
     label: String,
     coding: Coding,
     accounts: Accounts,
     /// None: the end was reached, or the body broke.
     source: Option<Source>,
     broken: Option<HttpError>,
-    total: u64,
 }
 
 struct Source {
@@ -103,19 +112,26 @@ struct Source {
 
 impl Body {
     /// Waits for the first byte from the wire.
-    pub(super) async fn open(label: String, wire: Wire, coding: Coding, accounts: Accounts) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        label: String,
+        wire: Wire,
+        coding: Coding,
+        accounts: Accounts,
+        masker: Option<Masker>,
+    ) -> Result<Self, Failure> {
         let open = accounts.budget.stream(&label)?;
         let held = accounts.budget.hold();
-        let mut rest = Rest { label, coding, accounts, source: None, broken: None, total: 0 };
+        let mut flow = Flow { label, coding, accounts, source: None, broken: None };
         let mut wire = StreamReader::new(wire);
         // No byte at all is an empty body in every coding (answers to HEAD, 204, 304).
         let empty = match wire.fill_buf().await {
             Ok(bytes) => bytes.is_empty(),
-            Err(error) => return Err(rest.failure(&error)),
+            Err(error) => return Err(flow.failure(&error)),
         };
         if !empty {
-            rest.source = Some(Source { bytes: coding.decode(wire), _open: open });
+            flow.source = Some(Source { bytes: coding.decode(wire), _open: open });
         }
+        let rest = Rest { flow, masker, total: 0 };
         Ok(Self { rest, ahead: Vec::new(), taken: 0, held })
     }
 
@@ -174,31 +190,56 @@ impl Body {
     /// Keeps another piece; 0 is the end. May be cancelled.
     async fn read_ahead(&mut self) -> Result<usize, Failure> {
         let bytes = self.rest.pull(&mut self.ahead, PIECE_BYTES).await?;
-        self.held.grow(&self.rest.label, bytes as u64)?;
+        self.held.grow(&self.rest.flow.label, bytes as u64)?;
         Ok(bytes)
     }
 }
 
 impl Rest {
-    /// Reads a piece into `into`; 0 is the end. May be cancelled.
+    /// Reads a piece into `into`, with placeholders for secrets; 0 is the end. May be cancelled.
     async fn pull(&mut self, into: &mut Vec<u8>, max: usize) -> Result<usize, Failure> {
+        let max = max.min(PIECE_BYTES);
+        let bytes = match &mut self.masker {
+            None => self.flow.receive(into, max).await?,
+            Some(masker) => self.flow.receive_masked(masker, into, max).await?,
+        };
+        self.total += bytes as u64;
+        self.flow.accounts.budget.receive(&self.flow.label, bytes as u64, self.total)?;
+        Ok(bytes)
+    }
+}
+
+impl Flow {
+    /// The same while there are secrets to hide.
+    async fn receive_masked(&mut self, masker: &mut Masker, into: &mut Vec<u8>, max: usize) -> Result<usize, Failure> {
+        loop {
+            let bytes = masker.take(into, max);
+            if bytes > 0 {
+                return Ok(bytes);
+            }
+            let received = self.receive(masker.raw(), PIECE_BYTES).await?;
+            masker.mask(received == 0);
+            if received == 0 {
+                return Ok(masker.take(into, max));
+            }
+        }
+    }
+
+    /// Reads a piece into `into`; 0 is the end. May be cancelled.
+    async fn receive(&mut self, into: &mut Vec<u8>, max: usize) -> Result<usize, Failure> {
         if let Some(error) = &self.broken {
             return Err(Failure::Exchange(error.clone()));
         }
         let Some(source) = &mut self.source else { return Ok(0) };
-        let max = max.min(PIECE_BYTES);
         into.reserve(max);
         let result = source.bytes.read_buf(&mut into.limit(max)).await;
         if !matches!(result, Ok(1..)) {
             self.source = None;
         }
         match result {
-            Ok(0) => Ok(0),
             Ok(bytes) => {
-                self.total += bytes as u64;
                 self.accounts.stats.count_bytes(bytes as u64);
                 self.accounts.audit.count(bytes as u64);
-                self.accounts.budget.receive(&self.label, bytes as u64, self.total)?;
                 Ok(bytes)
             }
             Err(error) => {

@@ -40,6 +40,7 @@ pub(super) fn follow(hop: &Hop, status: u16, location: Option<&[u8]>) -> Result<
             let place = next.url.origin().ascii_serialization();
             return Err(format!("its body would be redirected to {place}; ask there directly if that is meant"));
         }
+        next.authentication = None;
         next.headers = next
             .headers
             .iter()
@@ -85,7 +86,9 @@ impl Trail {
 
 #[cfg(test)]
 mod tests {
+    use super::super::request::{Authentication, Payload};
     use super::*;
+    use crate::guest::secrets::Escape;
     use bytes::Bytes;
     use reqwest::header::{HeaderMap, HeaderValue};
 
@@ -96,8 +99,10 @@ mod tests {
         for name in SECRET.into_iter().chain(["accept", "user-agent"]) {
             headers.insert(name, HeaderValue::from_static("v"));
         }
-        let body = (method != Method::GET && method != Method::HEAD).then(|| Bytes::from_static(b"b"));
-        Hop { method, url: Url::parse(url).unwrap(), headers, body }
+        let payload = || Payload { bytes: Bytes::from_static(b"b"), escape: Escape::Raw };
+        let body = (method != Method::GET && method != Method::HEAD).then(payload);
+        let (url, authentication) = (Url::parse(url).unwrap(), Some(Authentication::Bearer("t".to_owned())));
+        Hop { method, url, headers, authentication, body }
     }
 
     #[test]
@@ -179,6 +184,7 @@ mod tests {
             for name in SECRET {
                 assert_eq!(next.headers.contains_key(name), same, "{name} to {location}");
             }
+            assert_eq!(next.authentication.is_some(), same, "to {location}");
             assert!(next.headers.contains_key("accept") && next.headers.contains_key("user-agent"), "{location}");
             let back = follow(&next, 307, Some(b"https://a.example/y")).unwrap().unwrap();
             assert_eq!(back.headers.contains_key("authorization"), same, "back from {location}");

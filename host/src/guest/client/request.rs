@@ -1,6 +1,5 @@
 //! A guest's request, and the checks that turn it into one that can be sent.
 
-use base64::Engine as _;
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::{Url, form_urlencoded};
@@ -8,6 +7,7 @@ use url::{Url, form_urlencoded};
 use std::time::Duration;
 
 use super::{Failure, Settings};
+use crate::guest::secrets::Escape;
 
 /// Request methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ impl From<Method> for reqwest::Method {
 }
 
 /// Credentials as a part of the request.
+#[derive(Clone)]
 pub(crate) enum Authentication {
     /// User and password.
     Basic(String, String),
@@ -90,13 +91,21 @@ pub(crate) struct Request {
     pub(crate) timeout_ms: Option<u32>,
 }
 
-/// One hop of an exchange: what is sent to one place.
+/// One hop of an exchange: what is sent to one place, with placeholders where secrets will stand.
 #[derive(Clone)]
 pub(super) struct Hop {
     pub(super) method: reqwest::Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    pub(super) body: Option<Bytes>,
+    pub(super) authentication: Option<Authentication>,
+    pub(super) body: Option<Payload>,
+}
+
+/// The bytes of a body, and how a secret in them is to be written.
+#[derive(Clone)]
+pub(super) struct Payload {
+    pub(super) bytes: Bytes,
+    pub(super) escape: Escape,
 }
 
 impl Hop {
@@ -145,11 +154,12 @@ pub(super) fn prepare(request: Request, settings: &Settings) -> Result<Prepared,
     check_sizes(&label, &url, &request.headers, settings)?;
     let mut headers = compose_headers(&label, &request.headers)?;
     if let Some(authentication) = &request.authentication {
-        headers.insert(header::AUTHORIZATION, authorization(&label, authentication)?);
+        check_authentication(&label, authentication)?;
+        headers.remove(header::AUTHORIZATION);
     }
     let body = request.body.map(|body| compose_body(body, &mut headers));
     let max = settings.limits.request_body_bytes_max;
-    if body.as_ref().is_some_and(|body| body.len() as u64 > max) {
+    if body.as_ref().is_some_and(|body| body.bytes.len() as u64 > max) {
         let failed_to = format!("send {label}: its body has more than {max} bytes");
         return Err(Failure::limit(failed_to, &format!("{max} bytes a request")));
     }
@@ -162,7 +172,8 @@ pub(super) fn prepare(request: Request, settings: &Settings) -> Result<Prepared,
     let encoding = if ranged { HeaderValue::from_static("identity") } else { ACCEPT_ENCODING };
     headers.insert(header::ACCEPT_ENCODING, encoding);
     let repeatable = request.idempotent || request.method.idempotent();
-    Ok(Prepared { first: Hop { method, url, headers, body }, repeatable, buffer: request.buffer, timeout })
+    let first = Hop { method, url, headers, authentication: request.authentication, body };
+    Ok(Prepared { first, repeatable, buffer: request.buffer, timeout })
 }
 
 fn compose_url(method: &reqwest::Method, text: &str, query: &[(String, String)]) -> Result<Url, Failure> {
@@ -230,37 +241,36 @@ fn compose_headers(label: &str, given: &[(String, String)]) -> Result<HeaderMap,
     Ok(headers)
 }
 
-fn authorization(label: &str, authentication: &Authentication) -> Result<HeaderValue, Failure> {
-    let text = match authentication {
+/// What can be refused before secrets are put in.
+fn check_authentication(label: &str, authentication: &Authentication) -> Result<(), Failure> {
+    match authentication {
         Authentication::Basic(user, _) if user.contains(':') => {
-            return Err(Failure::invalid(label, "a user name for basic authentication cannot contain a colon"));
+            Err(Failure::invalid(label, "a user name for basic authentication cannot contain a colon"))
         }
-        Authentication::Basic(user, password) => {
-            let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-            format!("Basic {pair}")
+        Authentication::Bearer(token) if HeaderValue::from_str(token).is_err() => {
+            Err(Failure::invalid(label, "the bearer token contains characters that no header field can carry"))
         }
-        Authentication::Bearer(token) => format!("Bearer {token}"),
-    };
-    let Ok(mut value) = HeaderValue::from_str(&text) else {
-        return Err(Failure::invalid(label, "the bearer token contains characters that no header field can carry"));
-    };
-    value.set_sensitive(true);
-    Ok(value)
+        _ => Ok(()),
+    }
 }
 
-fn compose_body(body: Body, headers: &mut HeaderMap) -> Bytes {
-    let (bytes, content_type) = match body {
-        Body::Json(text) => (text, Some("application/json")),
+fn compose_body(body: Body, headers: &mut HeaderMap) -> Payload {
+    let (bytes, known) = match body {
+        Body::Json(text) => (text, Some(("application/json", Escape::Json))),
         Body::Form(fields) => {
             let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-            (text.into_bytes(), Some("application/x-www-form-urlencoded"))
+            (text.into_bytes(), Some(("application/x-www-form-urlencoded", Escape::Form)))
         }
         Body::Bytes(bytes) => (bytes, None),
     };
-    if let Some(content_type) = content_type {
+    let escape = if let Some((content_type, escape)) = known {
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
-    }
-    bytes.into()
+        escape
+    } else {
+        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        Escape::of_content_type(content_type.unwrap_or_default())
+    };
+    Payload { bytes: bytes.into(), escape }
 }
 
 /// The method and the URL without user name, password, query and fragment, cut to a length that a line can hold.
@@ -277,8 +287,9 @@ fn label(method: &reqwest::Method, url: &Url) -> String {
 mod tests {
     use super::*;
     use crate::error::Code;
-    use crate::guest::Limits;
     use crate::guest::client::ErrorKind;
+    use crate::guest::egress::{Scheme, Target};
+    use crate::guest::{Limits, Secrets};
     use crate::model::Description;
 
     fn settings() -> Settings {
@@ -289,7 +300,7 @@ mod tests {
             hosts: vec![],
             rate_limits: vec![],
         };
-        Settings::new(&connector, &Limits::default())
+        Settings::new(&connector, &Limits::default(), Secrets::default())
     }
 
     fn request(url: &str) -> Request {
@@ -312,6 +323,13 @@ mod tests {
 
     fn prepared(request: Request) -> Prepared {
         prepare(request, &settings()).ok().unwrap()
+    }
+
+    /// The header fields as they leave.
+    fn composed(request: Request) -> HeaderMap {
+        let host = url::Host::Domain("h.example".to_owned());
+        let target = Target { scheme: Scheme::Https, host, port: 443 };
+        super::super::outgoing::compose(&prepared(request).first, &target, &settings()).ok().unwrap().headers().clone()
     }
 
     fn refused(request: Request) -> String {
@@ -434,7 +452,7 @@ mod tests {
         assert_eq!(content_type(form(), &[]), ["application/x-www-form-urlencoded"]);
         assert!(content_type(Some(Body::Bytes(vec![])), &[]).is_empty());
         let sent = prepared(Request { body: form(), ..request("https://h.example/") }).first.body;
-        assert_eq!(sent.unwrap(), "a+b=c%26d&%C3%A9=%2B");
+        assert_eq!(sent.unwrap().bytes, "a+b=c%26d&%C3%A9=%2B");
     }
 
     #[test]
@@ -445,7 +463,7 @@ mod tests {
             ..request("https://h.example/")
         };
         let sent = |authentication| {
-            let headers = prepared(with(authentication)).first.headers;
+            let headers = composed(with(authentication));
             let values: Vec<_> =
                 headers.get_all("authorization").iter().map(|v| v.to_str().unwrap().to_owned()).collect();
             assert!(headers["authorization"].is_sensitive());

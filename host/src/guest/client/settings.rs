@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::retry;
-use crate::guest::Limits as GuestLimits;
+use crate::guest::{Limits as GuestLimits, Secrets};
 use crate::model::{Description, RateLimit};
 
 /// Everything about a client that is decided before its first request.
@@ -19,11 +19,13 @@ pub(crate) struct Settings {
     pub(crate) retry: retry::Options,
     /// How often the source may be asked.
     pub(crate) rate_limits: Vec<RateLimit>,
+    /// What is put into requests and hidden in answers.
+    pub(crate) secrets: Secrets,
 }
 
 impl Settings {
     /// The defaults for a connector, within the limits of its sandbox.
-    pub(crate) fn new(connector: &Description, limits: &GuestLimits) -> Self {
+    pub(crate) fn new(connector: &Description, limits: &GuestLimits, secrets: Secrets) -> Self {
         let user_agent = format!("elt-host/{} {}/{}", env!("CARGO_PKG_VERSION"), connector.name, connector.version);
         Self {
             user_agent,
@@ -31,6 +33,7 @@ impl Settings {
             timing: Timing::default(),
             retry: retry::Options::default(),
             rate_limits: connector.rate_limits.clone(),
+            secrets,
         }
     }
 }

@@ -7,6 +7,7 @@ mod faults;
 mod limits;
 mod redirects;
 mod retries;
+mod secrets;
 mod server;
 
 use std::io;
@@ -42,7 +43,8 @@ fn names(answer: impl Fn(usize, &str) -> Vec<IpAddr> + Send + Sync + 'static) ->
 
 /// Patient enough for a busy machine, impatient enough for a test.
 fn settings() -> Settings {
-    let mut settings = Settings::new(&description(&[]), &crate::guest::Limits::default());
+    let mut settings =
+        Settings::new(&description(&[]), &crate::guest::Limits::default(), crate::guest::Secrets::default());
     settings.retry.base = Duration::from_millis(1);
     settings.retry.cap = Duration::from_millis(2);
     settings.timing.answer = Duration::from_secs(20);

@@ -4,6 +4,7 @@ use wasmtime::component::Resource;
 
 use super::end;
 use crate::error::{Code, Error};
+use crate::guest::Secrets;
 use crate::guest::bindings::elt::connector::http;
 use crate::guest::client::{self, ErrorKind, Failure, HttpError};
 use crate::guest::instance::Guest;
@@ -21,12 +22,9 @@ type Answer<T> = Result<T, http::Error>;
 impl http::Host for Guest {
     async fn send(&mut self, request: http::Request) -> wasmtime::Result<Answer<Resource<PendingResponse>>> {
         let Some(client) = &self.wires.client else {
-            let message = "send a request in `describe`";
-            return Err(end(
-                Error::new(Code::OperationInvalid, message).hint("`describe` runs before there is a configuration.")
-            ));
+            return Err(end(in_describe("send a request")));
         };
-        match answer(client.send(request.into()))? {
+        match answer(&self.wires.secrets, client.send(request.into()))? {
             Ok(pending) => Ok(Ok(self.resources.push(PendingResponse(Some(pending)))?)),
             Err(error) => Ok(Err(error)),
         }
@@ -43,8 +41,11 @@ impl http::Host for Guest {
         }
     }
 
-    async fn protect(&mut self, secret: String, _hosts: Vec<String>) -> wasmtime::Result<String> {
-        Ok(secret)
+    async fn protect(&mut self, secret: String, hosts: Vec<String>) -> wasmtime::Result<String> {
+        if self.wires.client.is_none() {
+            return Err(end(in_describe("protect a token")));
+        }
+        self.wires.secrets.protect(&secret, &hosts).map_err(end)
     }
 }
 
@@ -53,7 +54,7 @@ impl http::HostPendingResponse for Guest {
         let Some(taken) = self.resources.get_mut(&pending)?.0.take() else {
             return Err(end(Error::new(Code::OperationInvalid, "wait a second time for the same response")));
         };
-        match answer(taken.wait().await)? {
+        match answer(&self.wires.secrets, taken.wait().await)? {
             Ok(response) => Ok(Ok(self.resources.push(OpenResponse(response))?)),
             Err(error) => Ok(Err(error)),
         }
@@ -79,11 +80,11 @@ impl http::HostResponse for Guest {
     }
 
     async fn read(&mut self, response: Resource<OpenResponse>, max_bytes: u32) -> wasmtime::Result<Answer<Vec<u8>>> {
-        answer(self.resources.get_mut(&response)?.0.read(max_bytes.max(1)).await)
+        answer(&self.wires.secrets, self.resources.get_mut(&response)?.0.read(max_bytes.max(1)).await)
     }
 
     async fn read_all(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<Answer<Vec<u8>>> {
-        answer(self.resources.get_mut(&response)?.0.read_all().await)
+        answer(&self.wires.secrets, self.resources.get_mut(&response)?.0.read_all().await)
     }
 
     async fn drop(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<()> {
@@ -92,11 +93,19 @@ impl http::HostResponse for Guest {
     }
 }
 
+fn in_describe(what: &str) -> Error {
+    let hint = "`describe` runs before there is a configuration.";
+    Error::new(Code::OperationInvalid, format!("{what} in `describe`")).hint(hint)
+}
+
 /// What the guest is told, or the end of the sync.
-fn answer<T>(result: Result<T, Failure>) -> wasmtime::Result<Answer<T>> {
+fn answer<T>(secrets: &Secrets, result: Result<T, Failure>) -> wasmtime::Result<Answer<T>> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(Failure::Exchange(error)) => Ok(Err(error.into())),
+        Err(Failure::Exchange(error)) => {
+            let message = secrets.mask(&error.message).into_owned();
+            Ok(Err(HttpError { message, ..error }.into()))
+        }
         Err(Failure::Sync(error)) => Err(end(error)),
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::guest::Limits;
 use crate::guest::bindings::elt::connector::log;
 use crate::guest::instance::{Guest, Listener};
+use crate::guest::{Limits, Secrets};
 use crate::model::LogLevel;
 
 impl log::Host for Guest {
@@ -15,9 +15,10 @@ impl log::Host for Guest {
     }
 }
 
-/// A listener that passes on so many lines a second, and of each line so many bytes.
+/// A listener that passes on so many lines a second, without secrets, and of each line so many bytes.
 pub(in crate::guest) struct Gate {
     inner: Arc<dyn Listener>,
+    secrets: Secrets,
     lines_per_second_max: u64,
     line_bytes_max: usize,
     /// Fine lines, and all others: chatter must not push out what people need to see.
@@ -32,9 +33,10 @@ struct Window {
 }
 
 impl Gate {
-    pub(in crate::guest) fn new(inner: Arc<dyn Listener>, limits: &Limits) -> Self {
+    pub(in crate::guest) fn new(inner: Arc<dyn Listener>, secrets: Secrets, limits: &Limits) -> Self {
         Self {
             inner,
+            secrets,
             lines_per_second_max: limits.log_lines_per_second_max,
             line_bytes_max: usize::try_from(limits.log_line_bytes_max).unwrap_or(usize::MAX),
             windows: [(); 2].map(|()| Mutex::new(Window { start: Instant::now(), lines: 0, dropped: 0 })),
@@ -74,8 +76,10 @@ impl Listener for Gate {
         if !admitted {
             return;
         }
+        // Before the line is cut: half a secret would not be found.
+        let message = self.secrets.redact(message);
         if message.len() <= self.line_bytes_max {
-            return self.inner.log(level, message);
+            return self.inner.log(level, &message);
         }
         let cut = message.floor_char_boundary(self.line_bytes_max);
         self.inner.log(level, &format!("{}… ({} bytes cut)", &message[..cut], message.len() - cut));
@@ -86,7 +90,7 @@ impl Listener for Gate {
     }
 
     fn retrying(&self, reason: &str, wait: Duration) {
-        self.inner.retrying(reason, wait);
+        self.inner.retrying(&self.secrets.redact(reason), wait);
     }
 }
 

@@ -12,6 +12,10 @@ struct Misbehaving;
 pub(crate) struct Sync {
     /// A URL that the host lets through.
     pub(crate) base_url: String,
+    /// What the host gave for the secret field.
+    pub(crate) api_key: String,
+    /// What it gave for the field that the connector asks to see.
+    pub(crate) signing_key: String,
 }
 
 /// Functions that call the mode of a name.
@@ -100,7 +104,8 @@ impl Guest for Misbehaving {
         update::upsert("things", "{\"id\": 1}\n{\"id\": 2}\n{\"id\": 3}\n");
         checkpoint::save("{\"at\": 3}");
         update::upsert("things", "{\"id\": 4}\n");
-        let sync = Sync { base_url: get(&configuration, "base_url") };
+        let field = |name| get(&configuration, name);
+        let sync = Sync { base_url: field("base_url"), api_key: field("api_key"), signing_key: field("signing_key") };
         call_update(&get(&configuration, "mode"), &sync)
     }
 }

@@ -11,7 +11,12 @@ pub(crate) fn well_behaved() -> Description {
     Description {
         name: "misbehaving".to_owned(),
         version: "1.0.0".to_owned(),
-        fields: vec![field("mode", "update.well_behaved"), field("base_url", "http://127.0.0.1:9")],
+        fields: vec![
+            field("mode", "update.well_behaved"),
+            field("base_url", "http://127.0.0.1:9"),
+            secret("api_key", Secrecy::Secret),
+            secret("signing_key", Secrecy::Exposed),
+        ],
         hosts: vec!["{base_url}".to_owned()],
         rate_limits: Vec::new(),
     }
@@ -26,6 +31,10 @@ fn field(name: &str, default: &str) -> Field {
         default: Some(default.to_owned()),
         hosts: Vec::new(),
     }
+}
+
+fn secret(name: &str, secrecy: Secrecy) -> Field {
+    Field { secrecy, default: None, ..field(name, "") }
 }
 
 fn named(name: &str) -> Description {

@@ -33,6 +33,7 @@ macro_rules! modes {
                 save_in_a_loop save_not_json save_nested_deep save_too_long save_very_long flush_in_a_loop
                 error_of_hostile_words error_too_long
                 nothing_but_the_contract odd_requests
+                secret_in_memory secret_in_words protect_without_end
             }
         }
     };

@@ -6,6 +6,7 @@
 mod names;
 mod resources;
 mod rows;
+mod secrets;
 mod state;
 mod words;
 mod world;
@@ -13,6 +14,7 @@ mod world;
 pub(crate) use names::*;
 pub(crate) use resources::*;
 pub(crate) use rows::*;
+pub(crate) use secrets::*;
 pub(crate) use state::*;
 pub(crate) use words::*;
 pub(crate) use world::*;

@@ -3,10 +3,12 @@
 mod contract;
 mod resources;
 mod rows;
+mod secrets;
 
 pub(super) use contract::*;
 pub(super) use resources::*;
 pub(super) use rows::*;
+pub(super) use secrets::*;
 
 use anyhow::Result;
 

@@ -1,0 +1,309 @@
+//! Placeholders: random ones for the fields of a configuration, sealed ones that hold a token until the next sync.
+//!
+//! A token is sealed with ChaCha20-Poly1305 and a random nonce, bound to its connection and connector: in another
+//! connection's state it opens no more. The key is the operator's, or is made on first need in a file of the user's own.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use base64::Engine as _;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::error::{Code, Error, Result};
+
+const FIELD: &str = "elt_secret_";
+const TOKEN: &str = "elt_token_";
+/// Ends a sealed token: whatever is written behind it does not belong to it.
+const TOKEN_END: char = '_';
+/// The first byte of what is sealed.
+const VERSION: u8 = 1;
+const KEY_BYTES: usize = 32;
+
+/// A key of 256 bits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretKey([u8; KEY_BYTES]);
+
+impl SecretKey {
+    /// Reads 64 hexadecimal digits, or base64 of 32 bytes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let base64 = || base64::engine::general_purpose::STANDARD.decode(text).ok();
+        let bytes = from_hex(text).filter(|bytes| bytes.len() == KEY_BYTES).or_else(base64)?;
+        bytes.try_into().ok().map(Self)
+    }
+
+    fn random() -> Result<Self> {
+        let mut bytes = [0; KEY_BYTES];
+        random(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+/// Never the key itself.
+impl std::fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretKey")
+    }
+}
+
+/// Where the key comes from that seals tokens.
+#[derive(Clone, Debug, Default)]
+pub enum KeySource {
+    /// From nowhere: what is sealed opens in the same sync only.
+    #[default]
+    None,
+    /// It is given.
+    Key(SecretKey),
+    /// From a file, which is made when a token is first sealed.
+    File(PathBuf),
+}
+
+/// A placeholder for the value of a field.
+pub(super) fn placeholder() -> Result<String> {
+    let mut bytes = [0; 16];
+    random(&mut bytes)?;
+    Ok(format!("{FIELD}{}", to_hex(&bytes)))
+}
+
+/// The placeholders in a state that may hold a sealed token.
+pub(super) fn sealed_in(state: &str) -> impl Iterator<Item = &str> {
+    state.match_indices(TOKEN).filter_map(move |(begin, _)| {
+        let hex = &state[begin + TOKEN.len()..];
+        let length = hex.find(|letter: char| !letter.is_ascii_hexdigit())?;
+        hex[length..].starts_with(TOKEN_END).then(|| &state[begin..=begin + TOKEN.len() + length])
+    })
+}
+
+/// Seals and opens the tokens of one connection.
+#[derive(Default)]
+pub(super) struct Sealer {
+    source: KeySource,
+    /// Whose tokens they are.
+    owner: String,
+    key: OnceLock<LessSafeKey>,
+}
+
+impl Sealer {
+    pub(super) fn new(source: KeySource, owner: &str) -> Self {
+        Self { source, owner: owner.to_owned(), key: OnceLock::new() }
+    }
+
+    /// A placeholder that holds a token and the hosts it may be sent to.
+    pub(super) fn seal(&self, token: &str, hosts: &[String]) -> Result<String> {
+        let mut nonce = [0; NONCE_LEN];
+        random(&mut nonce)?;
+        let mut text = serde_json::to_vec(&(token, hosts)).map_err(|error| bug().because(error))?;
+        let key = self.key()?;
+        let sealed = key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.bound(), &mut text);
+        sealed.map_err(|_unspecified| bug())?;
+        let bytes = [&[VERSION], &nonce[..], &text].concat();
+        Ok(format!("{TOKEN}{}{TOKEN_END}", to_hex(&bytes)))
+    }
+
+    /// The token in a placeholder, and its hosts. None: it was sealed with another key, for somebody else, or never.
+    pub(super) fn open(&self, placeholder: &str) -> Result<Option<(String, Vec<String>)>> {
+        // A key that would have to be made now has sealed nothing.
+        if self.key.get().is_none() && matches!(&self.source, KeySource::File(path) if !path.exists()) {
+            return Ok(None);
+        }
+        let hex = placeholder.strip_prefix(TOKEN).and_then(|rest| rest.strip_suffix(TOKEN_END));
+        let Some(bytes) = hex.and_then(from_hex) else { return Ok(None) };
+        let [VERSION, rest @ ..] = &bytes[..] else { return Ok(None) };
+        let Some((nonce, sealed)) = rest.split_at_checked(NONCE_LEN) else { return Ok(None) };
+        let Ok(nonce) = Nonce::try_assume_unique_for_key(nonce) else { return Ok(None) };
+        let (mut sealed, key) = (sealed.to_vec(), self.key()?);
+        Ok(key.open_in_place(nonce, self.bound(), &mut sealed).ok().and_then(|text| serde_json::from_slice(text).ok()))
+    }
+
+    fn bound(&self) -> Aad<&[u8]> {
+        Aad::from(self.owner.as_bytes())
+    }
+
+    fn key(&self) -> Result<&LessSafeKey> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let key = match &self.source {
+            KeySource::None => SecretKey::random()?,
+            KeySource::Key(key) => key.clone(),
+            KeySource::File(path) => read_or_make(path)?,
+        };
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &key.0).map_err(|_unspecified| bug())?;
+        Ok(self.key.get_or_init(|| LessSafeKey::new(key)))
+    }
+}
+
+/// The key in a file, which is made if there is none. Of several makers at one time the first one's stays.
+fn read_or_make(path: &Path) -> Result<SecretKey> {
+    if !path.exists() {
+        make(path).map_err(|error| {
+            invalid(&format!("make the key file {}", path.display()))
+                .hint("Tokens are sealed with it. Make the folder writable, or give a key in ELT_SECRET_KEY.")
+                .because(error)
+        })?;
+    }
+    read(path)
+}
+
+fn read(path: &Path) -> Result<SecretKey> {
+    let subject = format!("read the key file {}", path.display());
+    let found = fs::metadata(path).map_err(|error| invalid(&subject).because(error))?;
+    if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o077 != 0 {
+        let what = format!("{subject}: it must belong to you, and nobody else may read or write it");
+        return Err(invalid(&what).hint(format!("chown and chmod 600 {}", path.display())));
+    }
+    let text = fs::read_to_string(path).map_err(|error| invalid(&subject).because(error))?;
+    SecretKey::parse(&text).ok_or_else(|| {
+        invalid(&format!("{subject}: it is not 64 hexadecimal digits")).hint(
+            "Put the key back from a backup, or delete the file: a new one is made, and connectors sign in again.",
+        )
+    })
+}
+
+fn make(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let key = SecretKey::random().map_err(std::io::Error::other)?;
+    let partial = path.with_extension(format!("{}.tmp", to_hex(&key_name()?)));
+    let written = fs::File::options().write(true).create_new(true).mode(0o600).open(&partial).and_then(|mut file| {
+        writeln!(file, "{}", to_hex(&key.0))?;
+        file.sync_all()?;
+        // Unlike a rename, a link never replaces a key that somebody else has made meanwhile.
+        match fs::hard_link(&partial, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            result => result,
+        }
+    });
+    // It may never have been there.
+    let _ = fs::remove_file(&partial);
+    written
+}
+
+fn key_name() -> std::io::Result<[u8; 8]> {
+    let mut bytes = [0; 8];
+    random(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes)
+}
+
+fn random(bytes: &mut [u8]) -> Result<()> {
+    let filled = SystemRandom::new().fill(bytes);
+    filled.map_err(|_unspecified| Error::new(Code::HostBug, "get random bytes from the operating system"))
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+fn invalid(failed_to: &str) -> Error {
+    Error::new(Code::SecretKeyInvalid, failed_to)
+}
+
+fn bug() -> Error {
+    Error::new(Code::HostBug, "seal a token")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn key(byte: u8) -> KeySource {
+        KeySource::Key(SecretKey([byte; KEY_BYTES]))
+    }
+
+    fn sealer(byte: u8, owner: &str) -> Sealer {
+        Sealer::new(key(byte), owner)
+    }
+
+    #[test]
+    fn a_token_opens_with_its_key_and_for_its_owner_only() {
+        let hosts = ["*.example.com".to_owned()];
+        let placeholder = sealer(1, "shop").seal("t0ken é\"", &hosts).unwrap();
+        assert!(placeholder.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{placeholder}");
+        assert_eq!(sealer(1, "shop").open(&placeholder).unwrap(), Some(("t0ken é\"".to_owned(), hosts.to_vec())));
+        assert_eq!(sealer(2, "shop").open(&placeholder).unwrap(), None);
+        assert_eq!(sealer(1, "other").open(&placeholder).unwrap(), None);
+        assert_ne!(sealer(1, "shop").seal("t0ken é\"", &hosts).unwrap(), placeholder);
+    }
+
+    #[test]
+    fn what_was_changed_or_never_sealed_does_not_open() {
+        let sealer = sealer(1, "shop");
+        let placeholder = sealer.seal("token", &[]).unwrap();
+        for at in TOKEN.len()..placeholder.len() - 1 {
+            let digit = if placeholder.as_bytes()[at] == b'0' { "1" } else { "0" };
+            let changed = [&placeholder[..at], digit, &placeholder[at + 1..]].concat();
+            assert_eq!(sealer.open(&changed).unwrap(), None, "{at}");
+        }
+        for text in ["", "elt_token_", "elt_token__", "elt_token_01_", "elt_token_0_", "elt_token_01ff_", "token"] {
+            assert_eq!(sealer.open(text).unwrap(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_found_in_a_state() {
+        let found = |state| sealed_in(state).collect::<Vec<_>>();
+        assert_eq!(found(r#"{"a":"elt_token_01ab_","b":"x elt_token_02_y"}"#), ["elt_token_01ab_", "elt_token_02_"]);
+        assert_eq!(found("elt_token_01_elt_token_02_"), ["elt_token_01_", "elt_token_02_"]);
+        assert!(found("elt_token_01 elt_token_xx_ elt_token_é_ elt_token_01").is_empty());
+    }
+
+    #[test]
+    fn the_key_file_is_made_once_and_only_for_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/secret.key");
+        let source = || Sealer::new(KeySource::File(path.clone()), "shop");
+        assert_eq!(source().open("elt_token_01_").unwrap(), None);
+        assert!(!path.exists(), "nothing was sealed");
+        let placeholder = source().seal("token", &[]).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(source().open(&placeholder).unwrap().unwrap().0, "token");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(source().open(&placeholder).unwrap_err().code(), Code::SecretKeyInvalid);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, "short").unwrap();
+        assert_eq!(source().seal("token", &[]).unwrap_err().code(), Code::SecretKeyInvalid);
+    }
+
+    #[test]
+    fn of_many_makers_all_use_one_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret.key");
+        let keys: Vec<SecretKey> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| read_or_make(&path).unwrap())).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+
+    #[test]
+    fn keys_are_read_as_hex_and_as_base64() {
+        let bytes: Vec<u8> = (0..32).collect();
+        let hex = to_hex(&bytes);
+        let base64 = base64::engine::general_purpose::STANDARD.encode(&bytes);
+        assert_eq!(SecretKey::parse(&hex).unwrap().0[..], bytes[..]);
+        assert_eq!(SecretKey::parse(&format!(" {base64}\n")).unwrap().0[..], bytes[..]);
+        for text in ["", "00", &hex[1..], &format!("{hex}00"), "password"] {
+            assert!(SecretKey::parse(text).is_none(), "{text}");
+        }
+    }
+}
