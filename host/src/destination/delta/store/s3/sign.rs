@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn keys_are_escaped_in_urls() {
-        assert_eq!(encoded("a/Gr%C3%B6/part-1.parquet+~", true), "a/Gr%25C3%25B6/part-1.parquet%2B~");
+        assert_eq!(encoded("a/Gr@C3@B6/part-1.parquet%~", true), "a/Gr%40C3%40B6/part-1.parquet%25~");
         assert_eq!(encoded("a/b", false), "a%2Fb");
     }
 }
