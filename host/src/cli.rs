@@ -10,6 +10,7 @@
 //! stdout is data (`--json`, tables of a query, samples of a trial run), stderr is for people. The exit status says whose
 //! fault a failure is (`Fault::exit_status`).
 
+mod allocator;
 mod check;
 mod completions;
 mod describe;
@@ -90,6 +91,7 @@ pub fn parse() -> CommandLine {
 
 /// Does it; returns the exit status.
 pub fn run(command_line: CommandLine) -> u8 {
+    allocator::give_back_large_blocks();
     let screen = Screen::detect();
     let done = catch_unwind(AssertUnwindSafe(|| dispatch(command_line.command, &screen)));
     let result = done.unwrap_or_else(|_panic| {

@@ -145,6 +145,32 @@ pub struct Committed {
     pub ignored: Vec<u64>,
     /// For each table of the commit: rows deleted because a full refresh did not bring them back.
     pub swept: Vec<u64>,
+    /// For each table of the commit: versions of rows, where it keeps its history.
+    pub versions: Vec<Versions>,
+}
+
+impl Committed {
+    /// Nothing, in so many tables.
+    fn nothing(tables: usize) -> Self {
+        Self { ignored: vec![0; tables], swept: vec![0; tables], versions: vec![Versions::default(); tables] }
+    }
+}
+
+/// What became of the versions of a table's rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// Versions that are new.
+    pub begun: u64,
+    /// Versions that were there and are not active any more.
+    pub ended: u64,
+}
+
+impl Versions {
+    /// Adds those of another transaction.
+    pub fn add(&mut self, more: Self) {
+        self.begun += more.begun;
+        self.ended += more.ended;
+    }
 }
 
 /// A destination with a connection open for one sync. Blocking: the sync calls it from a thread of its own.
@@ -220,8 +246,10 @@ pub struct OpenRequest {
     pub sync: SyncRecord,
     /// Where the sync starts.
     pub start_from: StartFrom,
-    /// What becomes of deleted rows.
+    /// What becomes of deleted rows, in tables that keep no history.
     pub deletes: Deletes,
+    /// A table that has kept no history yet may begin to.
+    pub history: bool,
 }
 
 /// What a warehouse is opened for.
@@ -301,6 +329,29 @@ impl DestinationUrl {
     }
 }
 
+/// Refuses to keep the history of tables where nothing is kept that could have versions.
+fn check_history(url: &DestinationUrl) -> Result<()> {
+    match url {
+        DestinationUrl::DuckDb(_) | DestinationUrl::Sqlite(_) | DestinationUrl::Postgres(_) | DestinationUrl::Null => {
+            Ok(())
+        }
+        DestinationUrl::Delta(_) => {
+            let what = format!("keep the history of tables in the destination {url}");
+            Err(Error::new(Code::DestinationInvalid, what).hint(
+                "Leave out --history: earlier versions of a Delta table can be read for a while. Or name another warehouse, for \
+                 example --destination duckdb:files/warehouse.db.",
+            ))
+        }
+        DestinationUrl::JsonLines => {
+            let what = format!("keep the history of tables in the destination {url}");
+            Err(Error::new(Code::DestinationInvalid, what).hint(
+                "Leave out --history: every change is a line there already. Or name a warehouse, for example \
+                 --destination duckdb:files/warehouse.db.",
+            ))
+        }
+    }
+}
+
 /// What stands in for a destination that was closed.
 pub(crate) fn closed() -> Box<dyn Destination> {
     Box::new(null::Null::default())
@@ -308,6 +359,9 @@ pub(crate) fn closed() -> Box<dyn Destination> {
 
 /// Opens a destination for one sync: takes the fence, notes the sync in `_syncs`, reads state and tables.
 pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Destination>, Opened)> {
+    if request.history {
+        check_history(url)?;
+    }
     match url {
         DestinationUrl::DuckDb(path) => begin(duckdb::DuckDb::open(path, Access::Write)?, request),
         DestinationUrl::Sqlite(path) => begin(sqlite::Sqlite::open(path, Access::Write)?, request),

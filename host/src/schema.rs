@@ -19,6 +19,12 @@ pub const ROW_ID: &str = "_row_id";
 pub const SYNCED_AT: &str = "_synced_at";
 /// The name of the column that marks deleted rows.
 pub const DELETED: &str = "_deleted";
+/// The name of the column with the instant from which on a version of a row was there.
+pub const VALID_FROM: &str = "_valid_from";
+/// The name of the column with the instant from which on it was not there any more; NULL while it is.
+pub const VALID_TO: &str = "_valid_to";
+/// The name of the column that marks the version of a row that is there now.
+pub const ACTIVE: &str = "_active";
 
 /// A table as it stands in the warehouse, or will after the next commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +36,11 @@ pub struct TableSchema {
     /// The columns of the primary key, as indices into `columns`, in the key's order. Never empty: a table without a
     /// key has the column `_row_id`, a hash of the whole record.
     pub key: Vec<usize>,
-    /// The columns in order of appearance, without `_synced_at` and `_deleted`, which every table has. Columns are only
-    /// ever added, so an index stays valid.
+    /// The columns in order of appearance, without the host's own (`system_columns`). Columns are only ever added, so an
+    /// index stays valid.
     pub columns: Vec<ColumnSchema>,
+    /// Whether the table keeps every version of its rows, in three more columns of the host's. Never given up again.
+    pub history: bool,
 }
 
 /// A column of a table.
@@ -49,6 +57,12 @@ pub struct ColumnSchema {
 }
 
 impl TableSchema {
+    /// The host's own columns.
+    pub fn system_columns(&self) -> &'static [&'static str] {
+        const ALL: [&str; 5] = [SYNCED_AT, DELETED, VALID_FROM, VALID_TO, ACTIVE];
+        if self.history { &ALL } else { &ALL[..2] }
+    }
+
     /// Whether rows are identified by a hash of the record.
     pub fn is_keyless(&self) -> bool {
         matches!(self.key.as_slice(), [only] if self.columns.get(*only).is_some_and(|column| column.source_name == ROW_ID))

@@ -16,6 +16,8 @@ mod declared;
 mod decoder;
 mod event;
 mod fold;
+#[cfg(test)]
+mod history_tests;
 mod notes;
 mod policy;
 mod record;
@@ -60,6 +62,8 @@ pub struct Request {
     pub state: Option<String>,
     /// What becomes of deleted rows.
     pub deletes: Deletes,
+    /// Which tables keep their history from now on, beyond those that do so already.
+    pub history: Selection,
     /// Stop after this many rows; they are committed with the last checkpoint, so the next sync fetches them again.
     pub limit_rows: Option<u64>,
     /// Strings that look like dates and timestamps become such (`--timestamps text` switches it off).

@@ -1,5 +1,7 @@
 //! Finds a DuckDB library for the host, so that DuckDB need not be compiled: that takes 15 to 40 minutes.
 
+mod bind;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +18,8 @@ const ARCHIVE: &str = "duckdb-node-bindings-linux-x64-1.5.6-r.1.tgz";
 const SHA512: &str = "21772b64913a904a8cd19e30c1d5671811d7fdface4b7dd53cd0300d743f43e1\
                       6cf386f4e7c41ef78721ac208870d2651bc6375072145387817824315b998dd5";
 const LIBRARY: &str = "libduckdb.so";
+/// Beside a library that is bound to itself (`bind`).
+const BOUND: &str = "bound";
 
 /// Where the host gets DuckDB from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,19 +46,35 @@ impl Library {
             return Ok(Self::Bundled);
         }
         let folder = workspace.cache.join("duckdb-1.5.6");
-        if folder.join(LIBRARY).exists() {
-            return Ok(Self::Prebuilt(folder));
-        }
-        println!("\n==> Download a prebuilt DuckDB 1.5.6 (24 MB, well under a minute)");
-        match download(workspace, &folder) {
-            Ok(()) => Ok(Self::Prebuilt(folder)),
-            Err(reason) => {
+        if !folder.join(LIBRARY).exists() {
+            println!("\n==> Download a prebuilt DuckDB 1.5.6 (24 MB, well under a minute)");
+            if let Err(reason) = download(workspace, &folder) {
                 println!("    {reason}");
                 println!("    DuckDB is compiled instead, which takes 15 to 40 minutes on two cores, once.");
-                Ok(Self::Bundled)
+                return Ok(Self::Bundled);
             }
         }
+        if let Err(reason) = bind_once(&folder) {
+            println!("    {reason}");
+            println!("    Every start of the host takes some 15 ms longer than it could.");
+        }
+        Ok(Self::Prebuilt(folder))
     }
+}
+
+/// Binds the library to itself, unless that is done. A program that has loaded it keeps the file it loaded.
+fn bind_once(folder: &Path) -> Result<()> {
+    let (path, mark) = (folder.join(LIBRARY), folder.join(BOUND));
+    if mark.exists() {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| format!("failed to bind {}: {error}", path.display());
+    let mut library = fs::read(&path).map_err(failed)?;
+    let names = bind::bind(&mut library)?;
+    let partial = folder.join(format!("{LIBRARY}.{}", std::process::id()));
+    fs::write(&partial, &library).and_then(|()| fs::rename(&partial, &path)).map_err(failed)?;
+    println!("    {LIBRARY} is bound to itself: {names} names need not be looked up at every start");
+    fs::write(mark, "").map_err(failed)
 }
 
 /// Fetches the package, checks it and only then unpacks it to where the next run will look.

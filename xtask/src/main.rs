@@ -28,8 +28,10 @@ cargo xtask COMMAND
 
   demo                  builds everything, syncs 100,000 records from a local source into files/warehouse.db, shows them
   test [FILTER]         builds everything and runs all tests, or those whose name contains FILTER
-  bench [OPTIONS]       measures a first load and a complete re-sync against a plain Python script
-                        (--rows N, --rounds N, --floor FILE, --no-floor)
+  bench [PART] [OPTIONS]  measures load (a first load and a complete re-sync into every destination, against a plain
+                        Python script), stages, one-record, or flat (what a row costs while a table grows); without
+                        a part, the first three (--rows N, --rounds N, --keys integer|text, --destination NAME,
+                        --floor FILE, --no-floor)
   crash [OPTIONS]       kills syncs at random moments and compares the destination with the source, row by row
                         (--kills N, --destination duckdb|sqlite|postgres|jsonl)
   check                 formatting, lints and documentation, with warnings as errors

@@ -88,13 +88,14 @@ fn change_text(change: &SchemaChange) -> &'static str {
         SchemaChange::NewTable { .. } => "new_table",
         SchemaChange::NewColumn { .. } => "new_column",
         SchemaChange::Widened { .. } => "widened",
+        SchemaChange::HistoryBegun { .. } => "history_begun",
     }
 }
 
 fn type_before(change: &SchemaChange) -> Option<String> {
     match change {
         SchemaChange::Widened { from, .. } => Some(from.data_type().to_string()),
-        SchemaChange::NewTable { .. } | SchemaChange::NewColumn { .. } => None,
+        SchemaChange::NewTable { .. } | SchemaChange::NewColumn { .. } | SchemaChange::HistoryBegun { .. } => None,
     }
 }
 
@@ -127,6 +128,7 @@ pub(super) fn report(report: &Report, destination: &str, at: &str) -> String {
         .put("commits", &report.commits)
         .put("duration_ms", &milliseconds(report.duration))
         .put("first_row_after_ms", &report.first_row_after.map(milliseconds))
+        .put("committed_after_ms", &report.committed_after.map(milliseconds))
         .put("guest_memory_peak_bytes", &report.guest_memory_peak_bytes)
         .put("destination_memory_bytes", &report.destination_memory_bytes)
         .foreign("state_before", report.state_before.as_deref())
@@ -148,6 +150,9 @@ fn table(table: &TableReport) -> String {
         .put("truncated", &table.truncated)
         .put("ignored", &table.ignored)
         .put("swept", &table.swept)
+        .put("history", &table.history)
+        .put("versions_begun", &table.versions_begun)
+        .put("versions_ended", &table.versions_ended)
         .put("repeated_keys", &table.repeated_keys)
         .put("rows_now", &table.rows_now)
         .put("is_new", &table.is_new)

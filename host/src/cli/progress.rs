@@ -182,6 +182,7 @@ pub(super) fn schema_change(event: &Event) -> Option<String> {
     let kind = data_type.as_deref().unwrap_or_default();
     Some(match change {
         SchemaChange::NewTable { .. } => format!("new table {table}"),
+        SchemaChange::HistoryBegun { .. } => format!("history of table {table} begins"),
         SchemaChange::NewColumn { .. } => format!("new column {table}.{column} {kind}"),
         SchemaChange::Widened { from, .. } => format!("widened {table}.{column} from {} to {kind}", from.data_type()),
     })

@@ -94,6 +94,11 @@ fn tables(reports: &[TableReport], room: Room) -> String {
         ("key seen again", |table| table.repeated_keys),
     ];
     columns.extend(rare.into_iter().filter(|(_, count)| any(*count)));
+    if reports.iter().any(|table| table.history) {
+        let versions: [(&str, Count); 2] =
+            [("new versions", |table| table.versions_begun), ("ended versions", |table| table.versions_ended)];
+        columns.extend(versions);
+    }
     columns.push(("rows now", |table| table.rows_now));
     let titles: Vec<_> =
         std::iter::once(words("table")).chain(columns.iter().map(|(title, _)| numbers(title))).collect();
@@ -127,6 +132,9 @@ fn schema_changes(table: &TableReport) -> String {
         .collect();
     if !widened.is_empty() {
         let _infallible = writeln!(lines, " {name} has widened columns: {}", list(&widened));
+    }
+    if table.history_is_new {
+        let _infallible = writeln!(lines, " {name} keeps its history from now on: its rows are the first versions");
     }
     lines
 }
@@ -216,7 +224,11 @@ fn what_next(report: &Report, setting: &Setting<'_>) -> String {
         setting.destination.parse::<DestinationUrl>().map(|url| url.table_name(&report.connection, &table_name));
     let parts: Vec<String> = parts.unwrap_or_default().iter().map(|part| text::identifier(part)).collect();
     let name = parts.join(".");
-    let living = if table.deleted + table.truncated + table.swept > 0 { " WHERE NOT _deleted" } else { "" };
+    let living = match table.deleted + table.truncated + table.swept {
+        _ if table.history => " WHERE _active",
+        0 => "",
+        _ => " WHERE NOT _deleted",
+    };
     let sql = options::shell_word(&format!("SELECT * FROM {name}{living} LIMIT 10"));
     format!("\nLook at the data:\n  host tables{flag}\n  host query{flag} {sql}\n")
 }
@@ -284,6 +296,7 @@ pub(super) fn not_begun(error: Error) -> Report {
         commits: 0,
         duration: Duration::ZERO,
         first_row_after: None,
+        committed_after: None,
         guest_memory_peak_bytes: 0,
         destination_memory_bytes: None,
         state_before: None,

@@ -46,6 +46,10 @@ pub(super) struct Arguments {
     /// What becomes of rows that the source deleted
     #[arg(long, value_enum, default_value_t = Deletes::Soft, value_name = "HOW")]
     deletes: Deletes,
+    /// Keeps every version of this table's rows from now on, '*' for every table (repeatable; see docs/guides/history.md). The
+    /// warehouse remembers it: leaving it out later changes nothing
+    #[arg(long, value_name = "TABLE")]
+    history: Vec<String>,
     /// Stops after about N rows; they are loaded, and the next sync goes on from the last checkpoint
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_rows: Option<u64>,
@@ -159,6 +163,7 @@ fn begin(arguments: &Arguments, log: Option<Arc<LogFile>>, screen: Screen) -> Re
             full_refresh: arguments.full_refresh,
             state,
             deletes: arguments.deletes.into(),
+            history: arguments.history(),
             limit_rows: arguments.limit_rows.or(arguments.dry_run.then_some(DRY_RUN_ROWS)),
             timestamps: arguments.timestamps == Timestamps::Infer,
             commits: CommitPolicy { rows: arguments.commit_rows, ..CommitPolicy::default() },
@@ -226,6 +231,14 @@ fn stop_on_signals(display: Arc<Display>) -> Result<watch::Receiver<Option<Stop>
 impl Arguments {
     fn selection(&self) -> Selection {
         if self.tables.is_empty() { Selection::All } else { Selection::Tables(self.tables.clone()) }
+    }
+
+    fn history(&self) -> Selection {
+        if self.history.iter().any(|name| name == "*") {
+            Selection::All
+        } else {
+            Selection::Tables(self.history.clone())
+        }
     }
 
     fn json_lines(&self, screen: Screen) -> JsonLines {

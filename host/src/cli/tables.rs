@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
 }
 
 fn for_people(tables: &[TableInfo], room: Room) -> String {
-    let titles = [
+    let mut titles = vec![
         words("schema"),
         words("table"),
         numbers("rows"),
@@ -47,15 +47,23 @@ fn for_people(tables: &[TableInfo], room: Room) -> String {
         numbers("columns"),
         words("last synced"),
     ];
+    let any_history = tables.iter().any(|table| table.versions.is_some());
+    if any_history {
+        titles.push(numbers("versions kept"));
+    }
     let row = |table: &TableInfo| {
-        vec![
+        let mut cells = vec![
             table.connection.clone(),
             table.name.clone(),
             text::number(table.rows),
             text::number(table.deleted_rows),
             text::number(table.columns.len() as u64),
             table.synced_at_us.map_or_else(|| "never".to_owned(), text::instant),
-        ]
+        ];
+        if any_history {
+            cells.push(table.versions.map_or_else(|| "no history".to_owned(), text::number));
+        }
+        cells
     };
     text::table(&titles, &tables.iter().map(row).collect::<Vec<_>>(), room)
 }
@@ -92,6 +100,7 @@ fn for_programs(table: &TableInfo) -> String {
         .put("source_name", &table.source_name)
         .put("rows", &table.rows)
         .put("deleted", &table.deleted_rows)
+        .put("versions", &table.versions)
         .put("synced_at", &table.synced_at_us.map(text::instant))
         .raw("columns", &json::list(table.columns.iter().map(column)))
         .finish()
@@ -115,6 +124,7 @@ mod tests {
             source_name: "Orders".into(),
             rows: 1_234,
             deleted_rows: 5,
+            versions: None,
             columns: vec![column("id", true), column("price", false)],
             synced_at_us: Some(1_700_000_000_123_456),
         }
@@ -131,6 +141,19 @@ mod tests {
     }
 
     #[test]
+    fn versions_are_shown_where_a_table_keeps_its_history() {
+        let prices = TableInfo { name: "prices".into(), versions: Some(7_120), ..table() };
+        let expected = "
+ schema    table     rows   deleted   columns   last synced            versions kept
+─────────────────────────────────────────────────────────────────────────────────────
+ my-shop   orders   1,234         5         2   2023-11-14T22:13:20Z      no history
+ my-shop   prices   1,234         5         2   2023-11-14T22:13:20Z           7,120
+";
+        assert_eq!(format!("\n{}", for_people(&[table(), prices.clone()], Room::Endless)), expected);
+        assert!(for_programs(&prices).contains("\"deleted\":5,\"versions\":7120,"));
+    }
+
+    #[test]
     fn the_columns_can_be_listed() {
         let page = columns_for_people(&[table()], Room::Endless);
         assert!(page.contains("\"my-shop\".orders   id       LONG   primary key\n"), "{page}");
@@ -140,7 +163,7 @@ mod tests {
     fn programs_get_everything() {
         assert_eq!(
             for_programs(&table()),
-            r#"{"schema":"my-shop","table":"orders","source_name":"Orders","rows":1234,"deleted":5,"synced_at":"2023-11-14T22:13:20Z","columns":[{"name":"id","type":"LONG","primary_key":true,"declared":false},{"name":"price","type":"LONG","primary_key":false,"declared":true}]}"#
+            r#"{"schema":"my-shop","table":"orders","source_name":"Orders","rows":1234,"deleted":5,"versions":null,"synced_at":"2023-11-14T22:13:20Z","columns":[{"name":"id","type":"LONG","primary_key":true,"declared":false},{"name":"price","type":"LONG","primary_key":false,"declared":true}]}"#
         );
     }
 }

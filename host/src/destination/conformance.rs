@@ -9,6 +9,7 @@ pub(super) mod build;
 pub(super) mod crash;
 mod fence;
 pub(super) mod files;
+mod history;
 pub(super) mod load;
 mod names;
 mod refresh;
@@ -113,7 +114,7 @@ macro_rules! checks {
         $($(
             #[test]
             fn $check() {
-                super::$file::$check::<$home>();
+                crate::destination::conformance::$file::$check::<$home>();
             }
         )*)*
     };
@@ -187,9 +188,46 @@ macro_rules! conformance {
     };
 }
 
+/// The same for warehouses whose tables may keep their history.
+macro_rules! history_conformance {
+    ($($warehouse:ident: $home:ty;)*) => {
+        $(
+            mod $warehouse {
+                checks! { $home:
+                    crash {
+                        invariant_8_every_call_may_be_the_last_where_tables_keep_their_history,
+                    }
+                    history {
+                        every_change_ends_a_version_and_begins_one,
+                        a_key_gets_one_version_at_most_in_a_transaction,
+                        rows_that_arrive_deleted_leave_no_version,
+                        nothing_has_changed_only_if_every_bit_is_the_same,
+                        rows_that_were_there_become_first_versions,
+                        versions_widen_with_their_table,
+                        versions_that_did_not_come_back_end_with_the_refresh,
+                        a_key_of_two_columns_and_many_others,
+                        a_table_without_a_key_tells_when_its_rows_were_there,
+                        a_reset_forgets_that_there_was_a_history,
+                        older_programs_are_kept_out_once_there_is_a_history,
+                        any_stream_leaves_the_states_at_its_commits,
+                    }
+                }
+            }
+        )*
+    };
+}
+
 conformance! {
     duckdb: crate::destination::duckdb::tests::Home;
     sqlite: crate::destination::sqlite::tests::Home;
     postgres: crate::destination::postgres::tests::Home;
     delta: crate::destination::delta::tests::Home;
+}
+
+mod keeping_history {
+    history_conformance! {
+        duckdb: crate::destination::duckdb::tests::Home;
+        sqlite: crate::destination::sqlite::tests::Home;
+        postgres: crate::destination::postgres::tests::Home;
+    }
 }

@@ -34,7 +34,7 @@ use self::scratch::Scratch;
 use self::store::{Local, S3, Store};
 use super::duckdb::DuckDb;
 use super::sql::ddl::literal;
-use super::sql::{Census, Engine, Extent, LoadColumn, Reach, Scalar, Target};
+use super::sql::{Census, Engine, Extent, KeyedRows, LoadColumn, Reach, Scalar, Target};
 use super::{Access, RowSink, SYNCS};
 use crate::error::{Code, Error, Result};
 use crate::schema::{ColumnType, TableSchema};
@@ -170,8 +170,8 @@ impl Engine for DeltaLake {
         String::new()
     }
 
-    fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String {
-        self.scratch.engine.create_key(schema, table, columns)
+    fn create_key(&self, schema: &str, table: &str, columns: &[String], rows: KeyedRows) -> String {
+        self.scratch.engine.create_key(schema, table, columns, rows)
     }
 
     /// The rows are in files: their number is known.
@@ -227,12 +227,13 @@ impl Engine for DeltaLake {
         Ok(())
     }
 
-    fn extent(&mut self, schema: &str, table: &str) -> Result<Extent, Failure> {
+    fn extent(&mut self, schema: &str, table: &TableSchema) -> Result<Extent, Failure> {
         self.load_once()?;
-        let stored = self.journals.get(schema).and_then(|journal| journal.entry.stored.get(table));
+        let stored = self.journals.get(schema).and_then(|journal| journal.entry.stored.get(&table.name));
         Ok(stored.map_or_else(Extent::default, |stored| Extent {
             live: stored.live,
             deleted: stored.rows.saturating_sub(stored.live),
+            rows: stored.rows,
             synced_at_us: stored.synced_at_us,
         }))
     }

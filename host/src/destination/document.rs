@@ -50,6 +50,6 @@ impl TableDocument {
         if self.key.is_empty() || self.key.iter().any(|index| *index >= columns.len()) {
             return Err(format!("the key of the table \"{}\" names no column", self.name));
         }
-        Ok(TableSchema { source_name: self.source_name, name: self.name, key: self.key, columns })
+        Ok(TableSchema { source_name: self.source_name, name: self.name, key: self.key, columns, history: false })
     }
 }

@@ -106,10 +106,10 @@ impl<W: Write + Send> Destination for JsonLines<W> {
     fn commit(&mut self, commit: Commit) -> Result<Committed> {
         let Commit { tables, segments, state, .. } = commit;
         self.write(&tables, &segments).and_then(|()| self.write_commit(state.as_deref())).map_err(unwritten)?;
-        let none = vec![0; tables.len()];
+        let nothing = Committed::nothing(tables.len());
         self.kept = Kept { sequence: self.kept.sequence + 1, state, tables };
         self.file.save(&self.kept)?;
-        Ok(Committed { ignored: none.clone(), swept: none })
+        Ok(nothing)
     }
 
     /// What was written cannot be taken back, and does not count without a commit.

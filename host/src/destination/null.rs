@@ -30,8 +30,8 @@ impl Destination for Null {
     fn commit(&mut self, commit: Commit) -> Result<Committed> {
         self.count(&commit.segments);
         self.rows.resize(commit.tables.len(), 0);
-        let none = vec![0; commit.tables.len()];
-        Ok(Committed { ignored: none.clone(), swept: none })
+        let nothing = Committed::nothing(commit.tables.len());
+        Ok(nothing)
     }
 
     fn discard(&mut self) -> Result<()> {

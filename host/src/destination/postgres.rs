@@ -30,7 +30,7 @@ pub(super) use query::query;
 use self::errors::{Failure, failed};
 use super::Access;
 use super::sql::ddl::{literal, quoted};
-use super::sql::{Census, Engine, LoadColumn, Scalar, Target};
+use super::sql::{Census, Engine, KeyedRows, LoadColumn, Scalar, Target};
 use crate::error::{Error, Result};
 use crate::schema::ColumnType;
 
@@ -45,6 +45,13 @@ impl Postgres {
     /// Begins a session with the database.
     pub(super) fn open(address: &PostgresAddress, access: Access) -> Result<Self> {
         Ok(Self { client: open::open(address, access)?, address: address.clone(), access })
+    }
+
+    /// The name of the index of a table's key, quoted.
+    fn key(&self, schema: &str, table: &str) -> String {
+        let target = self.table(schema, table);
+        let number = Sha256::digest(&target).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        quoted(&format!("_elt_key_{number:016x}"))
     }
 }
 
@@ -163,10 +170,13 @@ impl Engine for Postgres {
     }
 
     /// The index has a name that no table of a source has: in Postgres both share one space of names.
-    fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String {
-        let target = self.table(schema, table);
-        let number = Sha256::digest(&target).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-        format!("CREATE UNIQUE INDEX \"_elt_key_{number:016x}\" ON {target} ({});\n", columns.join(", "))
+    fn create_key(&self, schema: &str, table: &str, columns: &[String], rows: KeyedRows) -> String {
+        let (name, target, condition) = (self.key(schema, table), self.table(schema, table), rows.condition());
+        format!("CREATE UNIQUE INDEX {name} ON {target} ({}){condition};\n", columns.join(", "))
+    }
+
+    fn drop_key(&self, schema: &str, table: &str) -> String {
+        format!("DROP INDEX {}.{};\n", quoted(schema), self.key(schema, table))
     }
 
     fn run(&mut self, sql: &str) -> Result<(), Failure> {

@@ -79,11 +79,13 @@ pub struct TableInfo {
     pub name: String,
     /// The connector's name of it.
     pub source_name: String,
-    /// Rows that are not deleted.
+    /// Rows that are there now.
     pub rows: u64,
-    /// Rows marked as deleted.
+    /// Rows marked as deleted; in a table that keeps its history, versions that a deletion ended.
     pub deleted_rows: u64,
-    /// The columns, without `_synced_at` and `_deleted`.
+    /// All versions of rows, those that are there now among them; none: the table keeps no history.
+    pub versions: Option<u64>,
+    /// The columns, without the host's own.
     pub columns: Vec<TableColumn>,
     /// The last commit that wrote a row, in microseconds since 1970.
     pub synced_at_us: Option<i64>,

@@ -2,29 +2,31 @@
 //! transaction.
 //!
 //! One file per concern: `engine` (what differs between engines), `catalog` (what the warehouse remembers), `ddl` (tables
-//! and columns), `stage` (segments that wait), `merge` (rows and patches), `read` (looking at it without a sync), `portrait` (the
-//! catalog's entries of one connection, as values).
+//! and columns), `stage` (segments that wait), `merge` (rows and patches), `history` (versions of rows), `read` (looking at
+//! it without a sync), `portrait` (the catalog's entries of one connection, as values).
 
 mod catalog;
 pub(super) mod ddl;
 mod engine;
+mod history;
 mod merge;
 mod portrait;
 mod read;
 mod stage;
 
 pub(super) use catalog::SYSTEM;
-pub(super) use engine::{Census, Engine, Extent, LoadColumn, Reach, Scalar, Target};
+pub(super) use engine::{Census, Engine, Extent, KeyedRows, LoadColumn, Reach, Scalar, Target};
 pub(super) use portrait::Portrait;
 #[cfg(test)]
 pub(super) use stage::batch_of;
 
 use self::catalog::Catalog;
 use self::engine::failed;
-use self::merge::Merge;
+use self::merge::{Merge, Place};
 use self::stage::{Stage, Staged};
 use super::{
-    Commit, Committed, ConnectionRow, Destination, OpenRequest, Opened, Refresh, Segment, StartFrom, SyncRecord,
+    Commit, Committed, ConnectionRow, Deletes, Destination, OpenRequest, Opened, Refresh, Segment, StartFrom,
+    SyncRecord,
 };
 use crate::error::{Code, Error, Result};
 use crate::schema::TableSchema;
@@ -100,15 +102,17 @@ impl<E: Engine> SqlDestination<E> {
         let migrated = self.engine.migrated(&schema, &self.tables, &commit.tables);
         migrated.map_err(failed::<E>("change the schema of the warehouse"))?;
         let row = self.next_row(commit);
-        let mut committed = Committed { ignored: vec![0; commit.tables.len()], swept: vec![0; commit.tables.len()] };
-        for segment in segments {
+        let mut committed = Committed::nothing(commit.tables.len());
+        for segment in segments.iter().filter(|segment| !keeps_history(commit, segment.table)) {
             let ignored = self.merge(commit, &row, segment.table)?.apply(segment)?;
             committed.ignored[segment.table] += if segment.is_rest { 0 } else { ignored };
         }
+        self.add_versions(commit, &row, segments, &mut committed)?;
         if let Some(refresh) = row.refresh.clone().filter(|_| commit.is_last) {
             for (index, table) in commit.tables.iter().enumerate() {
                 if refresh.includes(&table.source_name) && commit.selection.contains(&table.source_name) {
                     committed.swept[index] = self.merge(commit, &row, index)?.sweep(refresh.since_us)?;
+                    committed.versions[index].ended += if table.history { committed.swept[index] } else { 0 };
                 }
             }
         }
@@ -124,6 +128,25 @@ impl<E: Engine> SqlDestination<E> {
         let row = ConnectionRow { refresh: row.refresh.filter(|_| !commit.is_last), ..row };
         self.advance(&row)?;
         Ok((row, committed))
+    }
+
+    /// Applies the segments of tables that keep their history, all of a table's at once: a key gets one version at most.
+    fn add_versions(
+        &mut self,
+        commit: &Commit,
+        row: &ConnectionRow,
+        segments: &[Staged],
+        committed: &mut Committed,
+    ) -> Result<()> {
+        for table in (0..commit.tables.len()).filter(|table| keeps_history(commit, *table)) {
+            let own: Vec<&Staged> = segments.iter().filter(|segment| segment.table == table).collect();
+            if !own.is_empty() {
+                let (ignored, versions) = self.merge(commit, row, table)?.add_versions(&own)?;
+                committed.ignored[table] += ignored;
+                committed.versions[table].add(versions);
+            }
+        }
+        Ok(())
     }
 
     /// What the connection's row will be. `_synced_at` never stands still, whatever the clock does: the sweep after a full
@@ -146,12 +169,14 @@ impl<E: Engine> SqlDestination<E> {
 
     fn merge<'a>(&'a mut self, commit: &'a Commit, row: &ConnectionRow, table: usize) -> Result<Merge<'a, E>> {
         let unknown = || Error::new(Code::HostBug, "find the table of a segment");
+        let table = commit.tables.get(table).ok_or_else(unknown)?;
         Ok(Merge {
             engine: &mut self.engine,
             schema: &self.request.connection,
-            table: commit.tables.get(table).ok_or_else(unknown)?,
-            deletes: self.request.deletes,
+            table,
+            deletes: if table.history { Deletes::Soft } else { self.request.deletes },
             synced_at_us: row.committed_at_us.unwrap_or(commit.synced_at_us),
+            place: Place::Table,
         })
     }
 
@@ -262,6 +287,10 @@ impl<E: Engine> Destination for SqlDestination<E> {
     }
 }
 
+fn keeps_history(commit: &Commit, table: usize) -> bool {
+    commit.tables.get(table).is_some_and(|table| table.history)
+}
+
 /// Segments as the engine can take them.
 fn prepared<E: Engine>(schema: &str, tables: &[TableSchema], segments: Vec<Segment>) -> Result<Vec<Staged>> {
     check_values::<E>(schema, tables, &segments)?;
@@ -358,6 +387,9 @@ fn begin_inside<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Opti
     if !has(schema, ddl::SYNCS) {
         sql.push_str(&ddl::create_connection(engine, schema));
     }
+    if request.history && !catalog::has_history(&census) {
+        sql.push_str(&catalog::create_history(engine));
+    }
     if !sql.is_empty() {
         match engine.run(&sql) {
             Ok(()) => {}
@@ -376,8 +408,10 @@ fn begin_inside<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Opti
         Err(failure) if E::is_conflict(&failure) => return Ok(None),
         Err(failure) => return Err(E::failed("note the sync in _syncs".to_owned(), failure)),
     }
-    let tables = if row.fence == 1 { Vec::new() } else { catalog.tables()? };
     let census = if E::SEES_COMMITS { read_census(engine, schema)? } else { census };
+    let mut catalog = Catalog { engine, schema };
+    let has_history = catalog::has_history(&census);
+    let tables = if row.fence == 1 { Vec::new() } else { catalog.tables(has_history)? };
     let empty = tables.iter().map(|table| is_empty(engine, &census, schema, table)).collect::<Result<_>>()?;
     Ok(Some(Begun { row, tables, empty }))
 }

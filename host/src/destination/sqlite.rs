@@ -31,12 +31,15 @@ use self::errors::failed;
 use self::value::{Cells, Written};
 use super::Access;
 use super::sql::ddl::{literal, quoted};
-use super::sql::{Census, Engine, LoadColumn, SYSTEM, Scalar, Target};
+use super::sql::{Census, Engine, KeyedRows, LoadColumn, SYSTEM, Scalar, Target};
 use crate::error::{Error, Result};
 use crate::schema::{ColumnType, DELETED, SYNCED_AT, TableSchema};
 
 /// What stands between a connection's name and a table's.
 const SEPARATOR: &str = "__";
+/// The kinds of indexes.
+const KEY: &str = "key";
+const DELETED_ROWS: &str = "deleted";
 /// A column on the way to another type.
 const WIDENED: &str = "_elt_widened";
 
@@ -77,6 +80,11 @@ fn insert(table: &str, columns: &[LoadColumn]) -> String {
     let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
     let values = vec!["?"; columns.len()];
     format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "))
+}
+
+/// The name of an index of a table.
+fn index(kind: &str, schema: &str, table: &str) -> String {
+    quoted(&full_name(SYSTEM, &format!("{kind}__{}", full_name(schema, table))))
 }
 
 /// A table's name in the file.
@@ -154,17 +162,20 @@ impl Engine for Sqlite {
     }
 
     /// The indexes' names are ones that no table can have: no connection is called `_elt`.
-    fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String {
-        let name = full_name(schema, table);
-        let index = |kind: &str| quoted(&full_name(SYSTEM, &format!("{kind}__{name}")));
-        let (table, columns) = (quoted(&name), columns.join(", "));
-        let key = format!("CREATE UNIQUE INDEX main.{} ON {table} ({columns});\n", index("key"));
-        if schema == SYSTEM {
+    fn create_key(&self, schema: &str, table: &str, columns: &[String], rows: KeyedRows) -> String {
+        let (target, columns) = (quoted(&full_name(schema, table)), columns.join(", "));
+        let (name, condition) = (index(KEY, schema, table), rows.condition());
+        let key = format!("CREATE UNIQUE INDEX main.{name} ON {target} ({columns}){condition};\n");
+        if schema == SYSTEM || rows == KeyedRows::Active {
             return key;
         }
         // Holds deleted rows only, so it costs nothing while there are none.
-        let deleted = quoted(DELETED);
-        format!("{key}CREATE INDEX main.{} ON {table} ({deleted}) WHERE {deleted};\n", index("deleted"))
+        let (name, deleted) = (index(DELETED_ROWS, schema, table), quoted(DELETED));
+        format!("{key}CREATE INDEX main.{name} ON {target} ({deleted}) WHERE {deleted};\n")
+    }
+
+    fn drop_key(&self, schema: &str, table: &str) -> String {
+        [KEY, DELETED_ROWS].map(|kind| format!("DROP INDEX main.{};\n", index(kind, schema, table))).concat()
     }
 
     /// From two indexes, of which one has the keys and the other the deleted rows: a table is ten times as much to read.

@@ -89,6 +89,11 @@ pub enum Selection {
 }
 
 impl Selection {
+    /// No table.
+    pub fn none() -> Self {
+        Self::Tables(Vec::new())
+    }
+
     /// Whether a table is part of it.
     pub fn contains(&self, table: &str) -> bool {
         match self {

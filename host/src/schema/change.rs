@@ -28,6 +28,11 @@ pub enum SchemaChange {
         /// The type now.
         to: ColumnType,
     },
+    /// A table that was there keeps its history from now on.
+    HistoryBegun {
+        /// The table's index.
+        table: usize,
+    },
 }
 
 /// Every change from `old` to `new`, tables and columns in order. Tables and columns are only ever added.
@@ -46,6 +51,9 @@ pub fn changes(old: &[TableSchema], new: &[TableSchema]) -> Vec<SchemaChange> {
                 }
                 Some(_) => {}
             }
+        }
+        if after.history && !before.history {
+            found.push(SchemaChange::HistoryBegun { table });
         }
     }
     found

@@ -58,7 +58,7 @@ impl<'a> Value<'a> {
 
 fn unescape(raw: &str) -> Result<Cow<'_, str>, BadString> {
     let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or("");
-    if !inner.as_bytes().contains(&b'\\') {
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Ok(Cow::Borrowed(inner));
     }
     serde_json::from_str::<String>(raw).map(Cow::Owned).map_err(|_| BadString(raw.chars().take(40).collect()))

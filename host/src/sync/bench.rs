@@ -62,6 +62,7 @@ fn decode_infer_and_fold() {
     let declared = vec![Table { name: "t".into(), primary_key: vec!["record_id".into()], columns: vec![] }];
     let settings = Settings {
         selection: Selection::All,
+        history: Selection::none(),
         limits: Limits::default(),
         time: true,
         sample_records: 0,

@@ -22,6 +22,7 @@ fn sync(contract: SchemaContract, known: Vec<TableSchema>) -> Tables {
     let empty = vec![false; known.len()];
     let settings = Settings {
         selection: Selection::All,
+        history: Selection::none(),
         limits: Limits::default(),
         time: true,
         sample_records: 0,

@@ -28,10 +28,12 @@ pub struct Report {
     pub checkpoints: u64,
     /// Transactions.
     pub commits: u64,
-    /// From the start to the last commit.
+    /// From the start until the destination was closed.
     pub duration: Duration,
     /// From the start until the first row was decoded.
     pub first_row_after: Option<Duration>,
+    /// From the start until the last commit was durable.
+    pub committed_after: Option<Duration>,
     /// Most memory the guest had at once, in bytes.
     pub guest_memory_peak_bytes: u64,
     /// Most memory the destination's engine was seen to hold, before commits and at the end, in bytes.
@@ -74,6 +76,14 @@ pub struct TableReport {
     pub ignored: u64,
     /// Rows deleted because the full refresh that ended did not bring them back.
     pub swept: u64,
+    /// The table keeps its history.
+    pub history: bool,
+    /// That began with this sync, and the table was there before.
+    pub history_is_new: bool,
+    /// Versions of rows that are new.
+    pub versions_begun: u64,
+    /// Versions of rows that are not active any more.
+    pub versions_ended: u64,
     /// Upserts of a key that this sync had upserted before.
     pub repeated_keys: u64,
     /// Rows in the warehouse now that are not marked as deleted.

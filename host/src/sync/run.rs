@@ -14,14 +14,14 @@ use super::report::{Outcome, Report, Sample, TableReport};
 use super::tables::{Counts, NameRules, Settings, Tables};
 use super::writer::{self, Writer, Written, ended};
 use super::{Request, Stop};
-use crate::destination::{self, Destination, OpenRequest, Opened, StartFrom, SyncRecord};
+use crate::destination::{self, Deletes, Destination, OpenRequest, Opened, StartFrom, SyncRecord};
 use crate::error::{Code, Error, Fault, Result};
 use crate::guest::{self, Grants, Lead, Listener, OperationSender, Secrets};
 use crate::model::{Description, LogLevel, Selection, Table};
 use crate::schema::{SchemaChange, TableSchema, changes};
 
 /// Bytes of rows that may wait between the guest and the decoder.
-const CHANNEL_BYTES: usize = 8 << 20;
+const CHANNEL_BYTES: usize = 2 << 20;
 
 /// Microseconds since 1970.
 pub fn now_us() -> i64 {
@@ -138,7 +138,8 @@ impl Run {
             (None, false) => StartFrom::LastCommit,
         };
         let (connection, sync) = (self.request.connection.clone(), self.record.clone());
-        OpenRequest { connection, sync, start_from, deletes: self.request.deletes }
+        let history = self.request.history != Selection::none();
+        OpenRequest { connection, sync, start_from, deletes: self.request.deletes, history }
     }
 
     fn grants(&self) -> Grants {
@@ -168,8 +169,10 @@ impl Run {
             state: state.clone(),
         });
         self.check_selection(&declared, opened, state.is_some())?;
+        self.check_history(&declared, opened)?;
         let settings = Settings {
             selection: self.request.selection.clone(),
+            history: self.request.history.clone(),
             limits: self.request.limits.clone(),
             time: self.request.timestamps,
             sample_records: self.request.sample_records,
@@ -184,9 +187,7 @@ impl Run {
         let Selection::Tables(selected) = &self.request.selection else { return Ok(()) };
         for name in selected {
             if declared.iter().all(|table| table.name != *name) {
-                let names: Vec<&str> = declared.iter().map(|table| table.name.as_str()).collect();
-                let message = format!("select table \"{name}\": the connector has no such table");
-                return Err(Error::new(Code::TableUnknown, message).hint(format!("It has: {}.", names.join(", "))));
+                return Err(table_unknown("select", name, declared));
             }
             // The state is past the rows that this table missed.
             if resumes && opened.tables.iter().all(|table| table.source_name != *name) {
@@ -197,6 +198,28 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    fn check_history(&self, declared: &[Table], opened: &Opened) -> Result<()> {
+        if let Selection::Tables(names) = &self.request.history {
+            let known = |name: &str| {
+                let mut sources = opened.tables.iter().map(|table| &table.source_name);
+                declared.iter().any(|table| table.name == name) || sources.any(|source| source == name)
+            };
+            if let Some(name) = names.iter().find(|name| !known(name)) {
+                return Err(table_unknown("keep the history of", name, declared));
+            }
+        }
+        let keeps = opened.tables.iter().find(|table| table.history).map(|table| &table.source_name);
+        if self.request.deletes == Deletes::Soft || (self.request.history == Selection::none() && keeps.is_none()) {
+            return Ok(());
+        }
+        let which = keeps.map_or_else(String::new, |name| format!(": table \"{name}\" keeps its history"));
+        let message = format!("remove deleted rows from a connection whose tables keep their history{which}");
+        Err(Error::new(Code::Usage, message).hint(
+            "A history holds the rows that are gone. Leave --deletes at soft, and take the rows of now WHERE _active. Tables \
+             whose deleted rows must go belong into another connection (--connection NAME).",
+        ))
     }
 
     async fn drive(
@@ -295,6 +318,7 @@ impl Run {
             commits: self.progress.commits.load(Ordering::Relaxed),
             duration: self.begun.elapsed(),
             first_row_after: None,
+            committed_after: None,
             guest_memory_peak_bytes: self.progress.guest_memory_bytes.load(Ordering::Relaxed),
             destination_memory_bytes: None,
             state_before: self.record.state_before.clone(),
@@ -313,6 +337,7 @@ impl Run {
         report.notes = done.decoded.tables.notes().to_vec();
         report.samples = samples(&done.decoded.tables);
         report.first_row_after = done.decoded.first_row;
+        report.committed_after = done.written.committed_at.map(|at| at.saturating_duration_since(self.begun));
         report.destination_memory_bytes = done.destination_memory_bytes;
         report.state_after = done.written.state;
         report.outcome = match done.ending {
@@ -344,6 +369,13 @@ async fn unless_stopped<T>(stop: &watch::Receiver<Option<Stop>>, call: impl Futu
         stopped = stopped(stop.clone()) => Err(stopped),
         result = call => result,
     }
+}
+
+/// `what` completes "failed to … table".
+fn table_unknown(what: &str, name: &str, declared: &[Table]) -> Error {
+    let names: Vec<&str> = declared.iter().map(|table| table.name.as_str()).collect();
+    let message = format!("{what} table \"{name}\": the connector has no such table");
+    Error::new(Code::TableUnknown, message).hint(format!("It has: {}.", names.join(", ")))
 }
 
 /// The record of a sync that did not succeed.
@@ -399,6 +431,7 @@ fn table_reports(done: &Done) -> Vec<TableReport> {
         .map(|(index, table)| {
             let counts = done.written.totals.get(index).copied().unwrap_or_default();
             let Counts { upserted, updated, deleted, truncated } = counts;
+            let versions = done.written.versions.get(index).copied().unwrap_or_default();
             TableReport {
                 table: table.name.clone(),
                 upserted,
@@ -407,6 +440,9 @@ fn table_reports(done: &Done) -> Vec<TableReport> {
                 truncated,
                 ignored: done.written.ignored.get(index).copied().unwrap_or(0),
                 swept: done.written.swept.get(index).copied().unwrap_or(0),
+                history: table.history,
+                versions_begun: versions.begun,
+                versions_ended: versions.ended,
                 repeated_keys: done.decoded.tables.repeated(index),
                 rows_now: done.rows_now.get(index).copied().unwrap_or(0),
                 ..TableReport::default()
@@ -433,10 +469,13 @@ fn table_reports(done: &Done) -> Vec<TableReport> {
                     reports[table].widened_columns.push((name, from, to));
                 }
             }
+            SchemaChange::HistoryBegun { table } => reports[table].history_is_new = true,
         }
     }
-    let touched =
-        |report: &TableReport| report.upserted + report.updated + report.deleted + report.truncated + report.swept > 0;
+    let touched = |report: &TableReport| {
+        let operations = report.upserted + report.updated + report.deleted + report.truncated;
+        operations + report.swept > 0 || report.history_is_new
+    };
     reports.into_iter().filter(touched).collect()
 }
 

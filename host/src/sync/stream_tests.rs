@@ -115,6 +115,7 @@ fn decoded(steps: &[(Step, Cut)]) -> Rows {
     let declared = vec![Table { name: "t".into(), primary_key: vec!["id".into()], columns: vec![] }];
     let settings = Settings {
         selection: Selection::All,
+        history: Selection::none(),
         limits: Limits::default(),
         time: true,
         sample_records: 0,

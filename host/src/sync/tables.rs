@@ -15,9 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::guest::Limits;
 use crate::model::{Batch, DataType, OperationKind, Selection, Table};
 use crate::schema::value::Value;
-use crate::schema::{
-    ColumnSchema, ColumnType, DELETED, OnMismatch, ROW_ID, SYNCED_AT, SchemaContract, TableSchema, TakenNames,
-};
+use crate::schema::{ColumnSchema, ColumnType, OnMismatch, ROW_ID, SchemaContract, TableSchema, TakenNames};
 
 /// Operations of one table by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +78,8 @@ pub(crate) struct Tables {
     /// What the connector declared.
     declared: Vec<Table>,
     selection: Selection,
+    /// Which new tables keep their history.
+    history: Selection,
     limits: Limits,
     /// Strings may become dates and timestamps.
     time: bool,
@@ -108,6 +108,8 @@ pub(crate) struct NameRules {
 /// The settings of `Tables` that a sync chooses.
 pub(crate) struct Settings {
     pub(crate) selection: Selection,
+    /// Which tables keep their history from now on.
+    pub(crate) history: Selection,
     pub(crate) limits: Limits,
     pub(crate) time: bool,
     pub(crate) sample_records: usize,
@@ -120,13 +122,16 @@ impl Tables {
     /// `declared`: the connector's schema. `known`: the destination's tables, `empty`: which of them have no rows.
     pub(crate) fn new(
         declared: Vec<Table>,
-        known: Vec<TableSchema>,
+        mut known: Vec<TableSchema>,
         empty: &[bool],
         settings: Settings,
     ) -> Result<Self> {
         check_declared(&declared, &settings.limits)?;
         let mut live = Vec::with_capacity(known.len());
-        for (index, schema) in known.iter().enumerate() {
+        for (index, schema) in known.iter_mut().enumerate() {
+            if settings.history.contains(&schema.source_name) {
+                begin_history(schema)?;
+            }
             let table = declared.iter().find(|table| table.name == schema.source_name);
             let table = table.cloned().unwrap_or_else(|| undeclared(schema));
             check_key(schema, &table)?;
@@ -135,12 +140,13 @@ impl Tables {
             known.columns_before = Some(schema.columns.len());
             live.push(known);
         }
-        let Settings { selection, limits, time, sample_records, contract, names } = settings;
+        let Settings { selection, history, limits, time, sample_records, contract, names } = settings;
         let checkpointed = Some(known.clone());
         let hasher = DefaultHashBuilder::default();
         Ok(Self {
             declared,
             selection,
+            history,
             limits,
             time,
             sample_records,
@@ -168,7 +174,7 @@ impl Tables {
         if batch.kind == OperationKind::Truncate {
             return Ok((self.truncate(&batch.table), 0));
         }
-        let text = std::str::from_utf8(&batch.rows).map_err(|error| {
+        let text = simdutf8::compat::from_utf8(&batch.rows).map_err(|error| {
             let line = batch.rows[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
             let message = format!("read line {line} of a batch for table \"{}\": it is not UTF-8", batch.table);
             Error::new(Code::RecordInvalid, message)
@@ -255,8 +261,9 @@ impl Tables {
         let name = TakenNames::new(taken, self.names.bytes_max).unique(source_name).map_err(|error| {
             Error::new(Code::SchemaInvalid, format!("name the table {}", shorten(source_name))).because(error)
         })?;
+        let history = self.history.contains(source_name);
         let mut schema =
-            TableSchema { source_name: source_name.to_owned(), name, key: Vec::new(), columns: Vec::new() };
+            TableSchema { source_name: source_name.to_owned(), name, key: Vec::new(), columns: Vec::new(), history };
         if declared.primary_key.is_empty() {
             let name = ROW_ID.to_owned();
             schema.columns.push(ColumnSchema {
@@ -448,9 +455,24 @@ fn check_key(schema: &TableSchema, declared: &Table) -> Result<()> {
         .hint("Remove the connection's tables with `host reset` and sync again."))
 }
 
+/// From now on the table keeps its history. Its columns cannot be renamed any more, so none may have a name that this needs.
+fn begin_history(schema: &mut TableSchema) -> Result<()> {
+    schema.history = true;
+    let needed = |name: &str| schema.system_columns().iter().any(|needed| needed.eq_ignore_ascii_case(name));
+    let Some(column) = schema.columns.iter().find(|column| needed(&column.name)) else { return Ok(()) };
+    let message = format!(
+        "keep the history of table \"{}\": its column \"{}\" has a name that the history needs",
+        schema.name, column.name
+    );
+    Err(Error::new(Code::Usage, message).hint(
+        "Remove the connection's tables with `host reset` and sync again with --history: then the column gets a number.",
+    ))
+}
+
 fn taken_names(schema: &TableSchema, rules: NameRules) -> TakenNames {
     let own = schema.columns.iter().map(|column| column.name.as_str());
-    let names = own.chain([SYNCED_AT, DELETED, ROW_ID]).chain(rules.reserved.iter().copied());
+    let system = schema.system_columns().iter().copied().chain([ROW_ID]);
+    let names = own.chain(system).chain(rules.reserved.iter().copied());
     TakenNames::new(names, rules.bytes_max)
 }
 

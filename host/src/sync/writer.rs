@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::event::{Event, Observer, Progress};
 use super::tables::Counts;
-use crate::destination::{Commit, Destination, Segment, SyncRecord};
+use crate::destination::{Commit, Destination, Segment, SyncRecord, Versions};
 use crate::error::{Code, Error, Result};
 use crate::schema::{SchemaChange, TableSchema, changes};
 
@@ -37,9 +37,13 @@ pub(crate) struct Written {
     pub(crate) ignored: Vec<u64>,
     /// Rows deleted by the last commit because a full refresh did not bring them back, by table.
     pub(crate) swept: Vec<u64>,
+    /// Versions of rows, by table.
+    pub(crate) versions: Vec<Versions>,
     /// Operations committed, by table.
     pub(crate) totals: Vec<Counts>,
     pub(crate) state: Option<String>,
+    /// When the last commit was durable.
+    pub(crate) committed_at: Option<Instant>,
     /// What went wrong; nothing was done after it.
     pub(crate) failed: Option<Error>,
 }
@@ -81,8 +85,10 @@ fn write(start: Start, work: &Receiver<Work>) -> Written {
         tables,
         ignored: Vec::new(),
         swept: Vec::new(),
+        versions: Vec::new(),
         totals: Vec::new(),
         state,
+        committed_at: None,
         failed: None,
     };
     while let Ok(next) = work.recv() {
@@ -121,6 +127,7 @@ fn commit_one(written: &mut Written, commit: Commit, teller: &Teller<'_>) -> Res
     let begun = Instant::now();
     let (tables, state) = (commit.tables.clone(), commit.state.clone());
     let committed = written.destination.commit(commit)?;
+    written.committed_at = Some(Instant::now());
     for change in changes(&written.tables, &tables) {
         teller.observer.event(&describe(change, &tables));
     }
@@ -129,6 +136,10 @@ fn commit_one(written: &mut Written, commit: Commit, teller: &Teller<'_>) -> Res
         *sum += more;
     }
     written.swept = committed.swept;
+    written.versions.resize(tables.len(), Versions::default());
+    for (sum, more) in written.versions.iter_mut().zip(committed.versions) {
+        sum.add(more);
+    }
     written.totals.resize(tables.len(), Counts::default());
     for (total, more) in written.totals.iter_mut().zip(&teller.counts) {
         total.add(*more);
@@ -145,7 +156,7 @@ fn commit_one(written: &mut Written, commit: Commit, teller: &Teller<'_>) -> Res
 
 fn describe(change: SchemaChange, tables: &[TableSchema]) -> Event {
     let (table, column) = match change {
-        SchemaChange::NewTable { table } => (table, None),
+        SchemaChange::NewTable { table } | SchemaChange::HistoryBegun { table } => (table, None),
         SchemaChange::NewColumn { table, column } | SchemaChange::Widened { table, column, .. } => {
             (table, Some(column))
         }

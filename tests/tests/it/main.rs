@@ -8,6 +8,7 @@ mod demo;
 mod destinations;
 mod faults;
 mod guests;
+mod history;
 mod interrupts;
 mod io;
 mod jsonl;

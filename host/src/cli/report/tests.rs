@@ -43,6 +43,7 @@ fn first_sync() -> Report {
         commits: 3,
         duration: Duration::from_millis(3_200),
         first_row_after: Some(Duration::from_millis(35)),
+        committed_after: Some(Duration::from_millis(3_150)),
         guest_memory_peak_bytes: 2 << 20,
         destination_memory_bytes: Some(90 << 20),
         state_before: None,
@@ -143,6 +144,30 @@ Look at the data:
   host query --destination duckdb:shop.db 'SELECT * FROM \"my-shop\".orders WHERE NOT _deleted LIMIT 10'
 ";
     assert_eq!(summary(&eventful_sync(), &setting), expected);
+}
+
+#[test]
+fn versions_are_counted_where_a_table_keeps_its_history() {
+    let mut report = eventful_sync();
+    report.tables[0] = TableReport {
+        history: true,
+        history_is_new: true,
+        versions_begun: 210,
+        versions_ended: 14,
+        widened_columns: vec![],
+        ..report.tables[0].clone()
+    };
+    let page = summary(&report, &setting());
+    let expected = "
+ table    upserted   updated   deleted   ignored   new versions   ended versions   rows now
+────────────────────────────────────────────────────────────────────────────────────────────
+ orders      1,200        30         4         2            210               14     50,196
+ lines           7         0         0         0              0                0          7
+ orders has new columns: note STRING
+ orders keeps its history from now on: its rows are the first versions
+";
+    assert!(page.contains(expected), "{page}");
+    assert!(page.ends_with("'SELECT * FROM \"my-shop\".orders WHERE _active LIMIT 10'\n"), "{page}");
 }
 
 #[test]

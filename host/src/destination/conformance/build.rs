@@ -12,7 +12,7 @@ use crate::destination::{
 };
 use crate::error::{Code, Error, Result};
 use crate::model::Selection;
-use crate::schema::{ColumnSchema, ColumnType, TableSchema};
+use crate::schema::{ACTIVE, ColumnSchema, ColumnType, SYNCED_AT, TableSchema, VALID_FROM, VALID_TO};
 
 pub(in crate::destination) const LONG: ColumnType = ColumnType::Long { exact: true };
 pub(in crate::destination) const TEXT: ColumnType = ColumnType::String;
@@ -23,7 +23,12 @@ pub(in crate::destination) fn request(connection: &str) -> OpenRequest {
     let id = format!("{:09}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let sync = SyncRecord { id, started_at_us: 1_000_000, outcome: "running".to_owned(), ..SyncRecord::default() };
     let connection = connection.to_owned();
-    OpenRequest { connection, sync, start_from: StartFrom::LastCommit, deletes: Deletes::Soft }
+    OpenRequest { connection, sync, start_from: StartFrom::LastCommit, deletes: Deletes::Soft, history: false }
+}
+
+/// One in which tables may begin to keep their history.
+pub(in crate::destination) fn history_request(connection: &str) -> OpenRequest {
+    OpenRequest { history: true, ..request(connection) }
 }
 
 /// A table whose key is its first column.
@@ -39,7 +44,20 @@ pub(in crate::destination) fn table(name: &str, columns: &[(&str, ColumnType)]) 
         name: name.to_owned(),
         key: vec![0],
         columns: columns.iter().map(column).collect(),
+        history: false,
     }
+}
+
+/// The same, and it keeps its history.
+pub(in crate::destination) fn history_table(name: &str, columns: &[(&str, ColumnType)]) -> TableSchema {
+    TableSchema { history: true, ..table(name, columns) }
+}
+
+/// The host's own columns but `_deleted`, for looking at them.
+pub(in crate::destination) fn system_columns(of: &TableSchema) -> Vec<ColumnSchema> {
+    let instant = ColumnType::UtcDatetime(None);
+    let all = [(SYNCED_AT, instant), (VALID_FROM, instant), (VALID_TO, instant), (ACTIVE, ColumnType::Boolean)];
+    table("", &all[..if of.history { 4 } else { 1 }]).columns
 }
 
 pub(in crate::destination) fn arrow_type(column_type: ColumnType) -> DataType {

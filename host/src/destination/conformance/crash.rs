@@ -8,8 +8,8 @@ use arrow::record_batch::RecordBatch;
 
 use super::build::*;
 use super::{EngineHome, Home};
-use crate::destination::sql::{Census, Engine, Extent, LoadColumn, Reach, Scalar, SqlDestination, Target};
-use crate::destination::{Access, Commit, Destination, Opened, Segment};
+use crate::destination::sql::{Census, Engine, Extent, KeyedRows, LoadColumn, Reach, Scalar, SqlDestination, Target};
+use crate::destination::{Access, Commit, Destination, OpenRequest, Opened, Segment};
 use crate::error::{Error, Result};
 use crate::schema::{ColumnType, TableSchema};
 
@@ -77,8 +77,11 @@ impl<E: Engine> Engine for Mortal<E> {
     fn drop_schema(&self, schema: &str) -> String {
         self.engine.drop_schema(schema)
     }
-    fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String {
-        self.engine.create_key(schema, table, columns)
+    fn create_key(&self, schema: &str, table: &str, columns: &[String], rows: KeyedRows) -> String {
+        self.engine.create_key(schema, table, columns, rows)
+    }
+    fn drop_key(&self, schema: &str, table: &str) -> String {
+        self.engine.drop_key(schema, table)
     }
     fn widen(&self, table: &str, column: &str, types: (ColumnType, ColumnType)) -> Option<String> {
         self.engine.widen(table, column, types)
@@ -128,7 +131,7 @@ impl<E: Engine> Engine for Mortal<E> {
     fn drop_tables(&mut self, schema: &str, names: &[&str]) -> Result<(), E::Failure> {
         self.call(|engine| engine.drop_tables(schema, names))
     }
-    fn extent(&mut self, schema: &str, table: &str) -> Result<Extent, E::Failure> {
+    fn extent(&mut self, schema: &str, table: &TableSchema) -> Result<Extent, E::Failure> {
         self.call(|engine| engine.extent(schema, table))
     }
     fn count_live(&self, table: &str) -> String {
@@ -151,14 +154,16 @@ impl<E: Engine> Engine for Mortal<E> {
     }
 }
 
-/// The tables after so many commits: a table, then a wider one, then a second one with a column more.
-fn tables(commits: usize) -> Vec<TableSchema> {
+/// The tables after so many commits: a table, then a wider one, then a second one with a column more. With `history` the first
+/// one begins to keep its history when it is wider, the second one at once.
+fn tables(commits: usize, history: bool) -> Vec<TableSchema> {
     let kind = if commits > 1 { TEXT } else { LONG };
     let mut tables = vec![table("t", &[("id", LONG), ("v", kind)])];
     if commits > 2 {
         tables[0].columns.push(table("", &[("w", LONG)]).columns.remove(0));
-        tables.push(table("u", &[("id", LONG), ("v", TEXT)]));
+        tables.push(TableSchema { history, ..table("u", &[("id", LONG), ("v", TEXT)]) });
     }
+    tables[0].history = history && commits > 1;
     tables
 }
 
@@ -184,10 +189,14 @@ pub(in crate::destination) const COMMITS: usize = 4;
 
 /// A sync from wherever the last one came to its end.
 pub(in crate::destination) fn sync(to: &mut dyn Destination, opened: &Opened) -> Result<()> {
+    sync_tables(to, opened, false)
+}
+
+fn sync_tables(to: &mut dyn Destination, opened: &Opened, history: bool) -> Result<()> {
     let begin: usize = opened.state.as_deref().map_or(0, |state| state.parse().unwrap());
     for commit in begin..COMMITS {
         let (staged, segments) = operations(commit);
-        let tables = tables(commit + 1);
+        let tables = tables(commit + 1, history);
         if !staged.is_empty() {
             to.stage(staged, &tables)?;
         }
@@ -197,22 +206,34 @@ pub(in crate::destination) fn sync(to: &mut dyn Destination, opened: &Opened) ->
     to.finish(&commit_of(&[], vec![]).sync).map(drop)
 }
 
-pub(in crate::destination) fn sync_with<E: Engine>(engine: E) -> Result<()> {
-    let (to, opened) = SqlDestination::begin(engine, request("c"))?;
-    sync(&mut to.staging_at_most(0), &opened)
+pub(in crate::destination) fn sync_with<E: Engine>(engine: E, history: bool) -> Result<()> {
+    let (to, opened) = SqlDestination::begin(engine, OpenRequest { history, ..request("c") })?;
+    sync_tables(&mut to.staging_at_most(0), &opened, history)
 }
 
-/// The tables and how many states were kept: one for every commit, none twice.
-pub(in crate::destination) fn outcome<H: EngineHome>(home: &H) -> (Vec<String>, Vec<String>, Vec<u64>) {
-    let tables = tables(COMMITS);
+/// The tables with all that the host adds to them, and how many states were kept: one for every commit, none twice.
+pub(in crate::destination) fn outcome<H: EngineHome>(home: &H, history: bool) -> (Vec<String>, Vec<String>, Vec<u64>) {
     let states = home.look().states("c").unwrap().iter().map(|state| state.sequence).collect();
-    (home.dump("c", &tables[0]), home.dump("c", &tables[1]), states)
+    let dump = |mut table: TableSchema| {
+        table.columns.extend(system_columns(&table));
+        home.dump("c", &table)
+    };
+    let mut tables = tables(COMMITS, history).into_iter().map(dump);
+    (tables.next().unwrap(), tables.next().unwrap(), states)
 }
 
 pub(super) fn invariant_8_every_call_of_a_sync_may_be_its_last<H: EngineHome>() {
+    every_call_may_be_the_last::<H>(false);
+}
+
+pub(super) fn invariant_8_every_call_may_be_the_last_where_tables_keep_their_history<H: EngineHome>() {
+    every_call_may_be_the_last::<H>(true);
+}
+
+fn every_call_may_be_the_last<H: EngineHome>(history: bool) {
     let undisturbed: H = EngineHome::new();
-    sync_with(undisturbed.engine(Access::Write).unwrap()).unwrap();
-    let expected = outcome(&undisturbed);
+    sync_with(undisturbed.engine(Access::Write).unwrap(), history).unwrap();
+    let expected = outcome(&undisturbed, history);
     assert_eq!(expected.2, [4, 3, 2, 1]);
     let mut calls = 0;
     for death in [Death::Before, Death::After] {
@@ -220,14 +241,14 @@ pub(super) fn invariant_8_every_call_of_a_sync_may_be_its_last<H: EngineHome>() 
             let home: H = EngineHome::new();
             let engine = home.engine(Access::Write).unwrap();
             let calls_left = Arc::new(AtomicI64::new(k));
-            let ended = sync_with(Mortal { engine, calls_left: Arc::clone(&calls_left), death });
+            let ended = sync_with(Mortal { engine, calls_left: Arc::clone(&calls_left), death }, history);
             if calls_left.load(Ordering::Relaxed) > 0 {
                 calls = k - 1;
                 break;
             }
             assert!(ended.is_err(), "call {k} failed and nobody noticed, {death:?}");
-            sync_with(home.engine(Access::Write).unwrap()).unwrap();
-            assert_eq!(outcome(&home), expected, "call {k} was the last, {death:?}");
+            sync_with(home.engine(Access::Write).unwrap(), history).unwrap();
+            assert_eq!(outcome(&home, history), expected, "call {k} was the last, {death:?}");
         }
     }
     assert!(calls > 30, "only {calls} calls were made");

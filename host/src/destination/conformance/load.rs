@@ -55,7 +55,7 @@ fn schema(keys: Keys) -> TableSchema {
         declared: false,
     };
     let columns = columns(keys).into_iter().map(column).collect();
-    TableSchema { source_name: "records".to_owned(), name: "records".to_owned(), key: vec![0], columns }
+    TableSchema { source_name: "records".to_owned(), name: "records".to_owned(), key: vec![0], columns, history: false }
 }
 
 /// A reproducible scramble of a number.
@@ -154,7 +154,13 @@ impl Clock {
 
 pub(in crate::destination) fn request() -> OpenRequest {
     let sync = SyncRecord { id: fastrand::u64(..).to_string(), outcome: "running".to_owned(), ..SyncRecord::default() };
-    OpenRequest { connection: "c".to_owned(), sync, start_from: StartFrom::LastCommit, deletes: Deletes::Soft }
+    OpenRequest {
+        connection: "c".to_owned(),
+        sync,
+        start_from: StartFrom::LastCommit,
+        deletes: Deletes::Soft,
+        history: false,
+    }
 }
 
 pub(in crate::destination) fn commit(keys: Keys, segments: Vec<Segment>, sync: SyncRecord) -> Commit {
@@ -184,6 +190,22 @@ pub(in crate::destination) fn load_twice(begin: Begin<'_>, keys: Keys) {
         clock.time(|| drop(to));
         clock.print(&format!("the whole destination, {keys:?}: {what}"), ROWS);
         println!("{memory:?} bytes in the engine");
+    }
+}
+
+/// Loads a million rows into a table that keeps its history, then the same again, then all of them changed.
+pub(in crate::destination) fn load_history(begin: Begin<'_>, keys: Keys) {
+    for (what, version, fresh) in [("first load", 0, true), ("nothing changed", 0, false), ("all changed", 1, false)] {
+        let mut clock = Clock::zero();
+        let (mut to, _) = clock.time(|| begin(OpenRequest { history: true, ..request() }).unwrap());
+        for first in (0..ROWS).step_by(50_000) {
+            let segment = Segment { fresh, ..batch(keys, first..first + 50_000, version) };
+            let mut commit = commit(keys, vec![segment], SyncRecord::default());
+            commit.tables[0].history = true;
+            clock.time(|| to.commit(commit).unwrap());
+        }
+        clock.time(|| drop(to));
+        clock.print(&format!("with history, {keys:?}: {what}"), ROWS);
     }
 }
 

@@ -82,22 +82,22 @@ impl Home {
 /// Dies, or loses an answer, at the k-th call of the store, for every k.
 fn every_call(fate: fn() -> Fate) {
     let undisturbed: Home = EngineHome::new();
-    crash::sync_with(undisturbed.engine(Access::Write).unwrap()).unwrap();
-    let expected = crash::outcome(&undisturbed);
+    crash::sync_with(undisturbed.engine(Access::Write).unwrap(), false).unwrap();
+    let expected = crash::outcome(&undisturbed, false);
     let mut calls = 0;
     for k in 1.. {
         let home: Home = EngineHome::new();
         let calls_left = Arc::new(AtomicI64::new(k));
-        let ended = crash::sync_with(home.fated(&calls_left, fate()));
+        let ended = crash::sync_with(home.fated(&calls_left, fate()), false);
         if calls_left.load(Ordering::Relaxed) > 0 {
             break;
         }
         calls = k;
         if ended.is_ok() {
-            assert_eq!(crash::outcome(&home), expected, "call {k} failed and nobody noticed");
+            assert_eq!(crash::outcome(&home, false), expected, "call {k} failed and nobody noticed");
         }
-        crash::sync_with(home.engine(Access::Write).unwrap()).unwrap();
-        assert_eq!(crash::outcome(&home), expected, "at call {k}");
+        crash::sync_with(home.engine(Access::Write).unwrap(), false).unwrap();
+        assert_eq!(crash::outcome(&home, false), expected, "at call {k}");
     }
     assert!(calls > 40, "only {calls} calls were made");
 }

@@ -4,7 +4,7 @@
 
 use super::tests::Home;
 use crate::destination::conformance::Home as _;
-use crate::destination::conformance::load::{Keys, load_twice, one_record};
+use crate::destination::conformance::load::{Keys, load_history, load_twice, one_record};
 
 #[test]
 #[ignore = "a measurement"]
@@ -21,5 +21,14 @@ fn the_whole_destination() {
     for keys in [Keys::RandomText, Keys::Integers] {
         let home = Home::new();
         load_twice(&|request| home.begin(request), keys);
+    }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn tables_that_keep_their_history() {
+    for keys in [Keys::RandomText, Keys::Integers] {
+        let home = Home::new();
+        load_history(&|request| home.begin(request), keys);
     }
 }

@@ -18,8 +18,8 @@ use crate::error::{Code, Error, Result};
 /// What the engine may hold in memory before it writes to its temporary folder beside the file. A transaction of 50,000
 /// rows needs a tenth of it.
 pub(super) const MEMORY_LIMIT: &str = "1GiB";
-/// Threads of an engine that writes. A transaction of 50,000 rows is too small to share: with two threads a row costs one
-/// and a half to two times the CPU, and the connector and the decoder need the other cores.
+/// Threads of an engine that writes. A transaction of 50,000 rows is too small to share: with two threads a whole sync takes
+/// a tenth to a fifth more processor time, and the connector and the decoder need the other cores.
 const WRITE_THREADS: usize = 1;
 /// Threads of an engine that only reads, at most.
 const READ_THREADS_MAX: usize = 4;

@@ -18,6 +18,7 @@ use super::tests::{Home, server_settings};
 use crate::destination::Access;
 use crate::destination::conformance::EngineHome as _;
 use crate::destination::conformance::build::*;
+use crate::destination::conformance::load::{Keys, load_history};
 use crate::destination::sql::{Engine as _, LoadColumn, SqlDestination, Target, batch_of};
 use crate::schema::ColumnType;
 
@@ -197,4 +198,12 @@ fn the_whole_destination() {
         }
         println!("the whole destination, text keys: {what:<12} {:>8.0} rows/s", ROWS as f64 / seconds);
     }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn tables_that_keep_their_history() {
+    use crate::destination::conformance::Home as _;
+    let home: Home = crate::destination::conformance::EngineHome::new();
+    load_history(&|request| home.begin(request), Keys::Integers);
 }

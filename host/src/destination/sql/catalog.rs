@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 
 use super::ddl::{self, INSTANT};
-use super::engine::{Engine, LoadColumn, Scalar, Target, failed};
+use super::engine::{Census, Engine, KeyedRows, LoadColumn, Scalar, Target, failed};
 use super::stage::batch_of;
 use crate::destination::{ConnectionRow, Refresh, StateRow, SyncRecord};
 use crate::error::{Code, Error, Result};
@@ -17,6 +17,11 @@ use crate::schema::{ColumnSchema, ColumnType, TableSchema};
 pub(in crate::destination) const SYSTEM: &str = "_elt";
 /// The format of the catalog. Raised whenever an older program could not work with what a newer one writes.
 const FORMAT: i64 = 1;
+/// The format of a catalog in which tables may keep their history, which an older program would write over. A catalog gets it
+/// when that is first asked for.
+const FORMAT_HISTORY: i64 = 2;
+/// The table that lists them.
+const HISTORY: &str = "history";
 /// How many states of a connection are kept.
 const STATES_MAX: u64 = 100;
 
@@ -28,11 +33,7 @@ pub(super) fn create<E: Engine>(engine: &E) -> String {
     let [text, long, boolean, instant] =
         [TEXT, LONG, ColumnType::Boolean, INSTANT].map(|column_type| engine.type_name(column_type));
     let mut sql = engine.create_schema(SYSTEM);
-    let mut table = |name: &str, columns: &str, key: &[&str]| {
-        let key: Vec<String> = key.iter().map(|column| ddl::quoted(column)).collect();
-        let create = format!("CREATE TABLE {} ({columns});\n", engine.table(SYSTEM, name));
-        sql.extend([create, engine.create_key(SYSTEM, name, &key)]);
-    };
+    let mut table = |name: &str, columns: &str, key: &[&str]| sql.push_str(&create_table(engine, name, columns, key));
     table("format", &format!("version {long} NOT NULL"), &["version"]);
     table(
         "connections",
@@ -69,6 +70,25 @@ pub(super) fn create<E: Engine>(engine: &E) -> String {
     sql + &format!("INSERT INTO {format} VALUES ({FORMAT});\n")
 }
 
+/// Makes the table of those tables that keep their history.
+pub(super) fn create_history<E: Engine>(engine: &E) -> String {
+    let [text, long] = [TEXT, LONG].map(|column_type| engine.type_name(column_type));
+    let columns = format!("connection {text} NOT NULL, table_position {long} NOT NULL");
+    let table = create_table(engine, HISTORY, &columns, &["connection", "table_position"]);
+    table + &format!("INSERT INTO {} VALUES ({FORMAT_HISTORY});\n", engine.table(SYSTEM, "format"))
+}
+
+/// Whether a list of tables has that one.
+pub(super) fn has_history(census: &Census) -> bool {
+    census.contains_key(&(SYSTEM.to_owned(), HISTORY.to_owned()))
+}
+
+fn create_table<E: Engine>(engine: &E, name: &str, columns: &str, key: &[&str]) -> String {
+    let key: Vec<String> = key.iter().map(|column| ddl::quoted(column)).collect();
+    let create = format!("CREATE TABLE {} ({columns});\n", engine.table(SYSTEM, name));
+    create + &engine.create_key(SYSTEM, name, &key, KeyedRows::All)
+}
+
 /// The catalog, seen by one connection.
 pub(super) struct Catalog<'a, E> {
     pub(super) engine: &'a mut E,
@@ -91,8 +111,10 @@ impl<E: Engine> Catalog<'_, E> {
         let sql = format!("SELECT max(version) FROM {}", self.at("format"));
         let rows = self.engine.query(&sql, &[]).map_err(failed::<E>("read the format of the warehouse"))?;
         let version = rows.first().map_or(0, |row| integer(row, 0));
-        if version > FORMAT {
-            let what = format!("use the warehouse: its format is {version}, this program knows formats up to {FORMAT}");
+        if version > FORMAT_HISTORY {
+            let what = format!(
+                "use the warehouse: its format is {version}, this program knows formats up to {FORMAT_HISTORY}"
+            );
             return Err(
                 Error::new(Code::DestinationFailed, what).hint("Use the newer version of this program that wrote it.")
             );
@@ -250,8 +272,8 @@ impl<E: Engine> Catalog<'_, E> {
         Ok(rows.iter().map(state).collect())
     }
 
-    /// The connection's tables in the order in which they were made.
-    pub(super) fn tables(&mut self) -> Result<Vec<TableSchema>> {
+    /// The connection's tables in the order in which they were made. `has_history`: some connection's tables keep theirs.
+    pub(super) fn tables(&mut self, has_history: bool) -> Result<Vec<TableSchema>> {
         const READ: &str = "read the warehouse's catalog";
         let mut tables = self.table_rows().map_err(failed::<E>(READ))?;
         let mut keys: Vec<BTreeMap<i64, usize>> = vec![BTreeMap::new(); tables.len()];
@@ -268,7 +290,19 @@ impl<E: Engine> Catalog<'_, E> {
         for (table, key) in tables.iter_mut().zip(keys) {
             table.key = key.into_values().collect();
         }
+        if has_history {
+            for position in self.histories().map_err(failed::<E>(READ))? {
+                tables.get_mut(position).ok_or_else(|| damaged("a history has no table"))?.history = true;
+            }
+        }
         Ok(tables)
+    }
+
+    /// The positions of the tables that keep their history.
+    fn histories(&mut self) -> Result<Vec<usize>, E::Failure> {
+        let sql = format!("SELECT table_position FROM {} WHERE connection = $1", self.at(HISTORY));
+        let rows = self.engine.query(&sql, &[self.name()])?;
+        Ok(rows.iter().map(|row| usize::try_from(integer(row, 0)).unwrap_or(usize::MAX)).collect())
     }
 
     fn table_rows(&mut self) -> Result<Vec<TableSchema>, E::Failure> {
@@ -279,6 +313,7 @@ impl<E: Engine> Catalog<'_, E> {
             name: text(row, 1).unwrap_or_default(),
             key: Vec::new(),
             columns: Vec::new(),
+            history: false,
         };
         Ok(self.engine.query(&sql, &[self.name()])?.iter().map(table).collect())
     }
@@ -315,6 +350,16 @@ impl<E: Engine> Catalog<'_, E> {
                     ];
                     self.engine.execute(&sql, &values)?;
                 }
+            }
+        }
+        self.record_histories(old, new)
+    }
+
+    fn record_histories(&mut self, old: &[TableSchema], new: &[TableSchema]) -> Result<(), E::Failure> {
+        for (position, table) in new.iter().enumerate() {
+            if table.history && !old.get(position).is_some_and(|old| old.history) {
+                let sql = format!("INSERT INTO {} VALUES ($1, $2)", self.at(HISTORY));
+                self.engine.execute(&sql, &[self.name(), long(position as u64)])?;
             }
         }
         Ok(())
@@ -386,8 +431,8 @@ impl<E: Engine> Catalog<'_, E> {
 
     /// Forgets the connection's tables and state. Its fence stays and rises, so that a sync which began before cannot
     /// commit any more.
-    pub(super) fn forget(&mut self) -> Result<(), E::Failure> {
-        for table in ["tables", "columns", "states"] {
+    pub(super) fn forget(&mut self, has_history: bool) -> Result<(), E::Failure> {
+        for table in ["tables", "columns", "states"].into_iter().chain(has_history.then_some(HISTORY)) {
             let sql = format!("DELETE FROM {} WHERE connection = $1", self.at(table));
             self.engine.execute(&sql, &[self.name()])?;
         }

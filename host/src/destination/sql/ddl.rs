@@ -1,8 +1,10 @@
 //! The statements that make and change schemas and tables, and the quoting of every name in them.
 
-use super::engine::Engine;
+use super::engine::{Engine, KeyedRows};
 use crate::error::{Code, Error, Result};
-use crate::schema::{ColumnSchema, ColumnType, DELETED, SYNCED_AT, SchemaChange, TableSchema, changes};
+use crate::schema::{
+    ACTIVE, ColumnSchema, ColumnType, DELETED, SYNCED_AT, SchemaChange, TableSchema, VALID_FROM, VALID_TO, changes,
+};
 
 /// The table that records every sync of a connection, in the connection's schema. No table of a connector has this name.
 pub const SYNCS: &str = "_syncs";
@@ -35,7 +37,7 @@ pub(super) fn create_connection<E: Engine>(engine: &E, schema: &str) -> String {
 /// Every statement that leads from the tables `old` to the tables `new`, as one text; empty if nothing changes.
 pub(super) fn migrate<E: Engine>(engine: &E, schema: &str, old: &[TableSchema], new: &[TableSchema]) -> Result<String> {
     new.iter().try_for_each(check_width::<E>)?;
-    let mut sql = String::new();
+    let (mut sql, mut first_versions) = (String::new(), String::new());
     for change in changes(old, new) {
         match change {
             SchemaChange::NewTable { table } => sql.push_str(&create_table(engine, schema, &new[table])),
@@ -51,17 +53,61 @@ pub(super) fn migrate<E: Engine>(engine: &E, schema: &str, old: &[TableSchema], 
                     sql.push_str(&widen.ok_or_else(|| no_conversion(from, to))?);
                 }
             }
+            SchemaChange::HistoryBegun { table } => {
+                sql.push_str(&add_history(engine, schema, &new[table]));
+                first_versions.push_str(&make_first_versions(engine, schema, &new[table]));
+            }
         }
     }
-    Ok(sql)
+    // Last: DuckDB refuses to alter a table whose rows the same transaction has changed.
+    Ok(sql + &first_versions)
+}
+
+/// The columns of a table's versions, and their types.
+fn history_columns<E: Engine>(engine: &E) -> [String; 3] {
+    [(VALID_FROM, INSTANT), (VALID_TO, INSTANT), (ACTIVE, ColumnType::Boolean)]
+        .map(|(name, column_type)| format!("{} {}", quoted(name), engine.type_name(column_type)))
+}
+
+fn add_history<E: Engine>(engine: &E, schema: &str, table: &TableSchema) -> String {
+    let target = engine.table(schema, &table.name);
+    history_columns(engine).map(|column| format!("ALTER TABLE {target} ADD COLUMN {column};\n")).concat()
+}
+
+/// The rows of a table become its first versions: those that are there have been so since they were last written at the
+/// latest, those marked as deleted ended when they were marked, and nobody knows when they began.
+fn make_first_versions<E: Engine>(engine: &E, schema: &str, table: &TableSchema) -> String {
+    let [deleted, synced_at, from, to, active] = [DELETED, SYNCED_AT, VALID_FROM, VALID_TO, ACTIVE].map(quoted);
+    format!(
+        "{}UPDATE {} SET {active} = NOT {deleted}, {from} = CASE WHEN NOT {deleted} THEN {synced_at} END, \
+         {to} = CASE WHEN {deleted} THEN {synced_at} END;\n{}",
+        engine.drop_key(schema, &table.name),
+        engine.table(schema, &table.name),
+        engine.create_key(schema, &table.name, &key(table), KeyedRows::Active),
+    )
+}
+
+fn key(table: &TableSchema) -> Vec<String> {
+    table.key.iter().map(|column| quoted(&table.columns[*column].name)).collect()
+}
+
+/// Makes a temporary table for rows as a table without history has them.
+pub(super) fn create_temporary<E: Engine>(engine: &E, name: &str, table: &TableSchema) -> String {
+    format!("CREATE TEMP TABLE {} ({})", quoted(name), row_columns(engine, table))
+}
+
+/// What every table has.
+fn row_columns<E: Engine>(engine: &E, table: &TableSchema) -> String {
+    let columns: String = table.columns.iter().map(|column| definition(engine, column) + ", ").collect();
+    let (instant, boolean) = (engine.type_name(INSTANT), engine.type_name(ColumnType::Boolean));
+    format!("{columns}{} {instant}, {} {boolean} NOT NULL", quoted(SYNCED_AT), quoted(DELETED))
 }
 
 fn check_width<E: Engine>(table: &TableSchema) -> Result<()> {
-    const SYSTEM_COLUMNS: usize = 2;
-    if table.columns.len() + SYSTEM_COLUMNS <= E::COLUMNS_MAX {
+    let most = E::COLUMNS_MAX - table.system_columns().len();
+    if table.columns.len() <= most {
         return Ok(());
     }
-    let most = E::COLUMNS_MAX - SYSTEM_COLUMNS;
     let what =
         format!("give the table {} {} columns: this warehouse holds {most}", quoted(&table.name), table.columns.len());
     Err(Error::new(Code::LimitColumns, what).hint(
@@ -70,16 +116,13 @@ fn check_width<E: Engine>(table: &TableSchema) -> Result<()> {
 }
 
 fn create_table<E: Engine>(engine: &E, schema: &str, table: &TableSchema) -> String {
-    let columns: String = table.columns.iter().map(|column| definition(engine, column) + ", ").collect();
-    let key: Vec<String> = table.key.iter().map(|column| quoted(&table.columns[*column].name)).collect();
+    let history = history_columns(engine).map(|column| format!(", {column}")).concat();
     format!(
-        "CREATE TABLE {} ({columns}{} {}, {} {} NOT NULL);\n{}",
+        "CREATE TABLE {} ({}{});\n{}",
         engine.table(schema, &table.name),
-        quoted(SYNCED_AT),
-        engine.type_name(INSTANT),
-        quoted(DELETED),
-        engine.type_name(ColumnType::Boolean),
-        engine.create_key(schema, &table.name, &key)
+        row_columns(engine, table),
+        if table.history { &history } else { "" },
+        engine.create_key(schema, &table.name, &key(table), KeyedRows::of(table))
     )
 }
 

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use super::catalog::{integer, natural};
 use super::ddl::quoted;
 use crate::error::{Error, Result};
-use crate::schema::{ColumnType, DELETED, SYNCED_AT, TableSchema};
+use crate::schema::{ACTIVE, ColumnType, DELETED, SYNCED_AT, TableSchema};
 
 /// A value in a statement of ours: a parameter or a cell of a small result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,29 @@ pub(in crate::destination) enum Target<'a> {
     Table { schema: &'a str, name: &'a str },
     /// A temporary table of this session.
     Temporary(&'a str),
+}
+
+/// The rows of a table that have a key each of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::destination) enum KeyedRows {
+    /// Every row.
+    All,
+    /// The active versions, of which each key has one at most.
+    Active,
+}
+
+impl KeyedRows {
+    pub(super) fn of(table: &TableSchema) -> Self {
+        if table.history { Self::Active } else { Self::All }
+    }
+
+    /// The end of CREATE INDEX.
+    pub(in crate::destination) fn condition(self) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::Active => format!(" WHERE {}", quoted(ACTIVE)),
+        }
+    }
 }
 
 /// A column that rows are loaded into.
@@ -62,10 +85,12 @@ pub(in crate::destination) enum Reach<'a> {
 /// How many rows a table has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::destination) struct Extent {
-    /// Rows that are not deleted.
+    /// Rows that are there now: not deleted, or active.
     pub(in crate::destination) live: u64,
     /// Rows marked as deleted.
     pub(in crate::destination) deleted: u64,
+    /// All rows.
+    pub(in crate::destination) rows: u64,
     /// The last commit that wrote a row, in microseconds since 1970.
     pub(in crate::destination) synced_at_us: Option<i64>,
 }
@@ -124,7 +149,12 @@ pub(in crate::destination) trait Engine: Send {
     fn drop_schema(&self, schema: &str) -> String;
 
     /// What follows the creation of a table so that rows are found by their key; `columns` are quoted. May be empty.
-    fn create_key(&self, schema: &str, table: &str, columns: &[String]) -> String;
+    fn create_key(&self, schema: &str, table: &str, columns: &[String], rows: KeyedRows) -> String;
+
+    /// Takes back what `create_key` made for all rows of a table; empty where it makes nothing.
+    fn drop_key(&self, _schema: &str, _table: &str) -> String {
+        String::new()
+    }
 
     /// Changes the type of a column of a table (already quoted) with all its values. `None` where the lattice has no such
     /// step.
@@ -212,19 +242,19 @@ pub(in crate::destination) trait Engine: Send {
     }
 
     /// How many rows a table has.
-    fn extent(&mut self, schema: &str, table: &str) -> Result<Extent, Self::Failure> {
-        let (deleted, name) = (quoted(DELETED), self.table(schema, table));
+    fn extent(&mut self, schema: &str, table: &TableSchema) -> Result<Extent, Self::Failure> {
+        let (deleted, name) = (quoted(DELETED), self.table(schema, &table.name));
         let long = self.type_name(ColumnType::Long { exact: false });
-        let counted = |live: u8, dead: u8| {
-            format!("CAST(coalesce(sum(CASE WHEN {deleted} THEN {dead} ELSE {live} END), 0) AS {long})")
-        };
+        let live = if table.history { quoted(ACTIVE) } else { format!("NOT {deleted}") };
+        let counted = |which: &str| format!("CAST(coalesce(sum(CASE WHEN {which} THEN 1 ELSE 0 END), 0) AS {long})");
         let synced_at = self.micros(&format!("max({})", quoted(SYNCED_AT)));
-        let sql = format!("SELECT {}, {}, {synced_at} FROM {name}", counted(1, 0), counted(0, 1));
+        let sql = format!("SELECT {}, {}, {synced_at}, count(*) FROM {name}", counted(&live), counted(&deleted));
         let row = self.query(&sql, &[])?.into_iter().next().unwrap_or_default();
         let is_known = matches!(row.get(2), Some(Scalar::Integer(_)));
         Ok(Extent {
             live: natural(&row, 0),
             deleted: natural(&row, 1),
+            rows: natural(&row, 3),
             synced_at_us: is_known.then(|| integer(&row, 2)),
         })
     }

@@ -5,17 +5,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 
 use super::ddl::{INSTANT, no_conversion, quoted};
 use super::engine::{Engine, LoadColumn, Reach, Target, failed, matches};
 use super::stage::{self, Batch, Spilled, Staged};
 use crate::destination::{Deletes, SegmentColumn};
 use crate::error::{Code, Error, Result};
-use crate::schema::{ColumnSchema, ColumnType, DELETED, SYNCED_AT, TableSchema};
+use crate::schema::{ACTIVE, ColumnSchema, ColumnType, DELETED, SYNCED_AT, TableSchema, VALID_FROM};
 
 /// The temporary table of a batch that was in memory.
 const SCRATCH: &str = "_scratch";
+/// The temporary table that is a `Place::Work`.
+pub(super) const WORK: &str = "_work";
 
 /// One table during a commit.
 pub(super) struct Merge<'a, E> {
@@ -24,6 +26,21 @@ pub(super) struct Merge<'a, E> {
     pub(super) table: &'a TableSchema,
     pub(super) deletes: Deletes,
     pub(super) synced_at_us: i64,
+    pub(super) place: Place,
+}
+
+/// Where rows are merged.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// The table itself.
+    Table,
+    /// A temporary table with those rows of a table with history that the transaction touches (`history`).
+    Work {
+        /// Nothing was put there yet.
+        is_empty: bool,
+        /// Every row that comes from the table is one that a truncate has marked.
+        truncated: bool,
+    },
 }
 
 impl<E: Engine> Merge<'_, E> {
@@ -38,8 +55,12 @@ impl<E: Engine> Merge<'_, E> {
         }
         let mut ignored = 0;
         if segment.patches.rows() > 0 {
-            ignored =
-                self.staged(&segment.patches, &segment.columns, true, |merge, stage| merge.update(stage, segment))?;
+            ignored = self.staged(&segment.patches, &segment.columns, true, |merge, stage| {
+                if let Place::Work { truncated, .. } = merge.place {
+                    merge.bring(stage, &segment.columns, truncated)?;
+                }
+                merge.update(stage, segment)
+            })?;
         }
         // Rows arrive marked when a delete or a truncate follows their upsert.
         if self.deletes == Deletes::Hard && (segment.rows.may_delete() || segment.patches.may_delete()) {
@@ -64,6 +85,9 @@ impl<E: Engine> Merge<'_, E> {
     pub(super) fn sweep(&mut self, since_us: i64) -> Result<u64> {
         self.reach(Reach::WrittenBefore(since_us))?;
         let older = format!(" AND {} < {}", quoted(SYNCED_AT), self.engine.instant(since_us));
+        if self.table.history {
+            return self.end_versions(&older);
+        }
         if self.deletes == Deletes::Hard {
             let sql = format!("DELETE FROM {} WHERE true{older}", self.target());
             return self.execute(&sql, "remove the rows that did not come back from");
@@ -81,31 +105,46 @@ impl<E: Engine> Merge<'_, E> {
     }
 
     fn apply_rows(&mut self, segment: &Staged) -> Result<()> {
-        let as_they_are = segment.columns.iter().all(|column| {
-            let target = self.table.columns.get(column.column).map(|target| target.column_type);
-            target.is_some_and(|target| self.engine.type_name(target) == self.engine.type_name(column.column_type))
-        });
+        let fresh = segment.fresh || matches!(self.place, Place::Work { is_empty: true, .. });
         match &segment.rows {
-            Batch::Memory(rows) if as_they_are => {
+            Batch::Memory(rows) if self.as_they_are(segment) => {
                 let (complete, columns) = self.complete(rows, &segment.columns)?;
-                if !segment.fresh {
-                    let replaced = self.engine.replace(self.schema, self.table, &columns, &complete);
-                    if replaced.map_err(failed::<E>(self.what("replace rows in")))? {
+                if !fresh {
+                    if self.replace(&columns, &complete)? {
                         return Ok(());
                     }
                     self.delete_keys(rows, &segment.columns)?;
                 }
-                let target = Target::Table { schema: self.schema, name: &self.table.name };
+                let target = match self.place {
+                    Place::Table => Target::Table { schema: self.schema, name: &self.table.name },
+                    Place::Work { .. } => Target::Temporary(WORK),
+                };
                 let appended = self.engine.load(target, &columns, &complete);
                 appended.map_err(failed::<E>(self.what("append to")))
             }
             rows => self.staged(rows, &segment.columns, false, |merge, stage| {
-                if !segment.fresh {
+                if !fresh {
                     merge.delete(stage, &segment.columns)?;
                 }
                 merge.insert(stage, segment)
             }),
         }
+    }
+
+    /// Whether a segment's values are of the types of their columns.
+    pub(super) fn as_they_are(&self, segment: &Staged) -> bool {
+        segment.columns.iter().all(|column| {
+            let target = self.table.columns.get(column.column).map(|target| target.column_type);
+            target.is_some_and(|target| self.engine.type_name(target) == self.engine.type_name(column.column_type))
+        })
+    }
+
+    fn replace(&mut self, columns: &[LoadColumn], rows: &RecordBatch) -> Result<bool> {
+        if !matches!(self.place, Place::Table) {
+            return Ok(false);
+        }
+        let replaced = self.engine.replace(self.schema, self.table, columns, rows);
+        replaced.map_err(failed::<E>(self.what("replace rows in")))
     }
 
     /// Deletes the rows that have the keys of a batch. Only the keys go through a temporary table: the rows themselves
@@ -148,17 +187,25 @@ impl<E: Engine> Merge<'_, E> {
 
     /// The rows as they are written straight into the table: with `_synced_at`, and the names of all columns.
     fn complete(&self, rows: &RecordBatch, columns: &[SegmentColumn]) -> Result<(RecordBatch, Vec<LoadColumn>)> {
-        let synced_at = TimestampMicrosecondArray::from_value(self.synced_at_us, rows.num_rows()).with_timezone("UTC");
+        let now = TimestampMicrosecondArray::from_value(self.synced_at_us, rows.num_rows()).with_timezone("UTC");
+        let now: ArrayRef = Arc::new(now);
+        let begins = self.table.history && matches!(self.place, Place::Table);
         let mut arrays: Vec<ArrayRef> = rows.columns().to_vec();
-        arrays.push(Arc::new(synced_at));
+        arrays.push(Arc::clone(&now));
+        if begins {
+            arrays.extend([now, Arc::new(BooleanArray::from(vec![true; rows.num_rows()]))]);
+        }
         let batch = stage::batch_of(arrays)
             .map_err(|error| Error::new(Code::HostBug, self.what("arrange rows for")).because(error))?;
-        let mut into: Vec<LoadColumn> = Vec::with_capacity(columns.len() + 2);
+        let mut into: Vec<LoadColumn> = Vec::with_capacity(columns.len() + 4);
         for column in columns {
             into.push(LoadColumn::new(&self.column(column)?.name, column.column_type));
         }
         into.push(LoadColumn::new(DELETED, ColumnType::Boolean));
         into.push(LoadColumn::new(SYNCED_AT, INSTANT));
+        if begins {
+            into.extend([LoadColumn::new(VALID_FROM, INSTANT), LoadColumn::new(ACTIVE, ColumnType::Boolean)]);
+        }
         Ok((batch, into))
     }
 
@@ -210,7 +257,7 @@ impl<E: Engine> Merge<'_, E> {
     }
 
     /// The key's columns, and the expressions of their values in a row `s` of a stage.
-    fn key(&self, columns: &[SegmentColumn]) -> Result<Vec<(String, String)>> {
+    pub(super) fn key(&self, columns: &[SegmentColumn]) -> Result<Vec<(String, String)>> {
         let mut terms = Vec::with_capacity(self.table.key.len());
         for key in &self.table.key {
             let found = columns.iter().enumerate().find(|(_, column)| column.column == *key);
@@ -237,14 +284,17 @@ impl<E: Engine> Merge<'_, E> {
     }
 
     fn target(&self) -> String {
-        self.engine.table(self.schema, &self.table.name)
+        match self.place {
+            Place::Table => self.engine.table(self.schema, &self.table.name),
+            Place::Work { .. } => self.engine.temporary(WORK),
+        }
     }
 
-    fn what(&self, verb: &str) -> String {
+    pub(super) fn what(&self, verb: &str) -> String {
         format!("{verb} the table {}.{}", quoted(self.schema), quoted(&self.table.name))
     }
 
-    fn execute(&mut self, sql: &str, verb: &str) -> Result<u64> {
+    pub(super) fn execute(&mut self, sql: &str, verb: &str) -> Result<u64> {
         self.engine.execute(sql, &[]).map_err(failed::<E>(self.what(verb)))
     }
 }

@@ -25,7 +25,8 @@ impl Portrait {
         let mut catalog = Catalog { engine, schema: connection };
         let row = catalog.connection().map_err(failed::<E>(READ))?;
         let states = catalog.states().map_err(failed::<E>(READ))?;
-        let tables = catalog.tables()?;
+        // Where a catalog is carried, no table keeps its history.
+        let tables = catalog.tables(false)?;
         let nobody = || ConnectionRow { connection: connection.to_owned(), ..ConnectionRow::default() };
         Ok(Self { row: row.unwrap_or_else(nobody), states, tables })
     }

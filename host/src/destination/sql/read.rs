@@ -1,18 +1,19 @@
 //! Looking at a warehouse without a sync: tables, connections and their states; setting a state; forgetting a connection.
 
-use super::catalog::{Catalog, SYSTEM, natural};
+use super::catalog::{self, Catalog, SYSTEM, natural};
 use super::ddl::{SYNCS, quoted};
 use super::engine::{Engine, failed};
 use super::transaction;
 use crate::destination::{ConnectionRow, Dropped, StateRow, TableColumn, TableInfo, Warehouse};
 use crate::error::{Code, Error, Result};
-use crate::schema::TableSchema;
+use crate::schema::{ACTIVE, TableSchema};
 
 impl<E: Engine> Warehouse for E {
     fn tables(&mut self) -> Result<Vec<TableInfo>> {
         let mut found = Vec::new();
+        let has_history = has_history(self)?;
         for row in self.connections()? {
-            for table in (Catalog { engine: self, schema: &row.connection }).tables()? {
+            for table in (Catalog { engine: self, schema: &row.connection }).tables(has_history)? {
                 found.push(table_info(self, &row.connection, table)?);
             }
         }
@@ -60,9 +61,14 @@ impl<E: Engine> Warehouse for E {
     }
 }
 
+fn has_history<E: Engine>(engine: &mut E) -> Result<bool> {
+    let census = engine.census(&[SYSTEM]).map_err(failed::<E>("read the list of tables"))?;
+    Ok(catalog::has_history(&census))
+}
+
 fn table_info<E: Engine>(engine: &mut E, schema: &str, table: TableSchema) -> Result<TableInfo> {
     let name = engine.table(schema, &table.name);
-    let extent = engine.extent(schema, &table.name).map_err(failed::<E>(format!("count the rows of {name}")))?;
+    let extent = engine.extent(schema, &table).map_err(failed::<E>(format!("count the rows of {name}")))?;
     let key = table.key;
     let columns = table.columns.into_iter().enumerate().map(|(index, column)| TableColumn {
         name: column.name,
@@ -76,6 +82,7 @@ fn table_info<E: Engine>(engine: &mut E, schema: &str, table: TableSchema) -> Re
         source_name: table.source_name,
         rows: extent.live,
         deleted_rows: extent.deleted,
+        versions: table.history.then_some(extent.rows),
         columns: columns.collect(),
         synced_at_us: extent.synced_at_us,
     })
@@ -88,7 +95,11 @@ pub(super) fn count<E: Engine>(engine: &mut E, schema: &str, tables: &[TableSche
     let mut counts = Vec::with_capacity(tables.len());
     for some in tables.chunks(TABLES_MAX) {
         let one = |(index, table): (usize, &TableSchema)| {
-            format!("SELECT {index} AS i, {}", engine.count_live(&engine.table(schema, &table.name)))
+            let name = engine.table(schema, &table.name);
+            if table.history {
+                return format!("SELECT {index} AS i, count(*) AS n FROM {name} WHERE {}", quoted(ACTIVE));
+            }
+            format!("SELECT {index} AS i, {}", engine.count_live(&name))
         };
         let all: Vec<String> = some.iter().enumerate().map(one).collect();
         let sql = format!("SELECT n FROM ({}) AS counts ORDER BY i", all.join(" UNION ALL "));
@@ -99,9 +110,10 @@ pub(super) fn count<E: Engine>(engine: &mut E, schema: &str, tables: &[TableSche
 }
 
 fn drop_all<E: Engine>(engine: &mut E, schema: &str) -> Result<Dropped> {
+    let has_history = has_history(engine)?;
     let mut catalog = Catalog { engine, schema };
-    let tables: Vec<String> = catalog.tables()?.into_iter().map(|table| table.name).collect();
-    catalog.forget().map_err(failed::<E>("forget the state"))?;
+    let tables: Vec<String> = catalog.tables(has_history)?.into_iter().map(|table| table.name).collect();
+    catalog.forget(has_history).map_err(failed::<E>("forget the state"))?;
     let names: Vec<&str> = tables.iter().map(String::as_str).chain([SYNCS]).collect();
     engine.drop_tables(schema, &names).map_err(failed::<E>(format!("drop the tables of {}", quoted(schema))))?;
     let sql = engine.drop_schema(schema);

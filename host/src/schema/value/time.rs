@@ -155,24 +155,48 @@ pub fn moment_text(moment: Moment, out: &mut String) {
             let day_micros = DAY_SECONDS * SECOND_MICROS;
             date_text(local.div_euclid(day_micros), out);
             out.push(format.separator);
-            let clock = local.rem_euclid(day_micros);
-            let second = clock / SECOND_MICROS;
-            let _ = write!(out, "{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60);
-            if format.fraction_digits > 0 {
-                let digits = format!("{:06}", clock % SECOND_MICROS);
-                out.push('.');
-                out.push_str(digits.get(..usize::from(format.fraction_digits)).unwrap_or(&digits));
-            }
-            if let Some(offset) = format.offset {
-                let _ = write!(out, "{offset}");
+            clock_digits(local.rem_euclid(day_micros), format.fraction_digits, out);
+            match format.offset {
+                Some(Offset::Zulu) => out.push('Z'),
+                Some(offset) => drop(write!(out, "{offset}")),
+                None => {}
             }
         }
     }
 }
 
+/// Two of thirteen columns of a usual record are times, so they are not written through the general formatter.
 fn date_text(days: i64, out: &mut String) {
     let (year, month, day) = civil_from_days(days);
-    let _ = write!(out, "{year:04}-{month:02}-{day:02}");
+    if !(0..=9_999).contains(&year) {
+        let _ = write!(out, "{year:04}-{month:02}-{day:02}");
+        return;
+    }
+    let mut text = *b"0000-00-00";
+    put_digits(&mut text[..4], year);
+    put_digits(&mut text[5..7], month);
+    put_digits(&mut text[8..], day);
+    out.push_str(std::str::from_utf8(&text).unwrap_or_default());
+}
+
+/// `HH:MM:SS` and so many digits of a fraction, of a time of day in microseconds.
+fn clock_digits(micros: i64, fraction_digits: u8, out: &mut String) {
+    let second = micros / SECOND_MICROS;
+    let mut text = *b"00:00:00.000000";
+    put_digits(&mut text[..2], second / 3_600);
+    put_digits(&mut text[3..5], second / 60 % 60);
+    put_digits(&mut text[6..8], second % 60);
+    put_digits(&mut text[9..], micros % SECOND_MICROS);
+    let length = if fraction_digits == 0 { 8 } else { 9 + usize::from(fraction_digits) };
+    out.push_str(text.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default());
+}
+
+/// Fills a place with the last digits of a number that is not negative.
+fn put_digits(place: &mut [u8], mut number: i64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+    }
 }
 
 /// A time whose format is not remembered: RFC 3339 with as many digits of a fraction as are not zero.
