@@ -1,7 +1,8 @@
 //! A small HTTP source with generated data: the demo reads from it, the tests and benchmarks too.
 //!
-//! It serves three kinds of pagination (cursor, offset, next-page URL) behind an API key, computes its records from
-//! their position, and can be told to fail in many ways. It listens on the loopback address only.
+//! It serves three kinds of pagination (cursor, offset, next-page URL) behind an API key, and the APIs that the connectors
+//! of this repository were written for. It computes its records from their position, and can be told to fail in many
+//! ways. It listens on the loopback address only.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
@@ -13,6 +14,7 @@
 //! ```
 
 mod answer;
+mod apis;
 mod cursor_api;
 mod customers;
 mod disturb;
@@ -34,6 +36,11 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
+
+/// What `GET /pages?number=` answers: a page of records that are hard to tell apart, every fourth one damaged.
+pub fn page(number: u64) -> String {
+    apis::page(number)
+}
 
 /// A running source. Dropping it stops the server and closes its connections.
 #[derive(Debug)]

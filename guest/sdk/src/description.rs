@@ -83,7 +83,14 @@ impl From<&Field> for types::Field {
     }
 }
 
-/// At most so many requests in any window of this length; the host keeps to it.
+/// At most so many requests in any window of this length; the host keeps to it, over all requests of a sync.
+///
+/// ```
+/// use elt_sdk::prelude::*;
+///
+/// // Ten a second, but no more than 5,000 an hour.
+/// const RATE_LIMITS: &[RateLimit] = &[RateLimit::per_second(10), RateLimit::per_hour(5000)];
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct RateLimit {
     pub(crate) requests: u32,
@@ -104,6 +111,11 @@ impl RateLimit {
     /// At most `requests` requests in any minute.
     pub const fn per_minute(requests: u32) -> Self {
         Self::new(requests, Duration::from_mins(1))
+    }
+
+    /// At most `requests` requests in any hour.
+    pub const fn per_hour(requests: u32) -> Self {
+        Self::new(requests, Duration::from_hours(1))
     }
 }
 

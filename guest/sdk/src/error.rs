@@ -54,6 +54,11 @@ impl Error {
         Self::Authentication(message.to_string())
     }
 
+    /// The source asks to be left alone, for `retry_after` if it said for how long.
+    pub fn rate_limited(message: impl fmt::Display, retry_after: Option<Duration>) -> Self {
+        Self::RateLimited { message: message.to_string(), retry_after }
+    }
+
     /// The source failed in a way that may pass.
     pub fn transient(message: impl fmt::Display) -> Self {
         Self::Transient(message.to_string())

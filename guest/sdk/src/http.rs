@@ -14,15 +14,19 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod again;
 mod ahead;
 mod client;
 pub(crate) mod failure;
+mod graphql;
+mod login;
 mod request;
 mod response;
 pub(crate) mod url;
 
 pub use ahead::{Ahead, ahead};
 pub use client::Client;
+pub use login::Login;
 pub use request::Request;
 pub(crate) use response::not_json;
 pub use response::{Pending, Response};

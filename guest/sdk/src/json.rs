@@ -8,7 +8,9 @@ use std::fmt;
 use std::ops::Range;
 use std::slice;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 pub(crate) use search::search;
 
@@ -72,6 +74,24 @@ fn split(json: &str, first: usize, array: &Path, value: Option<&Path>) -> Option
     same.then(|| Records { elements: Some(elements), value: found.value.and_then(text) })
 }
 
+/// The text with one value set, at a field's name or an RFC 6901 pointer; objects on the way are made where they are
+/// missing. Names come out sorted, numbers as `serde_json` writes them.
+pub(crate) fn set(json: &[u8], at: &str, value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut root: Value = serde_json::from_slice(json)?;
+    let mut place = &mut root;
+    for step in Path::new(at).0 {
+        if place.is_null() {
+            *place = Value::Object(Map::new());
+        }
+        let Value::Object(fields) = place else {
+            return Err(serde::ser::Error::custom("what is there is no object"));
+        };
+        place = fields.entry(step).or_insert(Value::Null);
+    }
+    *place = serde_json::to_value(value)?;
+    serde_json::to_vec(&root)
+}
+
 /// A value as text: a string's content, another value as JSON, nothing for null.
 pub(crate) fn text(value: &RawValue) -> Option<String> {
     match value.get().as_bytes().first() {
@@ -114,6 +134,18 @@ mod tests {
         check(r#"{"data":null}"#, "data", "x", (Some(&[]), None));
         check(r#"{"data":{}}"#, "data", "x", (None, None));
         check("7", "data", "x", (None, None));
+    }
+
+    #[test]
+    fn a_value_is_set_where_it_was_or_where_nothing_was() {
+        let check = |before: &str, at: &str, after: &str| {
+            assert_eq!(String::from_utf8(set(before.as_bytes(), at, &"x").unwrap()).unwrap(), after);
+        };
+        check(r#"{"a":1}"#, "after", r#"{"a":1,"after":"x"}"#);
+        check(r#"{"after":"w"}"#, "after", r#"{"after":"x"}"#);
+        check(r#"{"query":"q"}"#, "/variables/after", r#"{"query":"q","variables":{"after":"x"}}"#);
+        check(r#"{"variables":null}"#, "/variables/after", r#"{"variables":{"after":"x"}}"#);
+        assert!(set(b"[]", "after", &1).is_err() && set(b"{", "after", &1).is_err());
     }
 
     #[test]

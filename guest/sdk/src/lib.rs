@@ -36,8 +36,9 @@
 //! - [`connector`]: the trait to implement, and [`export!`] which makes a component of it
 //! - [`description`] and [`table`]: what a connector declares, its fields, hosts, rate limits and tables
 //! - [`configuration`] and [`state`]: what it is given
-//! - [`http`] and [`pagination`]: how it asks its source
+//! - [`http`] and [`pagination`]: how it asks its source, behind which login, and page after page
 //! - [`record`]: a source's record as it arrived, byte for byte
+//! - [`rows`]: exports as records, lines of JSON, CSV, XML
 //! - [`operations`]: what it writes, and its checkpoints
 //! - [`log`], [`time`], [`error`]: lines for people, RFC 3339 timestamps, errors that say whose fault they are
 //! - [`testing`]: a host of one's own for `cargo test`
@@ -63,12 +64,15 @@ pub mod operations;
 pub mod pagination;
 pub mod prelude;
 pub mod record;
+pub mod rows;
 pub mod state;
 pub mod table;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod time;
 
+#[doc(no_inline)]
+pub use serde;
 #[doc(no_inline)]
 pub use serde_json::{self, json, value::RawValue};
 #[doc(hidden)]
@@ -77,6 +81,6 @@ pub use wit_bindgen;
 pub use error::{Error, Result};
 
 /// The code of the guide must compile too.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "csv"))]
 #[doc = include_str!("../../../docs/guides/write-a-connector.md")]
 struct Guide;

@@ -1,5 +1,5 @@
-//! Page after page of records, whatever the source calls its pages: cursor, offset, page number, the next page's URL
-//! in the answer or in its `Link` header.
+//! Page after page of records, whatever the source calls its pages: cursor, key of the last record, offset, page number,
+//! the next page's URL in the answer or in its `Link` header, `pageInfo`.
 //!
 //! ```
 //! # use elt_sdk::testing::{self, Answer};
@@ -24,20 +24,26 @@
 //! source error where the source goes round in circles. Another style is an implementation of [`Pagination`] away.
 
 mod cursor;
+mod keyset;
 mod link_header;
 mod next_url;
 mod offset;
 mod page;
+mod page_info;
 mod page_number;
 mod pages;
+mod parallel;
 
 pub use cursor::Cursor;
+pub use keyset::Keyset;
 pub use link_header::LinkHeader;
 pub use next_url::NextUrl;
 pub use offset::Offset;
 pub use page::Page;
+pub use page_info::PageInfo;
 pub use page_number::PageNumber;
 pub use pages::Pages;
+pub use parallel::{Parallel, parallel};
 
 use crate::error::Result;
 use crate::http::Request;

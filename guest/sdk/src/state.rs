@@ -64,12 +64,35 @@ impl State {
         Ok(self.parse(key)?.unwrap_or(default))
     }
 
+    /// A state within the state, one for each of several parts that advance on their own: an account, a region, a month.
+    /// Empty where there is none yet; [`set`](Self::set) puts it back.
+    ///
+    /// ```
+    /// use elt_sdk::prelude::*;
+    ///
+    /// let mut state = State::default();
+    /// let mut europe = state.slice("eu")?;
+    /// europe.set("cursor", "abc")?;
+    /// state.set("eu", &europe)?;
+    /// assert_eq!(state.slice("eu")?.get("cursor").as_deref(), Some("abc"));
+    /// assert_eq!(state.to_string(), r#"{"eu":{"cursor":"abc"}}"#);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn slice(&self, key: &str) -> Result<Self> {
+        self.parse::<BTreeMap<String, Box<RawValue>>>(key).map(|slice| Self(slice.unwrap_or_default()))
+    }
+
     /// Sets a value. An error only where it has no JSON form.
     pub fn set(&mut self, key: &str, value: impl Serialize) -> Result<()> {
         let complain = |error| Error::internal(format_args!("the state's `{key}` has no JSON form: {error}"));
         let value = to_raw_value(&value).map_err(complain)?;
         self.0.insert(key.to_owned(), value);
         Ok(())
+    }
+
+    /// The keys, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// Forgets a value.

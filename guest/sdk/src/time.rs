@@ -70,6 +70,25 @@ impl Timestamp {
             .ok_or_else(complain)
     }
 
+    /// The time from here to `end` in slices of `step`, the last one shorter: for sources that answer a month or a day at
+    /// a time. Each gives its beginning and its end, which is the beginning of the next. A step below a second is one.
+    ///
+    /// ```
+    /// use elt_sdk::prelude::*;
+    ///
+    /// let since: Timestamp = "2024-02-28T00:00:00Z".parse()?;
+    /// let days: Vec<_> = since.slices("2024-03-01T12:00:00Z".parse()?, Duration::from_hours(24)).collect();
+    /// assert_eq!(days.len(), 3);
+    /// assert_eq!(days[2].0.to_string(), "2024-03-01T00:00:00Z");
+    /// assert_eq!(days[2].1.to_string(), "2024-03-01T12:00:00Z");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn slices(self, end: Self, step: Duration) -> impl Iterator<Item = (Self, Self)> {
+        let step = step.max(Duration::from_secs(1));
+        let starts = std::iter::successors(Some(self), move |&start| Some(start + step));
+        starts.take_while(move |&start| start < end).map(move |start| (start, (start + step).min(end)))
+    }
+
     fn new(seconds: i64, nanoseconds: u32) -> Self {
         match seconds {
             ..SECONDS_MIN => Self { seconds: SECONDS_MIN, nanoseconds: 0 },

@@ -8,9 +8,18 @@ mod export;
 mod guide;
 #[path = "sdk/http.rs"]
 mod http;
+#[path = "sdk/judge.rs"]
+mod judge;
+#[path = "sdk/login.rs"]
+mod login;
 #[path = "sdk/operations.rs"]
 mod operations;
 #[path = "sdk/pagination.rs"]
 mod pagination;
+#[path = "sdk/parallel.rs"]
+mod parallel;
+#[cfg(all(feature = "csv", feature = "xml"))]
+#[path = "sdk/rows.rs"]
+mod rows;
 #[path = "sdk/secrets.rs"]
 mod secrets;

@@ -1,8 +1,9 @@
 //! How the C library's allocator treats large blocks: they go back to the system as soon as they are freed.
 
-/// Columns of a transaction are larger, and there are few of them; a page of an answer is smaller.
+/// Texts of a transaction are larger, and there are few of them. Pages of answers are smaller, and so is what DuckDB asks for
+/// and frees again with every statement: that would have to be filled with zeros each time.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const LARGE_BLOCK_BYTES: i32 = 1 << 20;
+const LARGE_BLOCK_BYTES: i32 = 2 << 20;
 
 /// Unless told so, the allocator takes the largest block ever freed (up to 32 MiB) as the bound below which it keeps what
 /// is freed for itself. The columns of a transaction then leave holes that the next ones do not fit into: 20 MB more at

@@ -8,7 +8,9 @@ use serde_json::json;
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    /// The JSON text; its parts follow each other.
+    /// Header fields; without a content type it is JSON.
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// The body; its parts follow each other.
     pub(super) parts: Vec<Bytes>,
     /// How many records are in it.
     pub(super) records: u64,
@@ -16,13 +18,29 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn ok(parts: Vec<Bytes>, records: u64) -> Self {
-        Self { status: StatusCode::OK, parts, records }
+        Self { status: StatusCode::OK, headers: Vec::new(), parts, records }
+    }
+
+    pub(super) fn json(body: impl Into<serde_json::Value>) -> Self {
+        Self::ok(vec![body.into().to_string().into()], 0)
+    }
+
+    pub(super) fn text(body: impl Into<String>, content_type: &str) -> Self {
+        Self::ok(vec![body.into().into()], 0).with_header("content-type", content_type)
+    }
+
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    pub(super) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// An error as JSON, with a code for programs and a sentence for people.
     pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Self {
-        let body = json!({"error": {"code": code, "message": message}}).to_string();
-        Self { status, parts: vec![body.into()], records: 0 }
+        Self::json(json!({"error": {"code": code, "message": message}})).with_status(status)
     }
 
     pub(super) fn bad_request(message: &str) -> Self {

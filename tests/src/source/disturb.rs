@@ -64,6 +64,9 @@ pub(super) fn disturb(kind: Kind, good: &Answer, request: &Request<'_>) -> Respo
 pub(super) fn plain(answer: &Answer) -> Response<Body> {
     let mut response = json(Script::sending(answer.parts.iter().cloned()));
     *response.status_mut() = answer.status;
+    for (name, value) in &answer.headers {
+        response = with_header(response, HeaderName::from_static(name), value);
+    }
     response
 }
 

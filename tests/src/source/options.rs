@@ -23,6 +23,12 @@ pub struct Options {
     /// Number of customers behind /customers
     #[arg(long, default_value_t = 250)]
     pub customers: u64,
+    /// How many of the stations behind /stations cannot be read
+    #[arg(long, default_value_t = 0)]
+    pub broken_stations: u64,
+    /// Which version of the data the small APIs serve: 2 is what 1 has become
+    #[arg(long, default_value_t = 1)]
+    pub version: u64,
     /// Another seed gives other values for the same keys, and other requests to fail
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

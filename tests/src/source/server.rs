@@ -15,6 +15,7 @@ use flate2::write::GzEncoder;
 use tokio::sync::oneshot;
 
 use super::answer::{Answer, Query};
+use super::apis::{Apis, Asked};
 use super::cursor_api::CursorApi;
 use super::customers::Customers;
 use super::disturb::{self, Request};
@@ -23,6 +24,8 @@ use super::options::Options;
 use super::orders::Orders;
 use super::stats::{Counters, Stats};
 
+/// No request of a connector is longer.
+const BODY_MAX: usize = 1 << 20;
 /// Records of the page before, where pages overlap.
 const OVERLAP: u64 = 10;
 
@@ -37,6 +40,7 @@ pub(super) struct Service {
     records: CursorApi,
     orders: Orders,
     customers: Customers,
+    apis: Apis,
 }
 
 impl Service {
@@ -48,6 +52,7 @@ impl Service {
             records: CursorApi::new(&options),
             orders: Orders::new(&options),
             customers: Customers::new(&options),
+            apis: Apis::new(&options),
             api_key: (!options.open).then_some(options.api_key),
         }
     }
@@ -65,7 +70,12 @@ impl Service {
     }
 
     /// The answer when nothing goes wrong with it on its way.
-    fn answer(&self, (path, fault): (&str, Option<Kind>), query: &Query, headers: &HeaderMap) -> Answer {
+    fn answer(&self, asked: &Asked<'_>, fault: Option<Kind>) -> Answer {
+        // These ask for credentials of their own kinds.
+        if let Some(answer) = self.apis.answer(asked) {
+            return answer;
+        }
+        let Asked { path, query, headers, .. } = *asked;
         if let Some(refusal) = self.refusal(headers) {
             return refusal;
         }
@@ -116,25 +126,30 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, stopped:
 }
 
 async fn handle(State((service, port)): State<(Arc<Service>, u16)>, request: HttpRequest) -> Response<Body> {
-    let path = request.uri().path();
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
     match path {
         "/_stats" => return disturb::plain(&Answer::ok(vec![service.stats().to_json().into()], 0)),
         "/_loop" => return disturb::redirect_again(),
         _ => {}
     }
     let number = service.counters.request(path);
-    let pairs = Pairs::try_from_uri(request.uri()).map_or_else(|_| Vec::new(), |Pairs(pairs)| pairs);
+    let pairs = Pairs::try_from_uri(&head.uri).map_or_else(|_| Vec::new(), |Pairs(pairs)| pairs);
     let query = Query::new(pairs);
+    let Ok(body) = axum::body::to_bytes(body, BODY_MAX).await else {
+        return disturb::plain(&Answer::bad_request("the body is too long or broken off"));
+    };
+    let asked = Asked { method: head.method.as_str(), path, query: &query, headers: &head.headers, body: &body };
     let fault = service.plan.decide(number);
-    let answer = service.answer((path, fault), &query, request.headers());
+    let answer = service.answer(&asked, fault);
     let Some(kind) = fault else {
-        return service.good(&answer, request.headers());
+        return service.good(&answer, &head.headers);
     };
     service.counters.fault(kind);
     if kind == Kind::Hang {
         return std::future::pending().await;
     }
-    let path_and_query = request.uri().path_and_query().map_or("/", |both| both.as_str());
+    let path_and_query = head.uri.path_and_query().map_or("/", |both| both.as_str());
     disturb::disturb(kind, &answer, &Request { path_and_query, cursor: query.get("cursor"), port })
 }
 

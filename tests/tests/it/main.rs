@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod connectors;
+mod corpus;
 mod crash;
 mod demo;
 mod destinations;
@@ -13,8 +14,10 @@ mod interrupts;
 mod io;
 mod jsonl;
 mod lake;
+mod playground;
 mod postgres;
 mod readme;
+mod splitter;
 mod states;
 mod two_hosts;
 

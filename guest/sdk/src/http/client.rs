@@ -3,9 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::login::Login;
 use super::request::Request;
+use super::response::Response;
 use super::url;
 use crate::bindings::elt::connector::http::Method;
+use crate::error::Result;
 
 /// Makes requests that share a base URL, headers, credentials and a timeout. See [`crate::http`] for an example.
 #[derive(Debug, Clone)]
@@ -39,6 +42,49 @@ impl Client {
     #[must_use]
     pub fn bearer_auth(mut self, token: &str) -> Self {
         self.common = self.common.bearer_auth(token);
+        self
+    }
+
+    /// A parameter in the query of every request, an API key for instance. It stays where a page's URL replaces the
+    /// query, unless that has the parameter itself.
+    #[must_use]
+    pub fn query(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.common = self.common.kept_query(name, value);
+        self
+    }
+
+    /// A token for every request, which the source hands out for credentials.
+    #[must_use]
+    pub fn login(mut self, login: &Login) -> Self {
+        self.common = self.common.login(login);
+        self
+    }
+
+    /// Tells errors by more than the status: `judge` sees every answer and its body, and the error it returns is the
+    /// request's. One that may pass (rate limited, transient) has the request sent again, five times in all, after what
+    /// the source asked for or exponential back-off with full jitter, if the request may be sent twice. A body that is
+    /// [streamed](Request::stream) shows as an empty text.
+    ///
+    /// ```
+    /// # use elt_sdk::testing::{self, Answer};
+    /// use elt_sdk::prelude::*;
+    ///
+    /// # let mut count = 0;
+    /// # testing::serve(move |_| { count += 1; Answer::json(if count == 1 { r#"{"error":"throttled"}"# } else { "[]" }) });
+    /// fn judge(_: &Response, body: &str) -> Result<()> {
+    ///     match Record::from(body).get("error").as_deref() {
+    ///         None => Ok(()),
+    ///         Some("throttled") => Err(Error::rate_limited("throttled", None)),
+    ///         Some(error) => Err(Error::source(error)),
+    ///     }
+    /// }
+    /// let http = Client::new("https://api.example.com").judge(judge);
+    /// let people: Vec<String> = http.get("people").send()?.json()?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn judge(mut self, judge: fn(&Response, &str) -> Result<()>) -> Self {
+        self.common = self.common.judged(judge);
         self
     }
 
@@ -80,14 +126,18 @@ impl Client {
         self.request(Method::Delete, path.as_ref())
     }
 
-    fn request(&self, method: Method, path: &str) -> Request {
-        let url = if url::is_absolute(path) {
+    /// The URL that `path` stands for in a request.
+    pub fn url(&self, path: &str) -> String {
+        if url::is_absolute(path) {
             path.to_owned()
         } else if path.is_empty() {
             self.base.clone()
         } else {
             format!("{}/{}", self.base, path.trim_start_matches('/'))
-        };
-        self.common.with_target(method, url)
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> Request {
+        self.common.with_target(method, self.url(path))
     }
 }

@@ -5,18 +5,28 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::failure;
+use super::login::Login;
 use super::response::{Pending, Response};
+use super::{failure, graphql, url};
 use crate::bindings::elt::connector::http::{self as wit, Authentication, Body, Method};
 use crate::error::{Error, Result};
 use crate::imports;
-use crate::pagination::{Pages, Pagination};
+use crate::json;
+use crate::pagination::{Page, Pages, Pagination};
+use crate::state::State;
+
+/// Tells an error from an answer by what is in it, see [`Client::judge`](super::Client::judge).
+pub(super) type Judge = fn(&Response, &str) -> Result<()>;
 
 /// A request under construction; [`send`](Self::send), [`start`](Self::start) or [`pages`](Self::pages) send it.
 #[derive(Clone)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
     inner: wit::Request,
+    /// So many parameters of the query are the client's and go with every request.
+    kept: usize,
+    login: Option<Login>,
+    judges: Vec<Judge>,
     /// What went wrong while it was put together; told when it is sent.
     failure: Option<Error>,
 }
@@ -34,7 +44,7 @@ impl Request {
             buffer: true,
             timeout_ms: None,
         };
-        Self { inner, failure: None }
+        Self { inner, kept: 0, login: None, judges: Vec::new(), failure: None }
     }
 
     /// The same headers and credentials for another method and URL.
@@ -44,10 +54,34 @@ impl Request {
         request
     }
 
-    /// Another URL, whose query is all there is.
+    /// Another URL, whose query is all there is, but for what the client adds to every request.
     pub(crate) fn at(mut self, url: &str) -> Self {
+        self = self.without_query();
+        self.inner.query.retain(|(name, _)| !url::has_parameter(url, name));
         url.clone_into(&mut self.inner.url);
-        self.inner.query.clear();
+        self
+    }
+
+    /// Without its query, but for what the client adds to every request.
+    pub(crate) fn without_query(mut self) -> Self {
+        self.inner.query.truncate(self.kept);
+        self
+    }
+
+    /// Adds a parameter that goes with every request, before all others.
+    pub(super) fn kept_query(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.inner.query.insert(self.kept, (name.to_owned(), value.to_string()));
+        self.kept += 1;
+        self
+    }
+
+    pub(super) fn login(mut self, login: &Login) -> Self {
+        self.login = Some(login.clone());
+        self
+    }
+
+    pub(super) fn judged(mut self, judge: Judge) -> Self {
+        self.judges.push(judge);
         self
     }
 
@@ -92,6 +126,43 @@ impl Request {
         self
     }
 
+    /// Sets one value in the JSON body, at a field's name or a JSON pointer (`/variables/after`); objects on the way
+    /// are made where they are missing.
+    pub fn json_field(mut self, field: &str, value: impl Serialize) -> Self {
+        let body = match &self.inner.body {
+            Some(Body::Json(text)) => text.as_slice(),
+            _ => b"{}",
+        };
+        match json::set(body, field, &value) {
+            Ok(text) => self.inner.body = Some(Body::Json(text)),
+            Err(error) => self.failure = Some(Error::internal(format_args!("the body has no `{field}`: {error}"))),
+        }
+        self
+    }
+
+    /// A GraphQL query and its variables. An answer with `errors` is an error, whatever its status: `RATE_LIMITED`
+    /// and the like are tried again, credentials that were refused are an authentication error.
+    ///
+    /// ```
+    /// # use elt_sdk::testing::{self, Answer};
+    /// use elt_sdk::prelude::*;
+    ///
+    /// # testing::serve(|_| Answer::json(r#"{"data": {"team": {"members": {"nodes": [{"id": 1}],
+    /// #     "pageInfo": {"hasNextPage": false, "endCursor": null}}}}}"#));
+    /// const MEMBERS: &str = "query($team: String!, $after: String) {
+    ///     team(name: $team) { members(first: 100, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }
+    /// }";
+    /// let request = Client::new("https://api.example.com").post("graphql").graphql(MEMBERS, &json!({"team": "core"}));
+    /// for page in request.pages("/data/team/members/nodes", PageInfo::new("after", "/data/team/members/pageInfo")) {
+    ///     assert_eq!(page?.len(), 1);
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn graphql(self, query: &str, variables: &(impl Serialize + ?Sized)) -> Self {
+        let body = graphql::Body { query, variables };
+        self.json(&body).idempotent(true).judged(graphql::judge)
+    }
+
     /// A body of form fields, encoded by the host.
     pub fn form<K: fmt::Display, V: fmt::Display>(mut self, fields: impl IntoIterator<Item = (K, V)>) -> Self {
         let fields = fields.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
@@ -127,6 +198,9 @@ impl Request {
     /// Sends it and waits for the answer. An answer with an error status is an answer:
     /// [`Response::json`] and [`Response::error_for_status`] make an error of it.
     pub fn send(self) -> Result<Response> {
+        if self.login.is_some() || !self.judges.is_empty() {
+            return self.start()?.wait();
+        }
         self.check()?;
         let answer = imports::fetch(&self.inner).map_err(failure::from_exchange)?;
         Ok(Response::new(self.inner.method, answer))
@@ -134,9 +208,51 @@ impl Request {
 
     /// Sends it and returns at once; several may be under way, see [`ahead`](super::ahead()).
     pub fn start(self) -> Result<Pending> {
-        self.check()?;
-        let pending = imports::send(&self.inner).map_err(failure::from_exchange)?;
-        Ok(Pending::new(self.inner.method, pending))
+        let pending = self.attempt()?;
+        let again = self.login.is_some() || !self.judges.is_empty();
+        Ok(if again { pending.settled(self) } else { pending })
+    }
+
+    /// Sends it and gives the answer unless it is the one of last time: the state keeps the answer's `ETag` (or
+    /// `Last-Modified`) under `key`, and a source that knows it has nothing new says so by status 304. An error status
+    /// is an error here.
+    ///
+    /// ```
+    /// # use elt_sdk::testing::{self, Answer};
+    /// use elt_sdk::prelude::*;
+    ///
+    /// # testing::serve(|asked| match asked.header("if-none-match").as_deref() {
+    /// #     Some("\"v7\"") => Answer::status(304),
+    /// #     _ => Answer::json("[]").header("etag", "\"v7\""),
+    /// # });
+    /// fn rates(http: &Client, state: &mut State, operations: &mut Operations) -> Result<()> {
+    ///     let Some(answer) = http.get("rates").send_if_changed(state, "rates")? else {
+    ///         return Ok(()); // 304: nothing to do
+    ///     };
+    ///     operations.upsert_all("rates", answer.json::<Vec<Box<elt_sdk::RawValue>>>()?)?;
+    ///     operations.checkpoint(state) // the rows and their ETag become durable together
+    /// }
+    /// # let mut state = State::default();
+    /// # assert!(Client::new("https://x.test").get("rates").send_if_changed(&mut state, "rates")?.is_some());
+    /// # assert!(Client::new("https://x.test").get("rates").send_if_changed(&mut state, "rates")?.is_none());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn send_if_changed(self, state: &mut State, key: &str) -> Result<Option<Response>> {
+        let request = match state.get(key) {
+            Some(tag) if tag.ends_with('"') => self.header("if-none-match", tag),
+            Some(date) => self.header("if-modified-since", date),
+            None => self,
+        };
+        let answer = request.send()?;
+        if answer.status() == 304 {
+            return Ok(None);
+        }
+        let answer = answer.error_for_status()?;
+        match answer.header("etag").or_else(|| answer.header("last-modified")) {
+            Some(version) => state.set(key, version)?,
+            None => state.remove(key),
+        }
+        Ok(Some(answer))
     }
 
     /// Asks page after page. `records` names the array in each answer: a field (`items`), a JSON pointer
@@ -144,6 +260,54 @@ impl Request {
     /// a page is worked on.
     pub fn pages<P: Pagination>(self, records: &str, pagination: P) -> Pages<P> {
         Pages::new(self, records, pagination)
+    }
+
+    /// Asks for a list that comes in one answer. `records` names its array as for [`pages`](Self::pages).
+    ///
+    /// ```
+    /// # use elt_sdk::testing::{self, Answer};
+    /// use elt_sdk::prelude::*;
+    ///
+    /// # testing::serve(|_| Answer::json(r#"{"teams": [{"id": 1}]}"#));
+    /// let teams = Client::new("https://api.example.com").get("teams").page("teams")?;
+    /// assert_eq!(teams.len(), 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn page(self, records: &str) -> Result<Page> {
+        Page::read(self.send()?, &json::Path::new(records), None)
+    }
+
+    /// Sends a copy with a token, and knows nothing of later attempts.
+    pub(super) fn attempt(&self) -> Result<Pending> {
+        self.check()?;
+        let Some(login) = &self.login else {
+            return Pending::send(&self.inner, 0);
+        };
+        let (request, generation) = login.apply(self.clone())?;
+        Pending::send(&request.inner, generation)
+    }
+
+    /// What the judges say of an answer; its body is read for them unless it is a stream.
+    pub(super) fn judge(&self, answer: &mut Response) -> Result<()> {
+        if self.judges.is_empty() {
+            return Ok(());
+        }
+        let body = if self.inner.buffer { answer.peek()? } else { String::new() };
+        self.judges.iter().try_for_each(|judge| judge(answer, &body))
+    }
+
+    pub(super) fn has_login(&self) -> bool {
+        self.login.is_some()
+    }
+
+    /// Gets another token because the one of `generation` was refused.
+    pub(super) fn renew_login(&self, generation: u64) -> Result<()> {
+        self.login.as_ref().map_or(Ok(()), |login| login.refused(generation))
+    }
+
+    /// Whether it may be sent twice.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.inner.idempotent || !matches!(self.inner.method, Method::Post | Method::Patch)
     }
 
     fn check(&self) -> Result<()> {
@@ -154,6 +318,6 @@ impl Request {
 /// Method and URL without its query; headers and bodies may hold secrets.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", failure::method_name(self.inner.method), super::url::without_query(&self.inner.url))
+        write!(f, "{} {}", failure::method_name(self.inner.method), url::without_query(&self.inner.url))
     }
 }

@@ -5,28 +5,52 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::again::Again;
 use super::failure;
-use crate::bindings::elt::connector::http::Method;
+use super::request::Request;
+use crate::bindings::elt::connector::http::{self as wit, Method};
 use crate::error::{Error, Result};
 use crate::imports;
-use crate::record::start_of;
+use crate::record::{Record, start_of};
+use crate::rows::Format;
 
 /// A request under way. Dropping it cancels it.
 #[must_use = "dropping it cancels the request"]
 pub struct Pending {
     method: Method,
     inner: imports::Pending,
+    /// The token it was sent with.
+    generation: u64,
+    /// The request, where its answer may be a reason to send it again.
+    request: Option<Box<Request>>,
 }
 
 impl Pending {
-    pub(super) fn new(method: Method, inner: imports::Pending) -> Self {
-        Self { method, inner }
+    /// Sends a request as it is.
+    pub(super) fn send(request: &wit::Request, generation: u64) -> Result<Self> {
+        let inner = imports::send(request).map_err(failure::from_exchange)?;
+        Ok(Self { method: request.method, inner, generation, request: None })
+    }
+
+    /// The same, to be sent again where the answer is a reason to.
+    pub(super) fn settled(self, request: Request) -> Self {
+        Self { request: Some(Box::new(request)), ..self }
     }
 
     /// Waits for the answer.
-    pub fn wait(self) -> Result<Response> {
+    pub fn wait(mut self) -> Result<Response> {
+        let request = self.request.take();
+        let (answer, generation) = self.wait_once()?;
+        match request {
+            Some(request) => Again { request: *request, generation }.settle(answer),
+            None => Ok(answer),
+        }
+    }
+
+    /// Waits for the answer of this attempt, and gives the token it was made with.
+    pub(super) fn wait_once(self) -> Result<(Response, u64)> {
         let answer = self.inner.wait().map_err(failure::from_exchange)?;
-        Ok(Response::new(self.method, answer))
+        Ok((Response::new(self.method, answer), self.generation))
     }
 }
 
@@ -35,11 +59,13 @@ pub struct Response {
     method: Method,
     status: u16,
     inner: imports::Response,
+    /// The body as far as it was read ahead, and how much of that was given out.
+    ahead: (Vec<u8>, usize),
 }
 
 impl Response {
     pub(super) fn new(method: Method, inner: imports::Response) -> Self {
-        Self { method, status: inner.status(), inner }
+        Self { method, status: inner.status(), inner, ahead: (Vec::new(), 0) }
     }
 
     /// The final status, after the host's retries and redirects.
@@ -74,11 +100,11 @@ impl Response {
 
     /// The answer itself below status 400; from there on the error it stands for: 401 and 403 authentication, 429 rate
     /// limited, 408 and 5xx transient, others source. The message has method, URL, status and the body's start.
-    pub fn error_for_status(self) -> Result<Self> {
+    pub fn error_for_status(mut self) -> Result<Self> {
         if self.status < 400 {
             return Ok(self);
         }
-        let body = self.inner.read(1024).unwrap_or_default();
+        let body = self.piece(1024).unwrap_or_default();
         let mut message = self.name();
         let body = String::from_utf8_lossy(&body);
         if !body.trim().is_empty() {
@@ -90,7 +116,13 @@ impl Response {
 
     /// The whole body.
     pub fn bytes(self) -> Result<Vec<u8>> {
-        self.inner.read_all().map_err(failure::from_exchange)
+        let (mut body, given) = self.ahead;
+        if body.is_empty() {
+            return self.inner.read_all().map_err(failure::from_exchange);
+        }
+        body.drain(..given);
+        body.extend(self.inner.read_all().map_err(failure::from_exchange)?);
+        Ok(body)
     }
 
     /// The whole body as UTF-8.
@@ -113,8 +145,41 @@ impl Response {
 
     /// The next piece of the body, at most 64 KiB; `None` at its end.
     pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
-        let piece = self.inner.read(64 * 1024).map_err(failure::from_exchange)?;
+        let piece = self.piece(64 * 1024)?;
         Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    /// The records of an export, one after the other: [`Csv`](crate::rows::Csv), [`JsonLines`](crate::rows::JsonLines)
+    /// or [`Xml`](crate::rows::Xml). See [`crate::rows`]. An error status is an error, as in
+    /// [`error_for_status`](Self::error_for_status).
+    pub fn rows<F: Format>(self, format: F) -> Result<impl Iterator<Item = Result<Record<'static>>>> {
+        let answer = self.error_for_status()?;
+        let place = answer.name();
+        // A page to log in, say, would pass for an export without records.
+        if answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
+            return Err(Error::source(format_args!("{place}: the answer is a web page, not an export")));
+        }
+        Ok(format.read(answer).map(move |row| row.map_err(|error| error.context(&place))))
+    }
+
+    /// The whole body as text, which stays there to be read again.
+    pub(super) fn peek(&mut self) -> Result<String> {
+        if self.ahead.0.is_empty() {
+            self.ahead = (self.inner.read_all().map_err(failure::from_exchange)?, 0);
+        }
+        Ok(String::from_utf8_lossy(&self.ahead.0).into_owned())
+    }
+
+    /// The next bytes of the body; none at its end.
+    fn piece(&mut self, max_bytes: usize) -> Result<Vec<u8>> {
+        let (body, given) = &mut self.ahead;
+        if *given < body.len() {
+            let piece = body[*given..].iter().take(max_bytes).copied().collect::<Vec<_>>();
+            *given += piece.len();
+            return Ok(piece);
+        }
+        let max_bytes = u32::try_from(max_bytes).unwrap_or(u32::MAX);
+        self.inner.read(max_bytes).map_err(failure::from_exchange)
     }
 
     /// The method.
@@ -123,7 +188,7 @@ impl Response {
     }
 
     /// Method, URL and status, for messages.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         failure::name(self.method, &self.inner.url(), self.status)
     }
 }
@@ -134,8 +199,7 @@ impl io::Read for Response {
         if into.is_empty() {
             return Ok(0);
         }
-        let max = u32::try_from(into.len()).unwrap_or(u32::MAX);
-        let piece = self.inner.read(max).map_err(failure::from_exchange)?;
+        let piece = self.piece(into.len())?;
         let length = piece.len().min(into.len());
         into[..length].copy_from_slice(&piece[..length]);
         Ok(length)

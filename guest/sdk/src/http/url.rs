@@ -13,6 +13,12 @@ pub(crate) fn up_to_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
 
+/// Whether the URL's query has a parameter of that name.
+pub(crate) fn has_parameter(url: &str, name: &str) -> bool {
+    let query = url.split('#').next().and_then(|url| url.split_once('?')).map_or("", |(_, query)| query);
+    query.split('&').any(|pair| pair.split('=').next() == Some(name))
+}
+
 /// The URL without query and fragment, and without user and password: fit for a message.
 pub(crate) fn without_query(url: &str) -> String {
     let url = up_to_query(url);

@@ -1,6 +1,7 @@
 //! The imports as the host gives them to a component.
 
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use crate::bindings::elt::connector;
 pub(crate) use connector::checkpoint::{flush, save};
@@ -10,4 +11,8 @@ pub(crate) use connector::operations::write;
 
 pub(crate) fn now() -> SystemTime {
     SystemTime::now()
+}
+
+pub(crate) fn sleep(time: Duration) {
+    thread::sleep(time);
 }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::bindings::elt::connector::{http, log::Level, operations::Batch};
 use crate::testing::double::{self, Operation};
@@ -95,4 +95,12 @@ pub(crate) fn flush() {
 
 pub(crate) fn now() -> SystemTime {
     double::with(|double| double.now).unwrap_or_else(SystemTime::now)
+}
+
+/// Returns at once; a clock that the test stopped moves on.
+pub(crate) fn sleep(time: Duration) {
+    double::with(|double| {
+        double.slept.push(time);
+        double.now = double.now.map(|now| now + time);
+    });
 }

@@ -21,7 +21,7 @@ pub struct Page {
 
 impl Page {
     /// Reads an answer; its records are told apart, not read.
-    pub(super) fn read(answer: Response, records: &Path, mark: Option<&Path>) -> Result<Self> {
+    pub(crate) fn read(answer: Response, records: &Path, mark: Option<&Path>) -> Result<Self> {
         let answer = answer.error_for_status()?;
         let (method, status, url, headers) = (answer.method(), answer.status(), answer.url(), answer.headers());
         let place = failure::name(method, &url, status);

@@ -20,6 +20,8 @@ pub struct Pages<P> {
     records: Path,
     mark: Option<Path>,
     upcoming: Option<Result<Pending>>,
+    /// How many pages may still be asked for.
+    left: usize,
     /// Hashes of the cursors asked for.
     cursors: BTreeSet<u64>,
     /// The hash of the page before.
@@ -35,11 +37,24 @@ impl<P: Pagination> Pages<P> {
             request,
             pagination,
             upcoming: None,
+            left: usize::MAX,
             cursors: BTreeSet::new(),
             previous: None,
         };
         pages.ask(start.as_deref());
         pages
+    }
+
+    /// Ends after so many pages, at least one; the next one is not asked for, and [`Page::cursor`] leads there.
+    pub fn limit(mut self, pages: usize) -> Self {
+        // The first one is under way.
+        self.left = pages.saturating_sub(1);
+        self
+    }
+
+    /// Whether a page or an error is still to come.
+    pub(super) fn has_more(&self) -> bool {
+        self.upcoming.is_some()
     }
 
     fn ask(&mut self, cursor: Option<&str>) {
@@ -62,7 +77,10 @@ impl<P: Pagination> Pages<P> {
                 let problem = format_args!("the pages go round in circles, `{}` leads back", start_of(&cursor));
                 return Err(page.error(problem));
             }
-            self.ask(Some(cursor));
+            if self.left > 0 {
+                self.left -= 1;
+                self.ask(Some(cursor));
+            }
         }
         Ok(page)
     }

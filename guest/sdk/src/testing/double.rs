@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::secrets::Secrets;
 use super::{Answer, Asked};
@@ -21,6 +21,7 @@ pub(crate) struct Double {
     pub(crate) secrets: Secrets,
     pub(crate) now: Option<SystemTime>,
     pub(crate) asked: Vec<Asked>,
+    pub(crate) slept: Vec<Duration>,
     pub(crate) logs: Vec<(Level, String)>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) writes: usize,

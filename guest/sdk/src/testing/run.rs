@@ -89,8 +89,8 @@ impl<C: Connector> Test<C> {
     pub fn update(self) -> Sync {
         let (result, double) =
             self.run(|configuration, state, selection| export::update::<C>(configuration, state.as_deref(), selection));
-        let Double { operations, asked, logs, writes, flushes, .. } = double;
-        Sync { result, asked, logs, writes, flushes, operations }
+        let Double { operations, asked, slept, logs, writes, flushes, .. } = double;
+        Sync { result, asked, slept, logs, writes, flushes, operations }
     }
 
     fn run<T>(self, work: impl FnOnce(Configuration, Option<String>, Selection) -> T) -> (T, Double) {
@@ -115,6 +115,8 @@ pub struct Sync {
     pub result: Result<()>,
     /// What it asked, in order.
     pub asked: Vec<Asked>,
+    /// How long it waited between requests, in order; nobody really did.
+    pub slept: Vec<Duration>,
     /// What it logged, in order.
     pub logs: Vec<(Level, String)>,
     /// How many calls handed operations over.

@@ -55,6 +55,94 @@ fn a_cursor_goes_back_until_there_is_none() {
 }
 
 #[test]
+fn a_cursor_may_stand_for_all_parameters_or_go_into_the_body() {
+    let next = [r#""n": 1,"#, r#""n": 2,"#, ""];
+    let source = move |asked: &Asked| page(number(asked, "c"), next[number(asked, "c")]);
+    check(Cursor::new("c", "n").alone(), source, &["x?a=1", "x?c=1", "x?c=2"]);
+
+    let bodies = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&bodies);
+    serve(move |asked| {
+        log.borrow_mut().push(asked.body());
+        page(log.borrow().len() - 1, next[log.borrow().len() - 1])
+    });
+    let request = Client::new("https://api.test").post("x").json(&json!({"limit": 2}));
+    assert_eq!(request.pages("items", Cursor::new("/paging/c", "n").in_body()).count(), 3);
+    let expect = [r#"{"limit":2}"#, r#"{"limit":2,"paging":{"c":"1"}}"#, r#"{"limit":2,"paging":{"c":"2"}}"#];
+    assert_eq!(*bodies.borrow(), expect);
+}
+
+#[test]
+fn the_last_key_leads_on_until_nothing_comes_or_there_is_no_more() {
+    let source = |asked: &Asked| page(number(asked, "after").div_ceil(2), "");
+    check(Keyset::new("after", "id"), source, &["x?a=1", "x?a=1&after=2", "x?a=1&after=4", "x?a=1&after=5"]);
+    let source = |asked: &Asked| {
+        let more = number(asked, "after") < 4;
+        page(number(asked, "after").div_ceil(2), &format!(r#""more": {more},"#))
+    };
+    check(Keyset::new("after", "id").more("more"), source, &["x?a=1", "x?a=1&after=2", "x?a=1&after=4"]);
+}
+
+#[test]
+fn keys_that_records_share_are_not_skipped() {
+    // Pages of two, from the key on: 1, 2, 2, 3.
+    let source = |asked: &Asked| {
+        let rows: &[&str] = match number(asked, "from") {
+            0 => &["1, \"id\": 1", "2, \"id\": 2"],
+            2 => &["2, \"id\": 2", "2, \"id\": 3", "3, \"id\": 4"],
+            _ => &["3, \"id\": 4"],
+        };
+        let rows: Vec<_> = rows.iter().map(|row| format!("{{\"at\": {row}}}")).collect();
+        Answer::json(format!(r#"{{"items": [{}]}}"#, rows.join(",")))
+    };
+    let (asked, records) = read(Keyset::new("from", "at").inclusive(3), source);
+    assert_eq!(asked, ["x?a=1", "x?a=1&from=2", "x?a=1&from=3"]);
+    assert_eq!(records.unwrap().len(), 6);
+
+    let stuck = |asked: &Asked| {
+        Answer::json(format!(r#"{{"items": [{{"at": 7}}, {{"at": 7, "n": {}}}]}}"#, number(asked, "from")))
+    };
+    let (_, result) = read(Keyset::new("from", "at").inclusive(2), stuck);
+    let message = "https://api.test/x: a page is full of records with one and the same `at`";
+    assert_eq!(result, Err(Error::source(message)));
+}
+
+#[test]
+fn page_info_leads_on_while_there_is_a_next_page() {
+    let answer = |has_next: bool, cursor: &str| {
+        Answer::json(format!(r#"{{"items": [{{}}], "p": {{"hasNextPage": {has_next}, "endCursor": {cursor}}}}}"#))
+    };
+    let bodies = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&bodies);
+    serve(move |asked| {
+        log.borrow_mut().push(asked.body());
+        if log.borrow().len() == 1 { answer(true, "\"c\"") } else { answer(false, "\"d\"") }
+    });
+    let ask = || Client::new("https://api.test").post("x").graphql("q", &json!({}));
+    assert!(ask().pages("items", PageInfo::new("after", "/p")).all(|page| page.is_ok()));
+    assert_eq!(*bodies.borrow(), [r#"{"query":"q","variables":{}}"#, r#"{"query":"q","variables":{"after":"c"}}"#]);
+
+    serve(move |_| answer(true, "null"));
+    let page = ask().pages("items", PageInfo::new("after", "/p")).next().unwrap();
+    let message = "https://api.test/x: the pageInfo has no endCursor, though there is more";
+    assert_eq!(page.unwrap_err(), Error::source(message));
+}
+
+#[test]
+fn a_key_in_the_query_goes_with_every_page() {
+    let next = [r#""next": "/y?n=1","#, r#""next": "/z?n=2&key=echoed","#, ""];
+    let urls = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&urls);
+    serve(move |asked| {
+        log.borrow_mut().push(asked.url().trim_start_matches("https://api.test/").to_owned());
+        page(number(asked, "n"), next[number(asked, "n")])
+    });
+    let http = Client::new("https://api.test").query("key", "k");
+    assert_eq!(http.get("x").query("a", 1).pages("items", NextUrl::new("next")).count(), 3);
+    assert_eq!(*urls.borrow(), ["x?key=k&a=1", "y?n=1&key=k", "z?n=2&key=echoed"]);
+}
+
+#[test]
 fn an_offset_grows_by_what_came_until_nothing_comes() {
     let source = |asked: &Asked| page(number(asked, "offset").div_ceil(2), "");
     let expect =
@@ -91,6 +179,19 @@ fn links_in_the_header_are_followed() {
         if n == 2 { answer } else { answer.header("Link", &format!("<?n={}>; rel=\"next\"", n + 1)) }
     };
     check(LinkHeader::new(), source, &["x?a=1", "x?n=1", "x?n=2"]);
+}
+
+#[test]
+fn a_limit_ends_the_pages_without_another_request() {
+    let asked = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&asked);
+    serve(move |_| {
+        *count.borrow_mut() += 1;
+        Answer::json(format!(r#"{{"items": [{{"id": {0}}}], "next": {0}}}"#, count.borrow()))
+    });
+    let pages = Client::new("https://api.test").get("x").pages("items", Cursor::new("c", "next")).limit(2);
+    let last = pages.last().unwrap().unwrap();
+    assert_eq!((*asked.borrow(), last.cursor()), (2, Some("2")));
 }
 
 #[test]

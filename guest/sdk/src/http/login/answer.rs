@@ -1,0 +1,66 @@
+//! Reads the answer to a login: a token, perhaps its lifetime and another refresh token.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::http::{Response, protect};
+use crate::json::{self, Path};
+use crate::record::start_of;
+
+/// Where the answer holds what.
+#[derive(Debug, Clone)]
+pub(super) struct Fields {
+    pub(super) token: Path,
+    pub(super) lifetime: Option<Path>,
+    pub(super) refresh: Option<Path>,
+}
+
+/// What the source gave out; tokens are the host's placeholders already.
+pub(super) struct Granted {
+    pub(super) access: String,
+    pub(super) lifetime: Option<Duration>,
+    pub(super) refresh: Option<String>,
+}
+
+impl Granted {
+    /// Reads an answer. Its body stays out of every message: it holds tokens.
+    pub(super) fn read(answer: Response, fields: &Fields) -> Result<Self> {
+        let answer = answer.error_for_status()?;
+        let place = answer.name();
+        let body = answer.text()?;
+        if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&body) {
+            let line = error.line();
+            return Err(Error::source(format_args!("{place}: the answer to the login is no JSON (line {line})")));
+        }
+        let get = |path: &Path| {
+            let value = json::search(&body, None, Some(path)).ok()?.value?;
+            json::text(value).filter(|text| !text.is_empty())
+        };
+        let access = get(&fields.token).ok_or_else(|| no_token(&place, &body, &fields.token))?;
+        let seconds = fields.lifetime.as_ref().and_then(get).and_then(|text| text.parse().ok());
+        Ok(Self {
+            access: protect(&access, &[]),
+            // A lifetime of a century is none.
+            lifetime: seconds.filter(|seconds| (0.0..3e9).contains(seconds)).map(Duration::from_secs_f64),
+            refresh: fields.refresh.as_ref().and_then(get).map(|token| protect(&token, &[])),
+        })
+    }
+}
+
+/// What an OAuth2 server says in its own words (RFC 6749, 5.2), `invalid_grant: The token was revoked` for instance.
+pub(super) fn reason(body: &str) -> Option<String> {
+    let get = |name| json::text(json::search(body, None, Some(&Path::field(name))).ok()?.value?);
+    let mut reason = get("error")?;
+    if let Some(description) = get("error_description") {
+        reason = format!("{reason}: {description}");
+    }
+    Some(start_of(&reason).to_owned())
+}
+
+/// Some servers refuse a login with status 200.
+fn no_token(place: &str, body: &str, token: &Path) -> Error {
+    match reason(body) {
+        Some(reason) => Error::authentication(format_args!("{place}: the login was refused, {reason}")),
+        None => Error::source(format_args!("{place}: the answer to the login has no token at `{token}`")),
+    }
+}
