@@ -66,7 +66,8 @@ fn load(mut to: Destination, wanted: u64, seed: u64, tally: &mut Tally) -> Resul
     let source = Source::start(Options { seed, cache: true, ..records(RECORDS) })?;
     let mut host = Host::new()?;
     // What a killed host leaves among the temporary files goes with the folder.
-    host.set_env("TMPDIR", host.folder().as_os_str());
+    let folder = host.folder().to_path_buf();
+    host.set_env("TMPDIR", folder);
     host.configure_with(&source, &[("page_size", &PAGE.to_string())])?;
     let commit_rows = COMMIT_ROWS.to_string();
     let (mut random, mut from) = (Rng::with_seed(seed), 0);

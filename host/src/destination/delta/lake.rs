@@ -281,7 +281,9 @@ impl DeltaLake {
         let mut widened: BTreeMap<usize, BTreeMap<usize, String>> = BTreeMap::new();
         for change in changes(old, new) {
             match change {
-                SchemaChange::NewTable { table } | SchemaChange::NewColumn { table, .. } => {
+                SchemaChange::NewTable { table }
+                | SchemaChange::NewColumn { table, .. }
+                | SchemaChange::HistoryBegun { table } => {
                     self.touched.entry((connection.to_owned(), new[table].name.clone())).or_default();
                 }
                 SchemaChange::Widened { table, column, from, to } => {
