@@ -6,7 +6,7 @@
 //! query tables state reset     on a warehouse
 //! serve                        many tenants in one process
 //! remote                       tenant, connector, connection, sync, apply: on a server
-//! progress report json_lines log_file                   what a sync tells, for people and for programs
+//! progress report json_lines log_file audit_log      what a sync tells, for people and for programs
 //! text json screen                                   how it is written, and where
 //! ```
 //!
@@ -14,8 +14,10 @@
 //! fault a failure is (`Fault::exit_status`).
 
 mod allocator;
+mod audit_log;
 mod build;
 mod check;
+mod compile;
 mod completions;
 mod describe;
 mod dev;
@@ -43,6 +45,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::{Code, Error, Fault, Result};
+use crate::guest::COMPILE_COMMAND;
 use crate::json;
 use screen::Screen;
 
@@ -111,6 +114,9 @@ enum Command {
     Apply(remote::apply::Arguments),
     /// Prints completions for a shell
     Completions(completions::Arguments),
+    /// Compiles the component on stdin: the host starts itself so
+    #[command(name = COMPILE_COMMAND, hide = true)]
+    Compile(compile::Arguments),
 }
 
 /// Understands what was typed. Help, version and what cannot be understood end the process here (status 0 or 2).
@@ -146,6 +152,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<u8> {
         Command::Build(arguments) => build::run(&arguments, screen)?,
         Command::Dev(arguments) => dev::run(&arguments, screen)?,
         Command::Run(arguments) => return Ok(run::run(&arguments, screen)),
+        Command::Compile(arguments) => return Ok(compile::run(&arguments, screen)),
         Command::Describe(arguments) => describe::run(&arguments, screen)?,
         Command::Check(arguments) => return check::run(&arguments, screen),
         Command::Schema(arguments) => schema::run(&arguments, screen)?,

@@ -156,14 +156,24 @@ codes! {
     LimitBatch = "limit-batch", Fault::Limit;
     /// A record is nested too deeply.
     LimitDepth = "limit-depth", Fault::Limit;
-    /// Too many tables, or too many columns in a table.
+    /// Too many columns in a table.
     LimitColumns = "limit-columns", Fault::Limit;
+    /// Too many tables.
+    LimitTables = "limit-tables", Fault::Limit;
     /// A state has too many bytes.
     LimitState = "limit-state", Fault::Limit;
-    /// Too many requests, too large a request, or too large an answer.
-    LimitHttp = "limit-http", Fault::Limit;
-    /// Too many handles or too much handed over in one call.
+    /// Too many requests in one sync.
+    LimitRequests = "limit-requests", Fault::Limit;
+    /// A request is too large.
+    LimitRequestSize = "limit-request-size", Fault::Limit;
+    /// An answer is too large, or all of them together are.
+    LimitResponseSize = "limit-response-size", Fault::Limit;
+    /// Too many handles at one time.
     LimitHandles = "limit-handles", Fault::Limit;
+    /// Too much was handed over in one call.
+    LimitCallBytes = "limit-call-bytes", Fault::Limit;
+    /// The component takes too long or too much memory to compile.
+    LimitCompile = "limit-compile", Fault::Limit;
     /// The destination's URL cannot be understood.
     DestinationInvalid = "destination-invalid", Fault::Configuration;
     /// The warehouse refused user or password.

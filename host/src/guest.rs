@@ -2,6 +2,8 @@
 //!
 //! The only user of wasmtime in this crate: no type of it leaves this module.
 
+#[cfg(test)]
+mod bench;
 mod bindings;
 mod channel;
 mod client;
@@ -21,7 +23,8 @@ mod world;
 
 pub use channel::{Lead, Operation, OperationReceiver, OperationSender, Taken, operations};
 pub(crate) use client::trusted_tls;
-pub use client::{Pace, Pacing};
+pub use client::{Exchange, Pace, Pacing};
+pub use component::{COMMAND as COMPILE_COMMAND, Compiler, REFUSED as COMPILE_REFUSED, compile_in_child};
 pub use instance::Listener;
 pub use limits::Limits;
 pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets, without_placeholders};
@@ -29,7 +32,7 @@ pub use world::{
     Answer, BodyKind, Call, Credentials, Crossing, Ending, Given, Scrub, Sent, Trouble, TroubleKind, World,
 };
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +42,7 @@ use wasmtime::{Engine, Store};
 
 use self::bindings::{Connector, ConnectorPre};
 use self::client::{Client, Settings, Stats, Watch};
+use self::component::Workshop;
 use self::egress::{Allow, Policy};
 use self::engine::{BoxedError, Ticker};
 use self::instance::{Guest, Wires, store};
@@ -112,20 +116,24 @@ impl Meter {
 pub struct Runtime {
     engine: Engine,
     linker: Linker<Guest>,
-    cache: Option<PathBuf>,
+    workshop: Workshop,
     ticker: Arc<Ticker>,
 }
 
 impl Runtime {
-    /// Sets up the engine. `cache` is the folder of compiled components; none: compile every time.
-    pub fn new(cache: Option<&Path>) -> Result<Self> {
-        let engine = engine::engine()?;
+    /// Sets up the engine. `cache` is the folder of compiled components; none: compile every time. `compiler` compiles in
+    /// a process of its own; none: in this one, which is for trusted components.
+    pub fn new(cache: Option<&Path>, compiler: Option<Compiler>) -> Result<Self> {
+        Self::of(engine::engine()?, Workshop { cache: cache.map(Path::to_path_buf), compiler })
+    }
+
+    fn of(engine: Engine, workshop: Workshop) -> Result<Self> {
         let ticker = Arc::new(Ticker::start(&engine)?);
         let mut linker = Linker::new(&engine);
         let added = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
             .and_then(|()| Connector::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest));
         added.map_err(|error| Error::new(Code::HostBug, "link the imports").because(BoxedError(error)))?;
-        Ok(Self { engine, linker, cache: cache.map(Path::to_path_buf), ticker })
+        Ok(Self { engine, linker, workshop, ticker })
     }
 
     /// Reads a component's file, checks that it implements the contract, and compiles it or loads its compiled code.
@@ -133,7 +141,7 @@ impl Runtime {
         let begun = Instant::now();
         let bytes = component::read(path, limits.component_bytes_max)?;
         let digest = component::digest(&bytes);
-        let (compiled, cached) = component::compile(&self.engine, &bytes, &digest, self.cache.as_deref())?;
+        let (compiled, cached) = self.workshop.compiled(&self.engine, (&bytes, &digest), limits)?;
         component::check_world(&self.engine, &compiled)?;
         let pre = self.linker.instantiate_pre(&compiled).and_then(ConnectorPre::new).map_err(|error| {
             Error::new(Code::ComponentWrongWorld, "link the component")
@@ -197,12 +205,19 @@ impl Listener for Overheard {
     }
 }
 
-/// Passes retries on.
-struct Retries(Arc<dyn Listener>);
+/// Passes retries and exchanges on, without secrets.
+struct Told {
+    listener: Arc<dyn Listener>,
+    secrets: Secrets,
+}
 
-impl Watch for Retries {
+impl Watch for Told {
     fn retrying(&self, reason: &str, wait: Duration) {
-        self.0.retrying(reason, wait);
+        self.listener.retrying(&self.secrets.redact(reason), wait);
+    }
+
+    fn exchanged(&self, exchange: &Exchange) {
+        self.listener.exchanged(exchange);
     }
 }
 
@@ -302,7 +317,7 @@ impl Component {
         let policy = Policy::new(description, grants.secrets.configuration(), &grants.allow.parse()?)?;
         let settings = Settings::new(description, &grants.limits, grants.secrets.clone());
         let settings = Settings { pacing: grants.pacing.clone(), ..settings };
-        let watch = Arc::new(Retries(Arc::clone(&grants.listener)));
+        let watch = Arc::new(Told { listener: Arc::clone(&grants.listener), secrets: grants.secrets.clone() });
         let client = Some(Arc::new(Client::new(policy, settings, Arc::clone(&grants.meter.0), watch)));
         let mut listener = Arc::clone(&grants.listener);
         if let Some(world) = &grants.world {
@@ -332,7 +347,10 @@ impl Component {
         let mut store = store(self.pre.engine(), limits, wires);
         match self.pre.instantiate_async(&mut store).await {
             Ok(connector) => Ok((store, connector)),
-            Err(error) => Err(failure::of_trap(error, store.data())),
+            Err(error) => {
+                let error = failure::of_trap(error, store.data());
+                Err(store.data().wires.secrets.redact_error(error))
+            }
         }
     }
 

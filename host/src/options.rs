@@ -20,7 +20,7 @@ use clap::Args;
 
 use crate::destination::DestinationUrl;
 use crate::error::{Code, Error, Result};
-use crate::guest::{EgressAllow, Limits, SecretGrants};
+use crate::guest::{Compiler, EgressAllow, Limits, SecretGrants};
 use crate::model::Configuration;
 
 /// Where rows go unless said otherwise.
@@ -43,6 +43,9 @@ pub struct ConnectorOptions {
     /// Lets the connector see this secret field itself, if it asks to (repeatable)
     #[arg(long, value_name = "FIELD", help_heading = "Sandbox")]
     expose: Vec<String>,
+    /// Appends every request of the connector to FILE, one JSON object a line (docs/formats/audit.md)
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    audit_log: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitOptions,
 }
@@ -73,6 +76,8 @@ pub struct Sandbox {
     pub allow: EgressAllow,
     /// What may be done with secrets.
     pub secrets: SecretGrants,
+    /// Where requests are written down.
+    pub audit_log: Option<PathBuf>,
 }
 
 impl ConnectorOptions {
@@ -86,7 +91,8 @@ impl ConnectorOptions {
             None => Configuration::default(),
         };
         let secrets = SecretGrants { exposed: self.expose.clone(), key: secret_key::source()? };
-        Ok(Sandbox { configuration, limits, allow, secrets })
+        let audit_log = self.audit_log.clone();
+        Ok(Sandbox { configuration, limits, allow, secrets, audit_log })
     }
 }
 
@@ -195,6 +201,16 @@ fn cache_folder_in(folder: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> 
         .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("elt-connectors")))
         .or_else(|| folder("HOME").map(|home| home.join(".cache/elt-connectors")))
         .map(|cache| cache.join("components"))
+}
+
+/// The program that compiles components: this one, as a child.
+pub fn compiler() -> Option<Compiler> {
+    // By this path it is the program that runs, also when its file has been replaced meanwhile.
+    let own = PathBuf::from("/proc/self/exe");
+    let program = if own.exists() { own } else { std::env::current_exe().ok()? };
+    let needed = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
+    let environment = needed.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?))).collect();
+    Some(Compiler { program, environment })
 }
 
 /// Whether colours are welcome: not with `NO_COLOR` set (<https://no-color.org>).

@@ -19,6 +19,8 @@ mod fold;
 #[cfg(test)]
 mod history_tests;
 pub(crate) mod lines;
+#[cfg(test)]
+mod neighbour_tests;
 mod notes;
 mod policy;
 mod record;

@@ -78,6 +78,9 @@ struct Bench<'a> {
 }
 
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if arguments == ["neighbour"] {
+        return neighbour(workspace);
+    }
     let options = Options::parse(workspace, arguments)?;
     let setup = build::everything(workspace)?;
     let bench = Bench { workspace, setup, work: workspace.target.join("bench") };
@@ -86,6 +89,17 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     // The warehouses are large and of no further use.
     let _ = fs::remove_dir_all(&bench.work);
     result
+}
+
+/// What a sync suffers from each misbehaving connector in the same process, and what starting a guest costs.
+fn neighbour(workspace: &Workspace) -> Result<()> {
+    let setup = build::everything(workspace)?;
+    for tests in ["guest::bench::instances", "sync::neighbour_tests::slowdown"] {
+        let mut cargo = setup.cargo(workspace, &["test"], &["--quiet", "--lib", tests, "--"]);
+        cargo.args(["--ignored", "--nocapture", "--test-threads", "1"]).env("COMPONENTS", workspace.components());
+        println!("{}", output(&mut cargo)?);
+    }
+    Ok(())
 }
 
 impl Options {

@@ -34,6 +34,7 @@ cargo xtask COMMAND
                         Python script), stages, one-record, or flat (what a row costs while a table grows); without
                         a part, the first three (--rows N, --rounds N, --keys integer|text, --destination NAME,
                         --floor FILE, --no-floor)
+  bench neighbour       measures a sync beside each misbehaving connector in the same process, and starts of guests
   bench density         measures a server for many tenants: idle and running connections, syncs a second, neighbours
   crash [OPTIONS]       kills syncs at random moments and compares the destination with the source, row by row
                         (--kills N, --destination duckdb|sqlite|postgres|jsonl)

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::audit_log::AuditLog;
 use super::screen::Screen;
 use super::{progress, text};
 use crate::error::{Code, Error, Result};
-use crate::guest::{Component, Grants, Limits, Listener, Meter, Pacing, Runtime, Secrets};
+use crate::guest::{Component, Exchange, Grants, Limits, Listener, Meter, Pacing, Runtime, Secrets};
 use crate::model::LogLevel;
 use crate::options::{self, ConnectorOptions, Sandbox};
 
@@ -49,7 +50,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// Loads a component, from the cache where it was compiled before.
 pub(super) fn component(path: &Path, limits: &Limits, screen: Screen) -> Result<Component> {
     let cache = options::cache_folder();
-    let runtime = Runtime::new(cache.as_deref())?;
+    let runtime = Runtime::new(cache.as_deref(), options::compiler())?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let message = format!("compiling {}, the first time only …", text::printable(&name));
     tell_if_slow(screen, &message, || runtime.load(path, limits))
@@ -62,16 +63,18 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
     for field in &unknown {
         screen.people(&screen.paint.yellow(&unknown_field(field)));
     }
-    let Sandbox { limits, allow, secrets, .. } = sandbox;
+    let Sandbox { limits, allow, secrets, audit_log, .. } = sandbox;
+    let audit = audit_log.map(|path| AuditLog::open(&path, &description.name)).transpose()?;
     // Nothing of a look lasts, so it does not matter whose tokens they are.
     let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
-    let (listener, meter, pacing) = (Arc::new(Ear { screen }), Meter::default(), Pacing::default());
+    let (listener, meter, pacing) = (Arc::new(Ear { screen, audit }), Meter::default(), Pacing::default());
     Ok(Grants { secrets, limits, allow, listener, meter, pacing, world: None })
 }
 
 /// Hears warnings outside of a sync.
 struct Ear {
     screen: Screen,
+    audit: Option<AuditLog>,
 }
 
 impl Listener for Ear {
@@ -86,6 +89,12 @@ impl Listener for Ear {
     fn retrying(&self, reason: &str, wait: Duration) {
         let message = format!("{reason}; trying again in {}", text::duration(wait));
         self.screen.people(&progress::said(LogLevel::Warning, Some("host"), &message, self.screen.paint));
+    }
+
+    fn exchanged(&self, exchange: &Exchange) {
+        if let Some(audit) = &self.audit {
+            audit.exchange(exchange);
+        }
     }
 }
 

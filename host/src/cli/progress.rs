@@ -10,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::screen::Screen;
 use super::text::{self, Paint, counted};
+use crate::guest::Exchange;
 use crate::schema::SchemaChange;
 use crate::sync::lines::level_text;
 use crate::sync::{Event, LogLevel, Observer, Progress};
@@ -334,6 +335,12 @@ impl Observer for Everyone {
         }
         for observer in &self.observers {
             observer.event(event);
+        }
+    }
+
+    fn exchanged(&self, exchange: &Exchange) {
+        for observer in &self.observers {
+            observer.exchanged(exchange);
         }
     }
 }

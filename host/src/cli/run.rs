@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::audit_log::AuditLog;
 use super::json_lines::JsonLines;
 use super::log_file::LogFile;
 use super::progress::{Display, Everyone};
@@ -190,10 +191,14 @@ fn begin(arguments: &Arguments, tape: &Tape, log: Option<Arc<LogFile>>, screen: 
             secrets: sandbox.secrets,
             world: tape.world(),
         };
+        let audit_log = sandbox.audit_log;
+        let audit = audit_log.map(|path| AuditLog::open(&path, &request.connection)).transpose()?;
+        let logs = log.map(|log| -> Arc<dyn Observer> { log }).into_iter();
+        let logs = logs.chain(audit.map(|audit| -> Arc<dyn Observer> { Arc::new(audit) })).collect();
         if let Some(replay) = tape.replay() {
             as_recorded(&mut request, replay, arguments.connection.is_none());
         }
-        Box::pin(sync(request, &unknown, arguments, log, screen)).await
+        Box::pin(sync(request, &unknown, arguments, logs, screen)).await
     })?
 }
 
@@ -212,7 +217,7 @@ async fn sync(
     request: Request,
     unknown: &[String],
     arguments: &Arguments,
-    log: Option<Arc<LogFile>>,
+    logs: Vec<Arc<dyn Observer>>,
     screen: Screen,
 ) -> Result<(Report, bool)> {
     let progress = Arc::new(Progress::default());
@@ -223,7 +228,7 @@ async fn sync(
     } else {
         observers.push(Arc::<Display>::clone(&display));
     }
-    observers.extend(log.map(|log| -> Arc<dyn Observer> { log }));
+    observers.extend(logs);
     let observer = Arc::new(Everyone::new(observers));
     for field in unknown {
         observer.event(&Event::Notice { level: LogLevel::Warning, message: load::unknown_field(field) });

@@ -50,10 +50,15 @@ impl Screen {
     }
 
     /// Puts out data. `Break`: the reader has seen enough (`| head`), which is no failure.
-    #[expect(clippy::unused_self, reason = "whoever prints was given a screen")]
     pub(super) fn data(self, text: &str) -> Result<ControlFlow<()>> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Puts out data that is no text.
+    #[expect(clippy::unused_self, reason = "whoever prints was given a screen")]
+    pub(super) fn bytes(self, bytes: &[u8]) -> Result<ControlFlow<()>> {
         let mut stream = std::io::stdout().lock();
-        match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+        match stream.write_all(bytes).and_then(|()| stream.flush()) {
             Ok(()) => Ok(ControlFlow::Continue(())),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
             Err(error) => Err(Error::new(Code::Usage, "write to stdout").because(error)),

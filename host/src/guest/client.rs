@@ -28,6 +28,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use audit::Exchange;
 pub(crate) use dial::{Resolver, SystemResolver, trusted_tls};
 pub(crate) use error::{ErrorKind, Failure, HttpError};
 pub use pace::{Pace, Pacing};
@@ -45,6 +46,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use self::attempt::Answer;
+use self::audit::Audit;
 use self::budget::{Budget, Held};
 use self::dial::Dialer;
 use self::request::Prepared;
@@ -56,6 +58,11 @@ pub(crate) trait Watch: Send + Sync + 'static {
     /// A request will be tried again; `reason` is a sentence about why.
     fn retrying(&self, reason: &str, wait: Duration) {
         let _ = (reason, wait);
+    }
+
+    /// An exchange has ended.
+    fn exchanged(&self, exchange: &Exchange) {
+        let _ = exchange;
     }
 
     /// A request was refused.
@@ -116,6 +123,7 @@ impl Client {
         let prepared = request::prepare(request, &shared.settings)?;
         let label = prepared.first.label();
         if let Err(denied) = shared.policy.check_url(&prepared.first.url) {
+            Audit::start(&prepared.first, &shared.watch).failed(ErrorKind::Denied);
             let failure = Failure::denied(&label, &denied);
             shared.note_denial(&failure);
             return Err(failure);

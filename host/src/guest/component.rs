@@ -1,15 +1,18 @@
 //! Reads a component's file, checks that it implements the contract, compiles it or loads its compiled code.
 
+mod cache;
+mod child;
+
+pub use child::{COMMAND, Compiler, REFUSED, compile_in_child};
+
 use std::fs;
-use std::hash::{Hash, Hasher};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::{Component, types::ComponentItem};
 
+use super::Limits;
 use super::engine::BoxedError;
 use crate::error::{Code, Error, Result};
 
@@ -58,72 +61,46 @@ pub(super) fn digest(bytes: &[u8]) -> String {
     })
 }
 
-/// Compiles, or loads what an earlier start compiled. Returns whether it came from the cache.
-pub(super) fn compile(engine: &Engine, bytes: &[u8], digest: &str, cache: Option<&Path>) -> Result<(Component, bool)> {
-    let entry = cache.map(|folder| folder.join(entry_name(engine, digest)));
-    if let Some(component) = entry.as_deref().and_then(|entry| load(engine, entry)) {
-        return Ok((component, true));
-    }
-    let component = Component::new(engine, bytes).map_err(|error| {
-        Error::new(Code::ComponentInvalid, "compile the component")
-            .hint("The file is damaged, or uses a WebAssembly feature that the sandbox has off. Build it again.")
-            .because(BoxedError(error))
-    })?;
-    if let Some(entry) = entry {
-        store(&component, &entry);
-    }
-    Ok((component, false))
+/// Where components are compiled, and where compiled code is kept.
+pub(super) struct Workshop {
+    /// None: it is not kept.
+    pub(super) cache: Option<PathBuf>,
+    /// None: in this process, for components that are trusted.
+    pub(super) compiler: Option<Compiler>,
 }
 
-/// Compiled code fits only the engine that made it: same version, same settings, same processor features.
-fn entry_name(engine: &Engine, digest: &str) -> PathBuf {
-    struct Sink(Sha256);
-    impl Hasher for Sink {
-        fn write(&mut self, bytes: &[u8]) {
-            self.0.update(bytes);
+impl Workshop {
+    /// Compiles, or loads what an earlier start compiled. Returns whether it came from the cache.
+    pub(super) fn compiled(
+        &self,
+        engine: &Engine,
+        (bytes, digest): (&[u8], &str),
+        limits: &Limits,
+    ) -> Result<(Component, bool)> {
+        let entry = self.cache.as_deref().map(|folder| cache::entry(folder, engine, digest));
+        if let Some(component) = entry.as_deref().and_then(|entry| cache::load(engine, entry)) {
+            return Ok((component, true));
         }
-        fn finish(&self) -> u64 {
-            let bytes = self.0.clone().finalize();
-            bytes.iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
+        let code = match &self.compiler {
+            Some(compiler) => compiler.compile(bytes, limits)?,
+            None => engine.precompile_component(bytes).map_err(|error| invalid().because(BoxedError(error)))?,
+        };
+        if let Some(entry) = entry {
+            cache::store(&code, &entry);
         }
+        // SAFETY: the code was made just now by this very program, here or in a child whose output nobody else could touch.
+        #[expect(unsafe_code, reason = "loading compiled code is unsafe by its nature; where it comes from is known")]
+        let component = unsafe { Component::deserialize(engine, code) };
+        component.map(|component| (component, false)).map_err(|error| {
+            Error::new(Code::HostBug, "load the component that was just compiled").because(BoxedError(error))
+        })
     }
-    let mut sink = Sink(Sha256::new());
-    engine.precompile_compatibility_hash().hash(&mut sink);
-    PathBuf::from(format!("{digest}-{:016x}-{}.cwasm", sink.finish(), env!("CARGO_PKG_VERSION")))
 }
 
-/// Loads compiled code, if it is there and nobody else could have written it.
-fn load(engine: &Engine, entry: &Path) -> Option<Component> {
-    let folder = entry.parent()?;
-    if !is_private(folder) || !is_private(entry) {
-        return None;
-    }
-    // SAFETY: the file is machine code that will run. It was written by `store` of this user into a folder that only
-    // this user can write (checked above), under a name that only the same engine computes.
-    #[expect(unsafe_code, reason = "loading compiled code is unsafe by its nature; the conditions are checked above")]
-    unsafe { Component::deserialize_file(engine, entry) }.ok()
-}
-
-/// Owned by this user, and writable by nobody else.
-fn is_private(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| {
-        !found.is_symlink() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0
-    })
-}
-
-/// Keeps compiled code. A cache that cannot be written only makes the next start slower.
-fn store(component: &Component, entry: &Path) {
-    let Some(folder) = entry.parent() else { return };
-    let written = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).and_then(|()| {
-        let code = component.serialize().map_err(|error| std::io::Error::other(BoxedError(error)))?;
-        let partial = entry.with_extension(format!("{}.tmp", std::process::id()));
-        let mut file = fs::File::create(&partial)?;
-        file.write_all(&code)?;
-        fs::rename(partial, entry)
-    });
-    if let Err(error) = written {
-        tracing::debug!(%error, "cannot keep compiled code");
-    }
+/// What a component that cannot be compiled ends in.
+fn invalid() -> Error {
+    Error::new(Code::ComponentInvalid, "compile the component")
+        .hint("The file is damaged, or uses a WebAssembly feature that the sandbox has off. Build it again.")
 }
 
 /// Refuses a component of another world, naming what is missing, and one made for another version of the contract.

@@ -12,8 +12,14 @@ use crate::error::{Code, Error, Result};
 /// How often a computing guest is looked at.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
-/// The engine's settings. What connectors do not need is off: less to attack.
+/// The engine of these settings.
 pub(super) fn engine() -> Result<Engine> {
+    let engine = Engine::new(&config());
+    engine.map_err(|error| Error::new(Code::HostBug, "set up the wasm engine").because(BoxedError(error)))
+}
+
+/// The engine's settings. What connectors do not need is off: less to attack.
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     config.async_stack_zeroing(true);
@@ -25,7 +31,7 @@ pub(super) fn engine() -> Result<Engine> {
     config.wasm_tail_call(false);
     config.max_wasm_stack(1 << 20);
     config.async_stack_size(2 << 20);
-    Engine::new(&config).map_err(|error| Error::new(Code::HostBug, "set up the wasm engine").because(BoxedError(error)))
+    config
 }
 
 /// The error type of wasmtime, kept out of signatures.

@@ -63,10 +63,9 @@ pub(super) fn of_trap(error: wasmtime::Error, guest: &Guest) -> Error {
         return Error::new(Code::LimitMemory, format!("start the connector: {words}"))
             .hint("A component has at most 1,000 memories, tables and instances together; one made of Rust has four.");
     }
-    if let Some((limit, advice)) = passed(&words) {
+    if let Some((code, limit, advice)) = passed(&words) {
         let message = format!("take a call of the connector: {words} (limit {limit})");
-        return Error::new(Code::LimitHandles, message)
-            .hint(format!("{advice}, or raise the limit with --limit {limit}=…"));
+        return Error::new(code, message).hint(format!("{advice}, or raise the limit with --limit {limit}=…"));
     }
     // The root cause alone: the whole error begins with a backtrace, which the log has.
     let trapped = Error::new(Code::ConnectorTrapped, "run the connector: it broke (trap)")
@@ -78,13 +77,13 @@ pub(super) fn of_trap(error: wasmtime::Error, guest: &Guest) -> Error {
 }
 
 /// The limit on calls that was passed, and what to do, by the engine's words: these errors of its have no type.
-fn passed(words: &str) -> Option<(&'static str, &'static str)> {
+fn passed(words: &str) -> Option<(Code, &'static str, &'static str)> {
     if words.contains("fuel allocated for hostcalls") {
-        return Some(("call-bytes", "Write smaller batches"));
+        return Some((Code::LimitCallBytes, "call-bytes", "Write smaller batches"));
     }
     // Wrong handles are the guest's fault, not a limit: only tables that are full count.
     let full = words.contains("no free keys") || words.contains("cannot allocate another handle");
-    full.then_some(("handles", "Drop responses that are read"))
+    full.then_some((Code::LimitHandles, "handles", "Drop responses that are read"))
 }
 
 fn cut(words: &str) -> &str {

@@ -7,7 +7,7 @@ use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::channel::OperationSender;
-use super::client::Client;
+use super::client::{Client, Exchange};
 use super::cpu::CpuClock;
 use super::imports::Gate;
 use super::memory::MemoryLimiter;
@@ -27,6 +27,10 @@ pub trait Listener: Send + Sync {
     }
     /// A request will be tried again after a wait; `reason` says why.
     fn retrying(&self, reason: &str, wait: std::time::Duration);
+    /// A request was made, or refused, and has ended.
+    fn exchanged(&self, exchange: &Exchange) {
+        let _ = exchange;
+    }
 }
 
 /// What a call of a guest is connected to.

@@ -27,6 +27,14 @@ pub struct Limits {
     pub responses_bytes_max: u64,
     /// One request's body.
     pub request_body_bytes_max: u64,
+    /// Header fields of one request.
+    pub request_headers_max: u32,
+    /// URL, query and header fields of one request together.
+    pub request_header_bytes_max: u64,
+    /// The longest silence of the source, before an answer or within its body.
+    pub silence_max: Duration,
+    /// The fewest bytes of a body within a minute of waiting for it.
+    pub bytes_per_minute_min: u64,
     /// Rows in one batch.
     pub batch_rows_max: u64,
     /// Bytes in one row.
@@ -49,6 +57,10 @@ pub struct Limits {
     pub log_line_bytes_max: u64,
     /// Bytes of the component's file.
     pub component_bytes_max: u64,
+    /// Time to compile the component.
+    pub compile_time_max: Duration,
+    /// Memory of the process that compiles it.
+    pub compile_memory_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -67,6 +79,10 @@ impl Default for Limits {
             response_bytes_max: 256 * MIB,
             responses_bytes_max: 100 * 1024 * MIB,
             request_body_bytes_max: 16 * MIB,
+            request_headers_max: 128,
+            request_header_bytes_max: 64 * KIB,
+            silence_max: Duration::from_mins(1),
+            bytes_per_minute_min: KIB,
             batch_rows_max: 100_000,
             row_bytes_max: 16 * MIB,
             columns_max: 5_000,
@@ -78,6 +94,8 @@ impl Default for Limits {
             log_lines_per_second_max: 100,
             log_line_bytes_max: 8 * KIB,
             component_bytes_max: 64 * MIB,
+            compile_time_max: Duration::from_mins(1),
+            compile_memory_bytes_max: 2 * 1024 * MIB,
         }
     }
 }

@@ -43,6 +43,10 @@ const LIMITS: &[Limit] = limits! {
     Bytes response_bytes_max: "one response's body, decompressed";
     Bytes responses_bytes_max: "all responses of a sync, decompressed";
     Bytes request_body_bytes_max: "one request's body";
+    SmallCount request_headers_max: "header fields of one request";
+    Bytes request_header_bytes_max: "URL, query and header fields of one request together";
+    Time silence_max: "silence of the source, before an answer or within its body";
+    Bytes bytes_per_minute_min: "the fewest bytes of a body within a minute of waiting for it";
     Count batch_rows_max: "rows in one batch";
     Bytes row_bytes_max: "one row";
     Count columns_max: "columns of one table";
@@ -54,6 +58,8 @@ const LIMITS: &[Limit] = limits! {
     Count log_lines_per_second_max: "lines of log a second; the rest are counted and dropped";
     Bytes log_line_bytes_max: "one line of log; the rest is cut";
     Bytes component_bytes_max: "the component's file";
+    Time compile_time_max: "time to compile the component, the first time";
+    Bytes compile_memory_bytes_max: "memory of the process that compiles it";
 };
 
 /// The defaults with what was typed on top; the last one typed for a name counts.
@@ -72,10 +78,10 @@ pub(super) fn on_top_of(mut limits: Limits, typed: &[String]) -> Result<Limits> 
 fn set(limits: &mut Limits, text: &str) -> Result<()> {
     let Some((name, value)) = text.split_once('=') else {
         return Err(usage(format!("understand the limit \"{text}\""))
-            .hint("Write NAME=VALUE, for example --limit memory-bytes=64MiB."));
+            .hint("Write NAME=VALUE, for example --limit memory=64MiB."));
     };
     let name = canonical(name.trim());
-    let Some(limit) = LIMITS.iter().find(|limit| limit.name() == name) else {
+    let Some(limit) = LIMITS.iter().find(|limit| limit.is_called(&name)) else {
         return Err(usage(format!("find a limit named \"{name}\"")).hint(format!("The limits are: {}.", names(&name))));
     };
     let (fits, example) = limit.slot.put(limits, value.trim());
@@ -93,9 +99,15 @@ fn canonical(name: &str) -> String {
 }
 
 impl Limit {
-    /// The name people type and read.
+    /// The name people read.
     fn name(&self) -> String {
         canonical(self.field)
+    }
+
+    /// Whether people may type this for it: its name, also without the unit (`memory` for `memory-bytes`).
+    fn is_called(&self, name: &str) -> bool {
+        let own = self.name();
+        own == name || own.strip_suffix("-bytes") == Some(name)
     }
 }
 
@@ -268,6 +280,9 @@ mod tests {
         }
         assert_eq!(typed("requests=1_000").unwrap().requests_max, 1_000);
         assert_eq!(typed("handles=7").unwrap().handles_max, 7);
+        assert_eq!(typed("memory=64MiB").unwrap().memory_bytes_max, 64 * MIB);
+        assert_eq!(typed("request-header=1KiB").unwrap().request_header_bytes_max, 1024);
+        assert_eq!(typed("request-headers=9").unwrap().request_headers_max, 9);
     }
 
     #[test]
@@ -289,7 +304,10 @@ mod tests {
             assert_eq!(error.code(), Code::Usage, "{text}");
             assert!(error.advice().is_some());
         }
-        assert_eq!(typed("memory=1").unwrap_err().advice(), Some("The limits are: memory-bytes."));
+        assert_eq!(
+            typed("memory-size=1").unwrap_err().advice(),
+            Some("The limits are: memory-bytes, compile-memory-bytes.")
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::error::{Code, Error, Result};
 use crate::guest::{Component, Limits, Runtime};
+use crate::options;
 use crate::seal;
 
 /// Components that stay loaded without a sync that uses them.
@@ -27,7 +28,7 @@ impl Components {
     /// Those in a folder, which is made if it is not there.
     pub(super) fn open(folder: PathBuf, cache: Option<&Path>) -> Result<Self> {
         std::fs::create_dir_all(&folder).map_err(|error| unwritable(&folder).because(error))?;
-        let runtime = Arc::new(Runtime::new(cache)?);
+        let runtime = Arc::new(Runtime::new(cache, options::compiler())?);
         Ok(Self { runtime, folder, loaded: Mutex::default(), compiling: Semaphore::new(COMPILING_MAX) })
     }
 

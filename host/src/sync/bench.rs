@@ -98,7 +98,7 @@ fn guest_and_http() {
     let url = std::env::var("BENCH_URL").unwrap();
     let limits = Limits::default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let component = Runtime::new(None).unwrap().load(&component, &limits).unwrap();
+    let component = Runtime::new(None, None).unwrap().load(&component, &limits).unwrap();
     runtime.block_on(async {
         // As long as a key is, so that answers are searched for it: that is a part of the stage.
         let key = std::env::var("BENCH_KEY").unwrap_or_else(|_| "123".to_owned());

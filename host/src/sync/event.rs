@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::guest::Meter;
+use crate::guest::{Exchange, Meter};
 use crate::model::LogLevel;
 use crate::schema::SchemaChange;
 
@@ -64,6 +64,10 @@ pub enum Event {
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn event(&self, event: &Event);
+    /// The connector made a request, or was refused one, and it has ended.
+    fn exchanged(&self, exchange: &Exchange) {
+        let _ = exchange;
+    }
 }
 
 /// Counters of a running sync, to be read at any time.

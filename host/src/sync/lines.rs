@@ -12,7 +12,12 @@ const VERSION: u8 = 1;
 
 /// This moment in RFC 3339 with milliseconds.
 pub(crate) fn now() -> String {
-    format!("{:.3}", jiff::Timestamp::now())
+    time(jiff::Timestamp::now())
+}
+
+/// A moment in RFC 3339 with milliseconds.
+pub(crate) fn time(at: jiff::Timestamp) -> String {
+    format!("{at:.3}")
 }
 
 /// The text of a level.
@@ -74,7 +79,7 @@ fn type_before(change: &SchemaChange) -> Option<String> {
 
 /// Milliseconds with three decimals.
 #[expect(clippy::cast_precision_loss, reason = "microseconds of 285 years are exact in 53 bits")]
-fn milliseconds(duration: Duration) -> f64 {
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 

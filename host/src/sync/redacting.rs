@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::event::{Event, Observer};
 use super::report::{Outcome, Report};
 use crate::error::{Code, Error};
-use crate::guest::Secrets;
+use crate::guest::{Exchange, Secrets};
 
 /// An observer that is told everything but secrets.
 pub(super) struct Redacting {
@@ -50,6 +50,10 @@ impl Observer for Redacting {
             },
         };
         self.inner.event(&event);
+    }
+
+    fn exchanged(&self, exchange: &Exchange) {
+        self.inner.exchanged(exchange);
     }
 }
 

@@ -16,7 +16,7 @@ use super::writer::{self, Writer, Written, ended};
 use super::{Request, Stop};
 use crate::destination::{self, Deletes, Destination, OpenRequest, Opened, StartFrom, SyncRecord};
 use crate::error::{Code, Error, Fault, Result};
-use crate::guest::{self, Grants, Lead, Listener, OperationSender, Secrets};
+use crate::guest::{self, Exchange, Grants, Lead, Listener, OperationSender, Secrets};
 use crate::model::{Description, LogLevel, Selection, Table};
 use crate::schema::{SchemaChange, TableSchema, changes};
 
@@ -103,6 +103,10 @@ impl Listener for Ear {
     fn retrying(&self, reason: &str, wait: Duration) {
         let message = format!("{reason}; trying again in {:.1} s", wait.as_secs_f64());
         self.observer.event(&Event::Notice { level: LogLevel::Warning, message });
+    }
+
+    fn exchanged(&self, exchange: &Exchange) {
+        self.observer.exchanged(exchange);
     }
 }
 

@@ -247,7 +247,7 @@ impl Tables {
         if self.schemas.len() as u64 >= self.limits.tables_max {
             let message =
                 format!("add table \"{source_name}\": the connection has {} tables (limit tables)", self.schemas.len());
-            return Err(Error::new(Code::LimitColumns, message));
+            return Err(Error::new(Code::LimitTables, message));
         }
         // The first sync of a connection makes all its tables.
         if self.contract.fail && self.live.iter().any(|live| live.columns_before.is_some()) {
@@ -391,7 +391,7 @@ fn check_declared(declared: &[Table], limits: &Limits) -> Result<()> {
     if declared.len() as u64 > limits.tables_max {
         let message =
             format!("use the connector's schema: {} tables (limit tables: {})", declared.len(), limits.tables_max);
-        return Err(Error::new(Code::LimitColumns, message));
+        return Err(Error::new(Code::LimitTables, message));
     }
     let mut names = std::collections::HashSet::new();
     for table in declared {

@@ -179,7 +179,7 @@ fn redirects_in_a_circle_end() -> Result<()> {
 
 #[test]
 fn a_compressed_bomb_stops_at_the_limit() -> Result<()> {
-    sync_against(Kind::GzipBomb)?.failed(5, "limit-http").map(drop)
+    sync_against(Kind::GzipBomb)?.failed(5, "limit-response-size").map(drop)
 }
 
 #[test]

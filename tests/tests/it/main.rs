@@ -1,6 +1,7 @@
 //! The whole platform through its front door: connectors as components, the host as a program, a source over HTTP.
 
 mod architecture;
+mod audit;
 mod bad_input;
 mod connectors;
 mod corpus;
@@ -22,6 +23,7 @@ mod scaffold;
 mod server;
 mod splitter;
 mod states;
+mod tls;
 mod two_hosts;
 mod verify;
 

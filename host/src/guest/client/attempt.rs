@@ -49,7 +49,10 @@ pub(super) async fn exchange(shared: &Shared, prepared: &Prepared) -> Result<Ans
 /// Sends one hop and waits for the head of its answer.
 async fn ask(shared: &Shared, mut hop: Hop, timeout: Duration) -> Result<Answer, Failure> {
     let label = hop.label();
-    let target = shared.policy.check_url(&hop.url).map_err(|denied| Failure::denied(&label, &denied))?;
+    let target = shared.policy.check_url(&hop.url).map_err(|denied| {
+        Audit::start(&hop, &shared.watch).failed(ErrorKind::Denied);
+        Failure::denied(&label, &denied)
+    })?;
     // What was checked is what is asked: without the dot that may end a name.
     if let Host::Domain(name) = &target.host
         && hop.url.set_host(Some(name)).is_err()
@@ -64,7 +67,7 @@ async fn ask(shared: &Shared, mut hop: Hop, timeout: Duration) -> Result<Answer,
     }
     shared.budget.request(&label)?;
     shared.stats.count_request();
-    let mut audit = Audit::start(&hop, &target);
+    let mut audit = Audit::start(&hop, &shared.watch);
     match tokio::time::timeout(timeout, send(shared, &target, &hop, &label)).await {
         Ok(Ok(response)) => {
             let status = response.status().as_u16();

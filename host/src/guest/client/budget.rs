@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::error::Limit;
 use super::{Failure, Limits};
+use crate::error::{Code, Error};
 
 /// The account of one sync.
 #[derive(Debug)]
@@ -25,10 +27,8 @@ impl Budget {
     pub(super) fn request(&self, label: &str) -> Result<(), Failure> {
         let max = self.limits.requests_max;
         if self.requests.fetch_add(1, Ordering::Relaxed) >= max {
-            return Err(Failure::limit(
-                format!("send {label}: the sync has made {max} requests"),
-                &format!("{max} requests a sync"),
-            ));
+            let failed_to = format!("send {label}: the sync has made {max} requests");
+            return Err(Failure::limit(Limit::Requests, failed_to));
         }
         Ok(())
     }
@@ -37,17 +37,13 @@ impl Budget {
     pub(super) fn receive(&self, label: &str, bytes: u64, total: u64) -> Result<(), Failure> {
         let max = self.limits.response_bytes_max;
         if total > max {
-            return Err(Failure::limit(
-                format!("read the answer to {label}: it has more than {max} bytes, decompressed"),
-                &format!("{max} bytes an answer"),
-            ));
+            let failed_to = format!("read the answer to {label}: it has more than {max} bytes, decompressed");
+            return Err(Failure::limit(Limit::Response, failed_to));
         }
         let max = self.limits.responses_bytes_max;
         if self.received.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > max {
-            return Err(Failure::limit(
-                format!("read the answer to {label}: the sync has received {max} bytes, decompressed"),
-                &format!("{max} bytes of answers a sync"),
-            ));
+            let failed_to = format!("read the answer to {label}: the sync has received {max} bytes, decompressed");
+            return Err(Failure::limit(Limit::Responses, failed_to));
         }
         Ok(())
     }
@@ -63,10 +59,10 @@ impl Budget {
         let stream = OpenStream(Arc::clone(self));
         let max = u64::from(self.limits.streams_open_max);
         if open >= max {
-            return Err(Failure::limit(
-                format!("read the answer to {label}: {max} others are still unread"),
-                &format!("{max} unread answers at one time"),
-            ));
+            // Their number cannot be raised: each holds a connection.
+            let failed_to = format!("read the answer to {label}: {max} others are still unread");
+            let hint = "The connector's author reads answers or drops them before asking for more.";
+            return Err(Failure::Sync(Error::new(Code::LimitHandles, failed_to).hint(hint)));
         }
         Ok(stream)
     }
@@ -86,10 +82,9 @@ impl Held {
         self.bytes = self.bytes.saturating_add(bytes);
         let max = self.budget.limits.held_bytes_max;
         if held > max {
-            return Err(Failure::limit(
-                format!("keep the bodies of {label} and other requests: together they have more than {max} bytes"),
-                &format!("{max} bytes of bodies kept at one time"),
-            ));
+            let failed_to =
+                format!("keep the bodies of {label} and other requests: together they have more than {max} bytes");
+            return Err(Failure::limit(Limit::Response, failed_to));
         }
         Ok(())
     }

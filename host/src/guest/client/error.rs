@@ -24,6 +24,21 @@ pub(crate) enum ErrorKind {
     RateLimited,
 }
 
+impl ErrorKind {
+    /// As programs read it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::InvalidRequest => "invalid-request",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::Redirect => "redirect",
+            Self::RateLimited => "rate-limited",
+        }
+    }
+}
+
 /// A failed exchange, to be handed to the guest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -36,12 +51,37 @@ pub(crate) struct HttpError {
     pub(crate) retry_after_ms: Option<u64>,
 }
 
+/// A bound on what a sync may ask and be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Requests,
+    RequestBody,
+    RequestHeaders,
+    RequestHeaderBytes,
+    Response,
+    Responses,
+}
+
+impl Limit {
+    /// Its error code, and the name under which it can be changed.
+    fn named(self) -> (Code, &'static str) {
+        match self {
+            Self::Requests => (Code::LimitRequests, "requests"),
+            Self::RequestBody => (Code::LimitRequestSize, "request-body-bytes"),
+            Self::RequestHeaders => (Code::LimitRequestSize, "request-headers"),
+            Self::RequestHeaderBytes => (Code::LimitRequestSize, "request-header-bytes"),
+            Self::Response => (Code::LimitResponseSize, "response-bytes"),
+            Self::Responses => (Code::LimitResponseSize, "responses-bytes"),
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The guest is told and may go on.
     Exchange(HttpError),
-    /// The sync ends: a limit was passed (`limit-http`), or the host itself failed (`host-bug`).
+    /// The sync ends: a limit was passed, or the host itself failed (`host-bug`).
     Sync(Error),
 }
 
@@ -60,10 +100,12 @@ impl Failure {
         Self::new(ErrorKind::InvalidRequest, label, what)
     }
 
-    /// A limit was passed: `failed_to` completes "failed to …", `limit` names the limit and its value.
-    pub(super) fn limit(failed_to: impl Into<String>, limit: &str) -> Self {
-        let hint = format!("The limit is {limit}. Raise it if this connector is to be trusted with more.");
-        Self::Sync(Error::new(Code::LimitHttp, failed_to).hint(hint))
+    /// A limit was passed; `failed_to` completes "failed to …" and says by what.
+    pub(super) fn limit(limit: Limit, failed_to: impl Into<String>) -> Self {
+        let (code, name) = limit.named();
+        let message = format!("{} (limit {name})", failed_to.into());
+        let hint = format!("Raise it with --limit {name}=… if this connector is to be trusted with more.");
+        Self::Sync(Error::new(code, message).hint(hint))
     }
 
     pub(super) fn bug(failed_to: impl Into<String>) -> Self {

@@ -5,6 +5,7 @@ use reqwest::Method;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use url::Url;
 
+use super::error::Limit;
 use super::request::{Authentication, Hop, Payload};
 use super::{ErrorKind, Failure, Settings};
 use crate::error::{Code, Error};
@@ -54,7 +55,8 @@ impl Outgoing<'_> {
         let mut headers = self.hop.headers.clone();
         let (mut bytes, max) = (self.hop.url.as_str().len(), self.settings.limits.request_header_bytes_max);
         for value in headers.values_mut() {
-            if let Some(filled) = self.fill_bytes(value.as_bytes(), Escape::Header, max)? {
+            let limit = (Limit::RequestHeaderBytes, max);
+            if let Some(filled) = self.fill_bytes(value.as_bytes(), Escape::Header, limit)? {
                 *value = sensitive(&filled).ok_or_else(|| self.unfit("a header field"))?;
             }
             bytes += value.len();
@@ -66,7 +68,7 @@ impl Outgoing<'_> {
             headers.insert(header::AUTHORIZATION, value);
         }
         if bytes > max {
-            return Err(self.too_long("URL and header fields", max));
+            return Err(self.too_long(Limit::RequestHeaderBytes, max));
         }
         Ok(headers)
     }
@@ -85,16 +87,22 @@ impl Outgoing<'_> {
 
     fn body(&self, payload: &Payload) -> Result<bytes::Bytes, Failure> {
         let max = usize::try_from(self.settings.limits.request_body_bytes_max).unwrap_or(usize::MAX);
-        Ok(self.fill_bytes(&payload.bytes, payload.escape, max)?.map_or_else(|| payload.bytes.clone(), Into::into))
+        let filled = self.fill_bytes(&payload.bytes, payload.escape, (Limit::RequestBody, max))?;
+        Ok(filled.map_or_else(|| payload.bytes.clone(), Into::into))
     }
 
     fn fill(&self, text: &str, escape: Escape) -> Result<Option<String>, Failure> {
-        let max = self.settings.limits.request_header_bytes_max;
+        let limit = (Limit::RequestHeaderBytes, self.settings.limits.request_header_bytes_max);
         // Whole texts stand in for whole texts.
-        Ok(self.fill_bytes(text.as_bytes(), escape, max)?.and_then(|bytes| String::from_utf8(bytes).ok()))
+        Ok(self.fill_bytes(text.as_bytes(), escape, limit)?.and_then(|bytes| String::from_utf8(bytes).ok()))
     }
 
-    fn fill_bytes(&self, text: &[u8], escape: Escape, bytes_max: usize) -> Result<Option<Vec<u8>>, Failure> {
+    fn fill_bytes(
+        &self,
+        text: &[u8],
+        escape: Escape,
+        (limit, bytes_max): (Limit, usize),
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let filled = self.settings.secrets.fill(text, escape, self.target, bytes_max);
         filled.map_err(|refusal| match refusal {
             Refusal::Place { name, allowed } => Failure::new(
@@ -112,13 +120,12 @@ impl Outgoing<'_> {
                 )
                 .hint("A value for a header has no line ends, a user name for basic authentication no colon."),
             ),
-            Refusal::TooLong => self.too_long("parts", bytes_max),
+            Refusal::TooLong => self.too_long(limit, bytes_max),
         })
     }
 
-    fn too_long(&self, what: &str, max: usize) -> Failure {
-        let failed_to = format!("send {}: with the secrets in them, its {what} have more than {max} bytes", self.label);
-        Failure::limit(failed_to, &format!("{max} bytes of {what} a request"))
+    fn too_long(&self, limit: Limit, max: usize) -> Failure {
+        Failure::limit(limit, format!("send {}: with the secrets in it, it has more than {max} bytes", self.label))
     }
 
     fn unfit(&self, place: &str) -> Failure {

@@ -6,6 +6,7 @@ use url::{Url, form_urlencoded};
 
 use std::time::Duration;
 
+use super::error::Limit;
 use super::{Failure, Settings};
 use crate::guest::secrets::Escape;
 
@@ -161,7 +162,7 @@ pub(super) fn prepare(request: Request, settings: &Settings) -> Result<Prepared,
     let max = settings.limits.request_body_bytes_max;
     if body.as_ref().is_some_and(|body| body.bytes.len() as u64 > max) {
         let failed_to = format!("send {label}: its body has more than {max} bytes");
-        return Err(Failure::limit(failed_to, &format!("{max} bytes a request")));
+        return Err(Failure::limit(Limit::RequestBody, failed_to));
     }
     if !headers.contains_key(header::USER_AGENT) {
         let agent = HeaderValue::from_str(&settings.user_agent);
@@ -209,13 +210,13 @@ fn check_sizes(label: &str, url: &Url, headers: &[(String, String)], settings: &
     let max = settings.limits.request_headers_max;
     if headers.len() > max {
         let failed_to = format!("send {label}: it has more than {max} header fields");
-        return Err(Failure::limit(failed_to, &format!("{max} header fields a request")));
+        return Err(Failure::limit(Limit::RequestHeaders, failed_to));
     }
     let max = settings.limits.request_header_bytes_max;
     let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes + url.as_str().len() > max {
         let failed_to = format!("send {label}: its URL and header fields have more than {max} bytes");
-        return Err(Failure::limit(failed_to, &format!("{max} bytes of URL and header fields a request")));
+        return Err(Failure::limit(Limit::RequestHeaderBytes, failed_to));
     }
     Ok(())
 }
@@ -339,7 +340,7 @@ mod tests {
                 error.message
             }
             Err(Failure::Sync(error)) => {
-                assert_eq!(error.code(), Code::LimitHttp);
+                assert_eq!(error.code(), Code::LimitRequestSize);
                 error.to_string()
             }
             Ok(_) => panic!("not refused"),

@@ -32,7 +32,7 @@ impl Settings {
         Self {
             user_agent,
             limits: limits.into(),
-            timing: Timing::default(),
+            timing: limits.into(),
             retry: retry::Options::default(),
             rate_limits: connector.rate_limits.clone(),
             pacing: Pacing::default(),
@@ -73,8 +73,8 @@ impl From<&GuestLimits> for Limits {
         Self {
             requests_max: limits.requests_max,
             in_flight_max: limits.requests_in_flight_max.max(1),
-            request_headers_max: 128,
-            request_header_bytes_max: 64 * 1024,
+            request_headers_max: limits.request_headers_max as usize,
+            request_header_bytes_max: usize::try_from(limits.request_header_bytes_max).unwrap_or(usize::MAX),
             request_body_bytes_max: limits.request_body_bytes_max,
             response_bytes_max: limits.response_bytes_max,
             responses_bytes_max: limits.responses_bytes_max,
@@ -103,14 +103,14 @@ pub(crate) struct Timing {
     pub(crate) idle: Duration,
 }
 
-impl Default for Timing {
-    fn default() -> Self {
+impl From<&GuestLimits> for Timing {
+    fn from(limits: &GuestLimits) -> Self {
         Self {
-            answer: Duration::from_mins(1),
-            connect: Duration::from_secs(15),
-            silence: Duration::from_mins(1),
+            answer: limits.silence_max,
+            connect: limits.silence_max.min(Duration::from_secs(15)),
+            silence: limits.silence_max,
             trickle_window: Duration::from_mins(1),
-            trickle_bytes_min: 1024,
+            trickle_bytes_min: limits.bytes_per_minute_min,
             idle: Duration::from_mins(1),
         }
     }

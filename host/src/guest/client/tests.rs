@@ -1,5 +1,6 @@
 //! The client against local servers that do what a test tells them, down to the byte.
 
+mod audit;
 mod basics;
 mod compression;
 mod egress;
@@ -136,7 +137,8 @@ fn kind<T>(result: Result<T, Failure>) -> ErrorKind {
 fn limit<T>(result: Result<T, Failure>) -> Error {
     match result {
         Err(Failure::Sync(error)) => {
-            assert_eq!(error.code(), Code::LimitHttp);
+            let own = [Code::LimitRequests, Code::LimitRequestSize, Code::LimitResponseSize, Code::LimitHandles];
+            assert!(own.contains(&error.code()), "{}", error.chain());
             error
         }
         Err(Failure::Exchange(error)) => panic!("the guest is told: {error}"),

@@ -27,8 +27,10 @@ pub(super) enum WireError {
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silent(time) => write!(f, "no byte came for {time:?}"),
-            Self::Trickling(bytes, time) => write!(f, "fewer than {bytes} bytes came in {time:?}"),
+            Self::Silent(time) => write!(f, "no byte came for {time:?} (limit silence)"),
+            Self::Trickling(bytes, time) => {
+                write!(f, "fewer than {bytes} bytes came in {time:?} (limit bytes-per-minute-min)")
+            }
             Self::Broken(error) => error.fmt(f),
         }
     }

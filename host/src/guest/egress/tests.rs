@@ -115,7 +115,8 @@ fn addresses_lie_where_the_registries_say() {
         ("1::1", false, false), ("200::1", false, false), ("1fff::1", false, false), ("4000::1", false, false),
         ("8000::1", false, false), ("fb00::1", false, false), ("fe00::1", false, false),
     ];
-    assert!(table.len() >= 120, "{} rows", table.len());
+    // With the URLs below more than 250 spellings.
+    assert!(table.len() >= 130, "{} rows", table.len());
     for (text, public, named) in table {
         let ip: IpAddr = text.parse().unwrap();
         assert_eq!(closed.check_address(ip, &name, 443).is_ok(), *public, "{text}: {:?}", address::place(ip));
@@ -189,6 +190,7 @@ fn urls_are_held_against_the_declaration_in_every_spelling() {
         ("http://127.0.0.1:8080/", "declaration"), ("http://localhost/", "declaration"),
         ("http://plain.example.com/", "declaration"),
     ];
+    assert!(table.len() >= 88, "{} rows", table.len());
     for (text, wanted) in table {
         assert_eq!(verdict(&policy, text), *wanted, "{text:?}");
     }
@@ -212,6 +214,7 @@ fn literal_addresses_are_seen_through_in_every_spelling() {
         "https://10.0.0.1/", "https://10.1/", "https://167772161/", "https://012.0.0.1/", "https://0.0.0.0/",
         "https://0/", "https://0x0/", "https://00/",
     ];
+    assert!(table.len() >= 36, "{} rows", table.len());
     for text in table {
         assert_eq!(verdict(&policy, text), "options", "{text}");
     }

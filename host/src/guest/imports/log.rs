@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::guest::bindings::elt::connector::log;
 use crate::guest::instance::{Guest, Listener};
-use crate::guest::{Limits, Secrets};
+use crate::guest::{Exchange, Limits, Secrets};
 use crate::model::LogLevel;
 
 impl log::Host for Guest {
@@ -91,6 +91,10 @@ impl Listener for Gate {
 
     fn memory(&self, bytes: u64) {
         self.inner.memory(bytes);
+    }
+
+    fn exchanged(&self, exchange: &Exchange) {
+        self.inner.exchanged(exchange);
     }
 
     fn retrying(&self, reason: &str, wait: Duration) {

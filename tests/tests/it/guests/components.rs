@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use tests::host::component;
+use tests::host::{Output, component};
 
 use super::{Failure, Misbehaving, broken, limited, places, refused};
 
@@ -207,4 +207,63 @@ fn a_start_function_without_end() -> Result<()> {
 fn recursion_that_only_the_engine_can_stop() -> Result<()> {
     let component = with_module("(func $s (call $s) (call $s)) (start $s)", 1)?;
     fails(&component, &[], &broken("connector-trapped", &["call stack exhausted"]))
+}
+
+/// A connector that was never compiled before, within a limit.
+fn first_start(option: &str) -> Result<Output> {
+    let mut misbehaving = Misbehaving::new("update.well_behaved")?;
+    let cache = misbehaving.host.folder().join("cache");
+    misbehaving.host.set_env("ELT_CACHE_DIR", cache);
+    misbehaving.sync(&["--limit", option])
+}
+
+#[test]
+fn a_compiler_that_takes_too_long_is_ended() -> Result<()> {
+    limited("limit-compile", &["limit compile-time"]).check(first_start("compile-time=1ms")?)
+}
+
+#[test]
+fn a_compiler_that_takes_too_much_memory_is_ended() -> Result<()> {
+    limited("limit-compile", &["limit compile-memory-bytes"]).check(first_start("compile-memory=16MiB")?)
+}
+
+/// A function of ten thousand blocks within each other, and one of forty thousand variables: a compiler's worse days.
+#[test]
+fn what_is_hard_to_compile_is_compiled_or_refused() -> Result<()> {
+    let deep = format!("(func {} {})", "block ".repeat(10_000), "end ".repeat(10_000));
+    let wide = format!("(func (local {}) {})", "i64 ".repeat(40_000), "local.get 1 local.set 0 ".repeat(10_000));
+    for fields in [deep, wide] {
+        let misbehaving = Misbehaving::new("update.well_behaved")?;
+        misbehaving.host.write("connector.wasm", with_module(&fields, 1)?)?;
+        let output = misbehaving.sync(&["--limit", "compile-time=20s"])?;
+        ensure!([0, 3, 5].contains(&output.status), "{} {}", output.status, output.stderr);
+        ensure!(!output.stderr.contains("host-bug"), "{}", output.stderr);
+    }
+    Ok(())
+}
+
+/// Whoever can write the cache could run code: what others could have written there is compiled anew.
+#[test]
+fn a_cache_that_others_can_write_is_not_used() -> Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let mut misbehaving = Misbehaving::new("update.well_behaved")?;
+    let cache = misbehaving.host.folder().join("cache");
+    misbehaving.host.set_env("ELT_CACHE_DIR", &cache);
+    misbehaving.sync(&[])?.succeeded()?;
+    let entries: Vec<_> = fs::read_dir(cache.join("components"))?.collect::<Result<_, _>>()?;
+    ensure!(entries.len() == 1, "{entries:?}");
+    let entry = entries[0].path();
+    ensure!(
+        fs::metadata(&entry)?.mode() & 0o777 == 0o600
+            && fs::metadata(cache.join("components"))?.mode() & 0o777 == 0o700
+    );
+    // Not code at all: to load it would end badly.
+    fs::write(&entry, fs::read(&entry)?.iter().map(|byte| byte ^ 0x5a).collect::<Vec<_>>())?;
+    misbehaving.sync(&[])?.succeeded()?;
+    let code = fs::read(&entry)?;
+    fs::set_permissions(&entry, fs::Permissions::from_mode(0o666))?;
+    misbehaving.sync(&[])?.succeeded()?;
+    ensure!(fs::metadata(&entry)?.mode() & 0o777 == 0o600, "it was not made anew");
+    ensure!(fs::read(&entry)? == code);
+    Ok(())
 }

@@ -47,7 +47,7 @@ pub(super) fn huge_name() -> Result<()> {
 
 #[test]
 pub(super) fn huge_return_value() -> Result<()> {
-    fails(mode!(describe, huge_return_value), &[], &limited("limit-handles", &["limit call-bytes"]))
+    fails(mode!(describe, huge_return_value), &[], &limited("limit-call-bytes", &["limit call-bytes"]))
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn endless_loop() -> Result<()> {
 
 #[test]
 pub(super) fn huge_return_value() -> Result<()> {
-    fails(mode!(schema, huge_return_value), &[], &limited("limit-handles", &["limit call-bytes"]))
+    fails(mode!(schema, huge_return_value), &[], &limited("limit-call-bytes", &["limit call-bytes"]))
 }
 
 #[test]
@@ -38,7 +38,7 @@ pub(super) fn key_named_twice() -> Result<()> {
 
 #[test]
 pub(super) fn many_tables() -> Result<()> {
-    fails(mode!(schema, many_tables), &[], &limited("limit-columns", &["10001 tables", "limit tables"]))
+    fails(mode!(schema, many_tables), &[], &limited("limit-tables", &["10001 tables", "limit tables"]))
 }
 
 #[test]

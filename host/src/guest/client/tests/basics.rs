@@ -216,7 +216,7 @@ async fn every_exchange_leaves_an_event_without_secrets() {
     assert_eq!(own.len(), 2, "{log}");
     for (line, status) in own.iter().zip(["status=500", "status=200"]) {
         assert!(line.contains("method=POST") && line.contains(status) && line.contains("bytes=7"), "{line}");
-        assert!(line.contains(&format!("host=127.0.0.1:{}", server.port())), "{line}");
+        assert!(line.contains(&format!("host=http://127.0.0.1:{}", server.port())), "{line}");
     }
     assert!(!log.contains("hunter2"), "{log}");
 }

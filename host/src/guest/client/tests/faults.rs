@@ -160,7 +160,7 @@ async fn a_body_that_falls_silent_is_a_timeout() {
     let client = client_for(&[&server], settings.clone());
     let error = told(fetch(&client, buffered(server.url("/"))).await);
     assert_eq!((error.kind, server.seen().len()), (ErrorKind::Timeout, 2));
-    assert!(error.message.ends_with("the body stopped: no byte came for 250ms"), "{error}");
+    assert!(error.message.ends_with("the body stopped: no byte came for 250ms (limit silence)"), "{error}");
     let mut response = fetch(&client, get(server.url("/"))).await.unwrap();
     assert_eq!(kind(response.read_all().await), ErrorKind::Timeout);
 

@@ -12,11 +12,9 @@ async fn requests_of_a_sync_are_counted_with_retries() {
     assert_eq!(fetch(&client, get(server.url("/"))).await.unwrap().status(), 500);
     let error = limit(fetch(&client, get(server.url("/"))).await);
     assert_eq!((server.seen().len(), client.stats().requests()), (7, 7));
-    assert!(error.to_string().ends_with("the sync has made 7 requests"), "{error}");
-    assert_eq!(
-        error.advice(),
-        Some("The limit is 7 requests a sync. Raise it if this connector is to be trusted with more.")
-    );
+    assert!(error.to_string().ends_with("the sync has made 7 requests (limit requests)"), "{error}");
+    let advice = "Raise it with --limit requests=… if this connector is to be trusted with more.";
+    assert_eq!((error.code(), error.advice()), (Code::LimitRequests, Some(advice)));
 }
 
 #[tokio::test]

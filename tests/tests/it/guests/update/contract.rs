@@ -33,7 +33,7 @@ pub(in super::super) fn save_too_long() -> Result<()> {
 #[test]
 pub(in super::super) fn save_very_long() -> Result<()> {
     let options = ["--limit", "memory-bytes=1GiB"];
-    fails(mode!(update, save_very_long), &options, &limited("limit-handles", &["limit call-bytes"]))
+    fails(mode!(update, save_very_long), &options, &limited("limit-call-bytes", &["limit call-bytes"]))
 }
 
 #[test]

@@ -108,10 +108,10 @@ pub(in super::super) fn stdin_flood() -> Result<()> {
 
 #[test]
 pub(in super::super) fn call_too_long() -> Result<()> {
-    fails(mode!(update, call_too_long), &[], &limited("limit-handles", &["limit call-bytes"]))
+    fails(mode!(update, call_too_long), &[], &limited("limit-call-bytes", &["limit call-bytes"]))
 }
 
 #[test]
 pub(in super::super) fn call_of_many_batches() -> Result<()> {
-    fails(mode!(update, call_of_many_batches), &[], &limited("limit-handles", &["limit call-bytes"]))
+    fails(mode!(update, call_of_many_batches), &[], &limited("limit-call-bytes", &["limit call-bytes"]))
 }

@@ -103,7 +103,7 @@ pub(in super::super) fn table_names_that_fit() -> Result<()> {
 
 #[test]
 pub(in super::super) fn tables_too_many() -> Result<()> {
-    let failure = limited("limit-columns", &["add table \"table 4\"", "limit tables"]);
+    let failure = limited("limit-tables", &["add table \"table 4\"", "limit tables"]);
     fails(mode!(update, tables_too_many), &["--limit", "tables=5"], &failure)
 }
 

@@ -1,0 +1,117 @@
+//! `--audit-log`: every request of a connector, one line of JSON each, appended to a file (docs/formats/audit.md).
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use crate::error::{Code, Error, Result};
+use crate::guest::Exchange;
+use crate::json::Object;
+use crate::sync::{Event, Observer, lines};
+
+/// The version of the format.
+const VERSION: u32 = 1;
+
+/// An audit log being written.
+pub(super) struct AuditLog {
+    connection: String,
+    file: Mutex<File>,
+}
+
+impl AuditLog {
+    /// Opens the file, which grows; only its owner may read a new one.
+    pub(super) fn open(path: &Path, connection: &str) -> Result<Self> {
+        let file = File::options().create(true).append(true).mode(0o600).open(path).map_err(|error| {
+            Error::new(Code::Usage, format!("open the audit log {}", path.display()))
+                .hint("--audit-log names a file that can be written, in a folder that is there.")
+                .because(error)
+        })?;
+        Ok(Self { connection: connection.to_owned(), file: Mutex::new(file) })
+    }
+
+    /// Writes a line.
+    pub(super) fn exchange(&self, exchange: &Exchange) {
+        let line = line(exchange, &self.connection) + "\n";
+        if let Ok(mut file) = self.file.lock() {
+            // A full disk must not fail a sync for the sake of its log.
+            let _lost = file.write_all(line.as_bytes());
+        }
+    }
+}
+
+impl Observer for AuditLog {
+    fn event(&self, _event: &Event) {}
+
+    fn exchanged(&self, exchange: &Exchange) {
+        self.exchange(exchange);
+    }
+}
+
+fn line(exchange: &Exchange, connection: &str) -> String {
+    let Exchange { at, method, place, status, bytes, duration, error } = exchange;
+    Object::new()
+        .put("version", &VERSION)
+        .put("at", &time(*at))
+        .put("connection", connection)
+        .put("method", method)
+        .put("host", place)
+        .put("status", status)
+        .put("bytes", bytes)
+        .put("duration_ms", &lines::milliseconds(*duration))
+        .put("error", error)
+        .finish()
+}
+
+/// RFC 3339 in UTC with milliseconds; the beginning of 1970 where a clock is past all measure.
+fn time(at: SystemTime) -> String {
+    lines::time(jiff::Timestamp::try_from(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn exchange() -> Exchange {
+        Exchange {
+            at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_709_208_000_125),
+            method: "GET".into(),
+            place: "https://api.example.com:443".into(),
+            status: Some(200),
+            bytes: 52_428,
+            duration: Duration::from_micros(12_500),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn the_format_is_the_documented_one() {
+        let page = include_str!("../../../docs/formats/audit.md");
+        let refused = Exchange { status: None, bytes: 0, error: Some("denied"), ..exchange() };
+        for line in [line(&exchange(), "cds"), line(&refused, "cds")] {
+            assert!(page.contains(&line), "docs/formats/audit.md should show\n{line}");
+        }
+    }
+
+    #[test]
+    fn a_clock_before_1970_does_no_harm() {
+        let early = Exchange { at: SystemTime::UNIX_EPOCH - Duration::from_secs(1), ..exchange() };
+        assert!(line(&early, "cds").contains(r#""at":"1969-12-31T23:59:59.000Z""#), "{}", line(&early, "cds"));
+    }
+
+    #[test]
+    fn lines_are_appended_to_a_file_of_the_owner() {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        for _ in 0..2 {
+            AuditLog::open(&path, "cds").unwrap().exchange(&exchange());
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(AuditLog::open(Path::new("/nonexistent/x"), "cds").err().map(|e| e.code()), Some(Code::Usage));
+    }
+}

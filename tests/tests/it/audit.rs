@@ -1,0 +1,44 @@
+//! The audit log: a line for every request, whatever became of it, and nothing that could be a secret.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use tests::host::component;
+use tests::source::Options;
+
+use super::{records, source_and_host};
+
+#[test]
+fn every_request_is_a_line() -> Result<()> {
+    const KEY: &str = "a-key-that-nobody-should-read";
+    let (source, host) = source_and_host(Options { api_key: KEY.to_owned(), ..records(2_500) })?;
+    host.configure_with(&source, &[("api_key", KEY)])?;
+    host.sync("guest", &source, &["--audit-log", "audit.jsonl"])?.succeeded()?;
+    let text = fs::read_to_string(host.folder().join("audit.jsonl"))?;
+    let lines: Vec<serde_json::Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    assert_eq!(lines.len() as u64, source.stats().requests);
+    for line in &lines {
+        assert_eq!((line["method"].as_str(), line["status"].as_u64()), (Some("GET"), Some(200)));
+        assert_eq!(line["host"], source.url());
+        ensure!(line["bytes"].as_u64() > Some(1_000) && line["duration_ms"].as_f64() > Some(0.0), "{line}");
+        assert_eq!(line["connection"], "cds");
+    }
+    for secret in [KEY, "cds_data", "page_size"] {
+        ensure!(!text.contains(secret), "{secret} is in the audit log: {text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_refused_request_is_a_line() -> Result<()> {
+    let (source, host) = source_and_host(records(1))?;
+    let component = component("guest")?;
+    let component = component.to_string_lossy();
+    let check = ["check", &*component, "--config", "configuration.json", "--audit-log", "audit.jsonl"];
+    host.run(&check)?.failed(2, "egress-denied")?;
+    let text = fs::read_to_string(host.folder().join("audit.jsonl"))?;
+    let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap_or_default())?;
+    assert_eq!((line["error"].as_str(), line["status"].is_null()), (Some("denied"), true));
+    assert_eq!(source.stats().requests, 0);
+    Ok(())
+}
