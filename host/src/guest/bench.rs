@@ -22,7 +22,7 @@ fn resident_bytes() -> u64 {
 }
 
 fn wires() -> Wires {
-    Wires { listener: Arc::new(Deaf), secrets: Secrets::default(), client: None, operations: None }
+    Wires { listener: Arc::new(Deaf), secrets: Secrets::default(), client: None, world: None, operations: None }
 }
 
 async fn measure(name: &str, engine: Engine, path: &Path) {
