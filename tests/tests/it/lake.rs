@@ -51,7 +51,8 @@ fn other_engines_read_the_tables_and_may_tend_them() -> Result<()> {
     assert_eq!(check_rows(&host, FOLDER, &table, &json!({}))?, 3_000);
     // Another program rewrites every file and sums up the log; the host goes on from there.
     let version = lake::tend(&table, &json!({}))?;
-    assert!(version >= 6, "{version}");
+    // Three commits and what the other program did.
+    assert_eq!(version, 3);
     assert_eq!(check_rows(&host, FOLDER, &table, &json!({}))?, 3_000);
     let refresh = [&run[..], &["--full-refresh"]].concat();
     host.sync("guest", &smaller, &refresh)?.succeeded()?;
@@ -65,6 +66,7 @@ fn other_engines_read_the_tables_and_may_tend_them() -> Result<()> {
 #[test]
 fn a_lake_is_looked_at_and_reset_as_any_warehouse() -> Result<()> {
     let (source, host) = source_and_host(records(2_000))?;
+    host.configure_with(&source, &[("page_size", "100")])?;
     let at = ["--destination", FOLDER];
     host.run(&[&["tables"][..], &at].concat())?.failed(2, "destination-invalid")?;
     host.sync("guest", &source, &[&at[..], &["--limit-rows", "1000"]].concat())?.succeeded()?;
@@ -76,7 +78,8 @@ fn a_lake_is_looked_at_and_reset_as_any_warehouse() -> Result<()> {
     host.run(&[&["state", "rollback", "1"][..], &at].concat())?.succeeded()?;
     let before = source.stats().requests;
     host.sync("guest", &source, &at)?.succeeded()?;
-    assert_eq!(source.stats().requests - before, 1);
+    // The last page of the first half, which may have grown, and the second half.
+    assert_eq!(source.stats().requests - before, 11);
     assert_eq!(counts(&host, FOLDER)?, "2000,0,2000");
     let written = host.run(&[&["query", "COPY cds.cds_records TO 'files/lake/x.csv'"][..], &at].concat())?;
     written.failed(2, "query-failed")?;
@@ -105,7 +108,7 @@ fn a_lake_may_be_in_an_s3_compatible_store() -> Result<()> {
     let table = "s3://lake/team/a/cds/cds_records";
     assert_eq!(check_rows(&host, place, table, &server.options())?, 2_000);
     let tables = host.run(&["tables", "--json", "--destination", place])?.succeeded()?.stdout;
-    assert_eq!(values(&tables)?[0]["deleted_rows"], 500);
+    assert_eq!(values(&tables)?[0]["deleted"], 500);
     host.run(&["reset", "--connection", "cds", "--yes", "--destination", place])?.succeeded()?;
     assert_eq!(host.run(&["tables", "--json", "--destination", place])?.succeeded()?.stdout, "");
     host.run(&["tables", "--destination", "delta:s3://nothing/x"])?.failed(2, "destination-invalid")?;
