@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod conformance;
+mod delta;
+mod document;
 mod duckdb;
 mod file;
 mod jsonl;
@@ -15,6 +17,7 @@ mod remembered;
 mod sql;
 mod sqlite;
 
+pub use delta::DeltaAddress;
 pub use postgres::PostgresAddress;
 pub use query::{Column, RowSink, Value};
 pub use remembered::{ConnectionRow, Dropped, Refresh, StateRow, TableColumn, TableInfo};
@@ -258,7 +261,7 @@ pub enum Access {
     Read,
 }
 
-/// Where rows go, as typed: `duckdb:PATH`, `sqlite:PATH`, `postgres://…` and the like. What it shows of itself has no password.
+/// Where rows go, as typed: `duckdb:PATH`, `sqlite:PATH`, `postgres://…`, `delta:PATH` and the like. What it shows of itself has no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DestinationUrl {
     /// A DuckDB database file.
@@ -267,6 +270,8 @@ pub enum DestinationUrl {
     Sqlite(std::path::PathBuf),
     /// A Postgres database.
     Postgres(PostgresAddress),
+    /// A folder of Delta tables.
+    Delta(DeltaAddress),
     /// Lines of JSON on stdout; states in `files/state`.
     JsonLines,
     /// Nowhere: decodes and forgets. For trial runs and measurements.
@@ -281,11 +286,12 @@ impl std::str::FromStr for DestinationUrl {
             Some(("duckdb", path)) if !path.is_empty() => Ok(Self::DuckDb(path.into())),
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("postgres" | "postgresql", _)) => PostgresAddress::parse(text).map(Self::Postgres),
+            Some(("delta", place)) if !place.is_empty() => DeltaAddress::parse(place).map(Self::Delta),
             Some(("jsonl", "")) => Ok(Self::JsonLines),
             Some(("null", "")) => Ok(Self::Null),
             _ => Err(Error::new(Code::DestinationInvalid, format!("understand the destination {}", shown(text))).hint(
                 "Write duckdb:PATH, for example duckdb:files/warehouse.db; sqlite:PATH; postgres://USER:PASSWORD@HOST:PORT/DATABASE; \
-                 jsonl: for lines of JSON on stdout; or null: to write nothing.",
+                 delta:PATH or delta:s3://BUCKET/PREFIX; jsonl: for lines of JSON on stdout; or null: to write nothing.",
             )),
         }
     }
@@ -306,6 +312,7 @@ impl std::fmt::Display for DestinationUrl {
             Self::DuckDb(path) => write!(f, "duckdb:{}", path.display()),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Postgres(address) => address.fmt(f),
+            Self::Delta(address) => write!(f, "delta:{address}"),
             Self::JsonLines => f.write_str("jsonl:"),
             Self::Null => f.write_str("null:"),
         }
@@ -327,6 +334,13 @@ fn check_history(url: &DestinationUrl) -> Result<()> {
     match url {
         DestinationUrl::DuckDb(_) | DestinationUrl::Sqlite(_) | DestinationUrl::Postgres(_) | DestinationUrl::Null => {
             Ok(())
+        }
+        DestinationUrl::Delta(_) => {
+            let what = format!("keep the history of tables in the destination {url}");
+            Err(Error::new(Code::DestinationInvalid, what).hint(
+                "Leave out --history: earlier versions of a Delta table can be read for a while. Or name another warehouse, for \
+                 example --destination duckdb:files/warehouse.db.",
+            ))
         }
         DestinationUrl::JsonLines => {
             let what = format!("keep the history of tables in the destination {url}");
@@ -352,6 +366,7 @@ pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Desti
         DestinationUrl::DuckDb(path) => begin(duckdb::DuckDb::open(path, Access::Write)?, request),
         DestinationUrl::Sqlite(path) => begin(sqlite::Sqlite::open(path, Access::Write)?, request),
         DestinationUrl::Postgres(address) => begin(postgres::Postgres::open(address, Access::Write)?, request),
+        DestinationUrl::Delta(address) => begin(delta::DeltaLake::open(address, Access::Write)?, request),
         DestinationUrl::JsonLines => {
             let (destination, opened) = jsonl::JsonLines::open(Path::new(STATE_FOLDER), request)?;
             Ok((Box::new(destination), opened))
@@ -371,6 +386,7 @@ pub fn warehouse(url: &DestinationUrl, access: Access) -> Result<Box<dyn Warehou
         DestinationUrl::DuckDb(path) => Ok(Box::new(duckdb::DuckDb::open(path, access)?)),
         DestinationUrl::Sqlite(path) => Ok(Box::new(sqlite::Sqlite::open(path, access)?)),
         DestinationUrl::Postgres(address) => Ok(Box::new(postgres::Postgres::open(address, access)?)),
+        DestinationUrl::Delta(address) => Ok(Box::new(delta::DeltaLake::open(address, access)?)),
         DestinationUrl::JsonLines | DestinationUrl::Null => Err(nothing_kept(url)),
     }
 }
@@ -381,6 +397,7 @@ pub fn query(url: &DestinationUrl, sql: &str, sink: &mut dyn RowSink) -> Result<
         DestinationUrl::DuckDb(path) => duckdb::query(path, sql, sink),
         DestinationUrl::Sqlite(path) => sqlite::query(path, sql, sink),
         DestinationUrl::Postgres(address) => postgres::query(address, sql, sink),
+        DestinationUrl::Delta(address) => delta::query(address, sql, sink),
         DestinationUrl::JsonLines | DestinationUrl::Null => Err(nothing_kept(url)),
     }
 }

@@ -1,8 +1,8 @@
 //! What was typed, and what is in force: limits with units, names, allowed addresses, configuration with its references.
 //!
 //! The only reader of the process's environment (`env:` references of the configuration and of
-//! `--destination`, `NO_COLOR`, `TERM`, `ELT_CACHE_DIR`, `ELT_SECRET_KEY`, `ELT_TOKEN`, `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`,
-//! `HOME`).
+//! `--destination`, the `AWS_…` variables of a lake in S3, `NO_COLOR`, `TERM`, `ELT_CACHE_DIR`, `ELT_SECRET_KEY`, `ELT_TOKEN`,
+//! `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`, `HOME`).
 
 mod address;
 mod configuration;
@@ -96,9 +96,9 @@ impl ConnectorOptions {
     }
 }
 
-const DESTINATION_HELP: &str = "The destination: duckdb:PATH, sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE, jsonl: for \
-                                lines of JSON on stdout, or null: to write nothing. env:NAME and file:PATH stand for a \
-                                URL in a variable or a file";
+const DESTINATION_HELP: &str = "The destination: duckdb:PATH, sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE, delta:PATH or \
+                                delta:s3://BUCKET/PREFIX, jsonl: for lines of JSON on stdout, or null: to write nothing. \
+                                env:NAME and file:PATH stand for a URL in a variable or a file";
 
 /// Which warehouse, as typed.
 #[derive(Args, Clone)]

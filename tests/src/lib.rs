@@ -3,6 +3,7 @@
 
 pub mod host;
 pub mod json_lines;
+pub mod lake;
 pub mod postgres;
 pub mod server;
 pub mod source;

@@ -60,6 +60,11 @@ pub(super) trait EngineHome {
 
     /// Opens a session.
     fn engine(&self, access: Access) -> Result<Self::Engine>;
+
+    /// Opens a session that sees every row, however many syncs are open.
+    fn reader(&self) -> Self::Engine {
+        self.engine(Access::Write).unwrap()
+    }
 }
 
 impl<T: EngineHome> Home for T {
@@ -81,7 +86,7 @@ impl<T: EngineHome> Home for T {
     }
 
     fn dump(&self, connection: &str, table: &TableSchema) -> Vec<String> {
-        let mut engine = self.engine(Access::Write).unwrap();
+        let mut engine = self.reader();
         let text = |name: &str, kind| engine.expression(&quoted(name), kind, ColumnType::String).unwrap();
         let columns = table.columns.iter().map(|column| text(&column.name, column.column_type));
         let deleted = (table.name != SYNCS).then(|| text(DELETED, ColumnType::Boolean));
@@ -109,7 +114,7 @@ macro_rules! checks {
         $($(
             #[test]
             fn $check() {
-                super::$file::$check::<$home>();
+                crate::destination::conformance::$file::$check::<$home>();
             }
         )*)*
     };
@@ -143,21 +148,6 @@ macro_rules! conformance {
                     }
                     crash {
                         invariant_8_every_call_of_a_sync_may_be_its_last,
-                        invariant_8_every_call_may_be_the_last_where_tables_keep_their_history,
-                    }
-                    history {
-                        every_change_ends_a_version_and_begins_one,
-                        a_key_gets_one_version_at_most_in_a_transaction,
-                        rows_that_arrive_deleted_leave_no_version,
-                        nothing_has_changed_only_if_every_bit_is_the_same,
-                        rows_that_were_there_become_first_versions,
-                        versions_widen_with_their_table,
-                        versions_that_did_not_come_back_end_with_the_refresh,
-                        a_key_of_two_columns_and_many_others,
-                        a_table_without_a_key_tells_when_its_rows_were_there,
-                        a_reset_forgets_that_there_was_a_history,
-                        older_programs_are_kept_out_once_there_is_a_history,
-                        any_stream_leaves_the_states_at_its_commits,
                     }
                     state {
                         the_history_tells_how_each_sync_went,
@@ -198,8 +188,46 @@ macro_rules! conformance {
     };
 }
 
+/// The same for warehouses whose tables may keep their history.
+macro_rules! history_conformance {
+    ($($warehouse:ident: $home:ty;)*) => {
+        $(
+            mod $warehouse {
+                checks! { $home:
+                    crash {
+                        invariant_8_every_call_may_be_the_last_where_tables_keep_their_history,
+                    }
+                    history {
+                        every_change_ends_a_version_and_begins_one,
+                        a_key_gets_one_version_at_most_in_a_transaction,
+                        rows_that_arrive_deleted_leave_no_version,
+                        nothing_has_changed_only_if_every_bit_is_the_same,
+                        rows_that_were_there_become_first_versions,
+                        versions_widen_with_their_table,
+                        versions_that_did_not_come_back_end_with_the_refresh,
+                        a_key_of_two_columns_and_many_others,
+                        a_table_without_a_key_tells_when_its_rows_were_there,
+                        a_reset_forgets_that_there_was_a_history,
+                        older_programs_are_kept_out_once_there_is_a_history,
+                        any_stream_leaves_the_states_at_its_commits,
+                    }
+                }
+            }
+        )*
+    };
+}
+
 conformance! {
     duckdb: crate::destination::duckdb::tests::Home;
     sqlite: crate::destination::sqlite::tests::Home;
     postgres: crate::destination::postgres::tests::Home;
+    delta: crate::destination::delta::tests::Home;
+}
+
+mod keeping_history {
+    history_conformance! {
+        duckdb: crate::destination::duckdb::tests::Home;
+        sqlite: crate::destination::sqlite::tests::Home;
+        postgres: crate::destination::postgres::tests::Home;
+    }
 }

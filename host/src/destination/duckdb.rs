@@ -24,9 +24,9 @@ pub(super) use query::query;
 
 use self::errors::failed;
 use self::open::OpenFile;
-use super::Access;
 use super::sql::ddl::{literal, quoted};
 use super::sql::{Census, Engine, KeyedRows, LoadColumn, Scalar, Target};
+use super::{Access, RowSink};
 use crate::error::{Error, Result};
 use crate::schema::ColumnType;
 
@@ -48,6 +48,18 @@ impl DuckDb {
         let catalog = file.engine().query_row("SELECT current_database()", [], |row| row.get(0));
         let catalog = catalog.map_err(failed("read the name of the database"))?;
         Ok(Self { file, catalog })
+    }
+
+    /// An engine without a file, for rows on their way: it may read and write the files of these folders, and spills into
+    /// one of its own.
+    pub(super) fn in_memory(folders: &[&Path], spill: &Path, access: Access) -> Result<Self> {
+        let file = OpenFile::in_memory(folders, spill, open::threads(access))?;
+        Ok(Self { file, catalog: "memory".to_owned() })
+    }
+
+    /// Runs a query that only reads, as `query` does.
+    pub(super) fn query_into(&self, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
+        query::stream(self.engine(), sql, sink)
     }
 
     fn engine(&self) -> &Connection {

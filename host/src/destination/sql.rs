@@ -3,18 +3,20 @@
 //!
 //! One file per concern: `engine` (what differs between engines), `catalog` (what the warehouse remembers), `ddl` (tables
 //! and columns), `stage` (segments that wait), `merge` (rows and patches), `history` (versions of rows), `read` (looking at
-//! it without a sync).
+//! it without a sync), `portrait` (the catalog's entries of one connection, as values).
 
 mod catalog;
 pub(super) mod ddl;
 mod engine;
 mod history;
 mod merge;
+mod portrait;
 mod read;
 mod stage;
 
 pub(super) use catalog::SYSTEM;
-pub(super) use engine::{Census, Engine, KeyedRows, LoadColumn, Scalar, Target};
+pub(super) use engine::{Census, Engine, Extent, KeyedRows, LoadColumn, Reach, Scalar, Target};
+pub(super) use portrait::Portrait;
 #[cfg(test)]
 pub(super) use stage::batch_of;
 
@@ -56,6 +58,7 @@ impl<E: Engine> SqlDestination<E> {
     /// Begins a sync: makes what is missing, takes the fence, notes the sync in `_syncs`, reads state and tables.
     pub(super) fn begin(mut engine: E, request: OpenRequest) -> Result<(Self, Opened)> {
         check_name::<E>(&request.connection)?;
+        engine.attach(&request.connection)?;
         let begun = begin(&mut engine, &request)?;
         let fence = begun.row.fence;
         engine.took_fence(&request.connection, fence).map_err(failed::<E>("take over from earlier syncs"))?;
@@ -96,6 +99,8 @@ impl<E: Engine> SqlDestination<E> {
         if !migration.is_empty() {
             self.engine.run(&migration).map_err(failed::<E>("change the schema of the warehouse"))?;
         }
+        let migrated = self.engine.migrated(&schema, &self.tables, &commit.tables);
+        migrated.map_err(failed::<E>("change the schema of the warehouse"))?;
         let row = self.next_row(commit);
         let mut committed = Committed::nothing(commit.tables.len());
         for segment in segments.iter().filter(|segment| !keeps_history(commit, segment.table)) {
@@ -189,7 +194,7 @@ impl<E: Engine> SqlDestination<E> {
 
     /// The end of a transaction.
     fn end(&mut self, (row, committed): (ConnectionRow, Committed)) -> Result<(ConnectionRow, Committed)> {
-        match self.engine.run("COMMIT") {
+        match self.engine.commit() {
             Ok(()) => Ok((row, committed)),
             Err(failure) if E::is_conflict(&failure) => Err(self.fenced_off()),
             Err(failure) => {
@@ -243,7 +248,7 @@ impl<E: Engine> Destination for SqlDestination<E> {
         let last = prepared::<E>(&self.request.connection, &commit.tables, last)?;
         let mut segments = self.stage.take();
         segments.extend(last);
-        let begun = self.engine.run(E::BEGIN).map_err(failed::<E>("begin a transaction"));
+        let begun = self.engine.begin().map_err(failed::<E>("begin a transaction"));
         let written = begun.and_then(|()| self.write(&commit, &segments)).and_then(|written| self.end(written));
         match written {
             Ok((row, committed)) => {
@@ -255,7 +260,7 @@ impl<E: Engine> Destination for SqlDestination<E> {
             }
             Err(error) => {
                 // The first error tells what happened; a transaction that cannot be rolled back is over already.
-                let _ = self.engine.run("ROLLBACK");
+                let _ = self.engine.rollback();
                 Err(self.explained(error))
             }
         }
@@ -267,7 +272,11 @@ impl<E: Engine> Destination for SqlDestination<E> {
 
     fn finish(&mut self, sync: &SyncRecord) -> Result<Vec<u64>> {
         if *sync != self.sync {
-            self.catalog().note_sync(sync).map_err(failed::<E>("note the sync's end in _syncs"))?;
+            let schema = self.request.connection.as_str();
+            transaction(&mut self.engine, |engine| {
+                let noted = Catalog { engine, schema }.note_sync(sync);
+                noted.map_err(failed::<E>("note the sync's end in _syncs"))
+            })?;
             self.sync = sync.clone();
         }
         read::count(&mut self.engine, &self.request.connection, &self.tables)
@@ -311,11 +320,11 @@ fn check_values<E: Engine>(schema: &str, tables: &[TableSchema], segments: &[Seg
 
 /// Runs `work` between BEGIN and COMMIT; rolls back if it fails.
 fn transaction<E: Engine, T>(engine: &mut E, work: impl FnOnce(&mut E) -> Result<T>) -> Result<T> {
-    engine.run(E::BEGIN).map_err(failed::<E>("begin a transaction"))?;
-    let done = work(engine).and_then(|done| engine.run("COMMIT").map(|()| done).map_err(failed::<E>("commit")));
+    engine.begin().map_err(failed::<E>("begin a transaction"))?;
+    let done = work(engine).and_then(|done| engine.commit().map(|()| done).map_err(failed::<E>("commit")));
     if done.is_err() {
         // The first error tells what happened; a transaction that cannot be rolled back is over already.
-        let _ = engine.run("ROLLBACK");
+        let _ = engine.rollback();
     }
     done
 }
@@ -340,21 +349,21 @@ fn begin<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Begun> {
 
 /// None if a commit of another sync was in the way.
 fn try_begin<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Option<Begun>> {
-    match engine.run(E::BEGIN) {
+    match engine.begin() {
         Ok(()) => {}
         Err(failure) if E::is_conflict(&failure) => return Ok(None),
         Err(failure) => return Err(E::failed("begin a transaction".to_owned(), failure)),
     }
     let begun = begin_inside(engine, request);
     match begun {
-        Ok(Some(begun)) => match engine.run("COMMIT") {
+        Ok(Some(begun)) => match engine.commit() {
             Ok(()) => Ok(Some(begun)),
             Err(failure) if E::is_conflict(&failure) => Ok(None),
             Err(failure) => Err(E::failed("commit the start of the sync".to_owned(), failure)),
         },
         other => {
             // The first error tells what happened; a transaction that cannot be rolled back is over already.
-            let _ = engine.run("ROLLBACK");
+            let _ = engine.rollback();
             other
         }
     }

@@ -9,6 +9,13 @@ use crate::error::{Code, Error, Result};
 
 /// The destination that a text stands for; `variable` looks one up in the environment.
 pub(super) fn resolved(typed: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<DestinationUrl> {
+    Ok(match named(typed, variable)? {
+        DestinationUrl::Delta(address) => DestinationUrl::Delta(address.completed(variable)),
+        url => url,
+    })
+}
+
+fn named(typed: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<DestinationUrl> {
     if let Some(name) = typed.strip_prefix("env:") {
         let what = format!("resolve the destination: the environment has no variable {name}");
         let missing = || {

@@ -44,7 +44,8 @@ const ANSWER_MAX: Duration = Duration::from_mins(5);
         (name = "connections", description = "A connector with its configuration, destination and schedule."),
         (name = "syncs", description = "Runs of connections."),
         (name = "server", description = "About the server.")
-    )
+    ),
+    components(schemas(super::types::ProblemDetails))
 )]
 struct Document;
 

@@ -109,11 +109,27 @@ pub(super) fn check_tenant(settings: &TenantSettings) -> Result<()> {
     options::addresses(&settings.allow_private)?;
     options::addresses(&settings.allow_http)?;
     most(settings)?;
-    if settings.quotas.requests_per_second == Some(0) {
-        return Err(Error::new(Code::RequestInvalid, "allow no request at all")
-            .hint("Leave requests_per_second out, or give at least 1."));
-    }
-    Ok(())
+    check_quotas(&settings.quotas)
+}
+
+/// Whether quotas are within what the document of the API says.
+fn check_quotas(quotas: &types::Quotas) -> Result<()> {
+    let number = |number: Option<u32>| number.map(u64::from);
+    let bounds = [
+        ("syncs_at_once", number(Some(quotas.syncs_at_once)), 0, 10_000),
+        ("requests_per_second", number(quotas.requests_per_second), 1, 1_000_000),
+        ("cpu_seconds_per_day", quotas.cpu_seconds_per_day, 0, 1_000_000_000_000),
+        ("rows_per_day", quotas.rows_per_day, 0, 1_000_000_000_000_000),
+        ("disk_bytes", quotas.disk_bytes, 0, 1_000_000_000_000_000),
+        ("connections", number(Some(quotas.connections)), 0, 1_000_000),
+        ("connectors", number(Some(quotas.connectors)), 0, 10_000),
+    ];
+    let outside = |(_, value, least, most): &&(&str, Option<u64>, u64, u64)| {
+        value.is_some_and(|value| value < *least || value > *most)
+    };
+    let Some((name, _, least, most)) = bounds.iter().find(outside) else { return Ok(()) };
+    Err(Error::new(Code::RequestInvalid, format!("set the quota {name}: it is from {least} to {most}"))
+        .hint("Leave a quota out for its default."))
 }
 
 /// Whether a name can be a tenant's or a connection's.
@@ -302,6 +318,7 @@ mod tests {
         assert!(checked(&|settings| settings.destinations.push("everything".into())).is_err());
         assert!(checked(&|settings| settings.allow_private.push("http://x/".into())).is_err());
         assert!(checked(&|settings| settings.quotas.requests_per_second = Some(0)).is_err());
+        assert!(checked(&|settings| settings.quotas.rows_per_day = Some(u64::MAX)).is_err());
         assert!(checked(&|settings| drop(settings.limits_max.insert("x".into(), "1".into()))).is_err());
     }
 }

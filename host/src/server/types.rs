@@ -31,6 +31,15 @@ pub struct ProblemDetails {
     pub hint: Option<String>,
 }
 
+/// One event of a sync that is followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StreamEvent {
+    /// `event`; `missed` where the reader was too slow; `end` is the last one.
+    pub event: String,
+    /// The event as JSON (docs/formats/events.md); how many were missed; the sync's outcome.
+    pub data: String,
+}
+
 /// Who a token speaks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Identity {
@@ -75,19 +84,25 @@ impl Default for TenantSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct Quotas {
     /// Syncs at one time; more wait.
+    #[schema(maximum = 10000)]
     pub syncs_at_once: u32,
     /// Requests to sources a second, over all syncs; more wait.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub requests_per_second: Option<u32>,
     /// Seconds that connectors compute a day (UTC).
+    #[schema(maximum = 1_000_000_000_000_u64)]
     pub cpu_seconds_per_day: Option<u64>,
     /// Rows made durable a day (UTC).
+    #[schema(maximum = 1_000_000_000_000_000_u64)]
     pub rows_per_day: Option<u64>,
     /// Bytes of the files in the tenant's folder, looked at before every sync.
+    #[schema(maximum = 1_000_000_000_000_000_u64)]
     pub disk_bytes: Option<u64>,
     /// Connections.
+    #[schema(maximum = 1_000_000)]
     pub connections: u32,
     /// Versions of connectors of the tenant's own.
+    #[schema(maximum = 10000)]
     pub connectors: u32,
 }
 

@@ -136,7 +136,7 @@ impl House {
 
 async fn sync(request: Request) -> Report {
     let (_stop, stopped) = watch::channel(None);
-    super::run(request, Arc::new(Deaf), Arc::new(Progress::default()), stopped).await
+    Box::pin(super::run(request, Arc::new(Deaf), Arc::new(Progress::default()), stopped)).await
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {

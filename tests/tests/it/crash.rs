@@ -64,7 +64,10 @@ fn is_due(running: &mut Running, requests: &dyn Fn() -> u64, random: &mut Rng) -
 /// One whole load, killed again and again.
 fn load(mut to: Destination, wanted: u64, seed: u64, tally: &mut Tally) -> Result<()> {
     let source = Source::start(Options { seed, cache: true, ..records(RECORDS) })?;
-    let host = Host::new()?;
+    let mut host = Host::new()?;
+    // What a killed host leaves among the temporary files goes with the folder.
+    let folder = host.folder().to_path_buf();
+    host.set_env("TMPDIR", folder);
     host.configure_with(&source, &[("page_size", &PAGE.to_string())])?;
     let commit_rows = COMMIT_ROWS.to_string();
     let (mut random, mut from) = (Rng::with_seed(seed), 0);
@@ -133,4 +136,9 @@ fn invariant_8_postgres_killed_at_random_moments() -> Result<()> {
 #[test]
 fn invariant_8_jsonl_killed_at_random_moments() -> Result<()> {
     under_fire(&|| Ok(Destination::json_lines()))
+}
+
+#[test]
+fn invariant_8_delta_killed_at_random_moments() -> Result<()> {
+    under_fire(&|| Ok(Destination::delta()))
 }

@@ -30,6 +30,10 @@ impl Destination {
         Self { url: "sqlite:files/warehouse.sqlite".into(), table: "cds__cds_records", reader: None }
     }
 
+    pub(crate) fn delta() -> Self {
+        Self { url: "delta:files/lake".into(), table: "cds.cds_records", reader: None }
+    }
+
     /// A new database on the server of this process.
     pub(crate) fn postgres() -> Result<Self> {
         Self::postgres_on(server()?)
@@ -47,7 +51,7 @@ impl Destination {
 
     /// One of each.
     pub(crate) fn all() -> Result<Vec<Self>> {
-        Ok(vec![Self::duckdb(), Self::sqlite(), Self::postgres()?, Self::json_lines()])
+        Ok(vec![Self::duckdb(), Self::sqlite(), Self::postgres()?, Self::delta(), Self::json_lines()])
     }
 
     /// Its kind, for messages: the URL may be long.

@@ -14,6 +14,7 @@ mod history;
 mod interrupts;
 mod io;
 mod jsonl;
+mod lake;
 mod playground;
 mod postgres;
 mod readme;

@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::build::*;
 use super::{EngineHome, Home};
-use crate::destination::sql::{Census, Engine, KeyedRows, LoadColumn, Scalar, SqlDestination, Target};
+use crate::destination::sql::{Census, Engine, Extent, KeyedRows, LoadColumn, Reach, Scalar, SqlDestination, Target};
 use crate::destination::{Access, Commit, Destination, OpenRequest, Opened, Segment};
 use crate::error::{Error, Result};
 use crate::schema::{ColumnType, TableSchema};
@@ -110,6 +110,33 @@ impl<E: Engine> Engine for Mortal<E> {
     ) -> Result<bool, E::Failure> {
         self.call(|engine| engine.replace(schema, table, columns, rows))
     }
+    fn attach(&mut self, connection: &str) -> Result<()> {
+        self.engine.attach(connection)
+    }
+    fn begin(&mut self) -> Result<(), E::Failure> {
+        self.call(Engine::begin)
+    }
+    fn commit(&mut self) -> Result<(), E::Failure> {
+        self.call(Engine::commit)
+    }
+    fn rollback(&mut self) -> Result<(), E::Failure> {
+        self.call(Engine::rollback)
+    }
+    fn migrated(&mut self, schema: &str, old: &[TableSchema], new: &[TableSchema]) -> Result<(), E::Failure> {
+        self.call(|engine| engine.migrated(schema, old, new))
+    }
+    fn reach(&mut self, schema: &str, table: &TableSchema, rows: Reach<'_>) -> Result<(), E::Failure> {
+        self.call(|engine| engine.reach(schema, table, rows))
+    }
+    fn drop_tables(&mut self, schema: &str, names: &[&str]) -> Result<(), E::Failure> {
+        self.call(|engine| engine.drop_tables(schema, names))
+    }
+    fn extent(&mut self, schema: &str, table: &TableSchema) -> Result<Extent, E::Failure> {
+        self.call(|engine| engine.extent(schema, table))
+    }
+    fn count_live(&self, table: &str) -> String {
+        self.engine.count_live(table)
+    }
     fn census(&mut self, schemas: &[&str]) -> Result<Census, E::Failure> {
         self.call(|engine| engine.census(schemas))
     }
@@ -179,13 +206,13 @@ fn sync_tables(to: &mut dyn Destination, opened: &Opened, history: bool) -> Resu
     to.finish(&commit_of(&[], vec![]).sync).map(drop)
 }
 
-fn sync_with<E: Engine>(engine: E, history: bool) -> Result<()> {
+pub(in crate::destination) fn sync_with<E: Engine>(engine: E, history: bool) -> Result<()> {
     let (to, opened) = SqlDestination::begin(engine, OpenRequest { history, ..request("c") })?;
     sync_tables(&mut to.staging_at_most(0), &opened, history)
 }
 
 /// The tables with all that the host adds to them, and how many states were kept: one for every commit, none twice.
-fn outcome<H: EngineHome>(home: &H, history: bool) -> (Vec<String>, Vec<String>, Vec<u64>) {
+pub(in crate::destination) fn outcome<H: EngineHome>(home: &H, history: bool) -> (Vec<String>, Vec<String>, Vec<u64>) {
     let states = home.look().states("c").unwrap().iter().map(|state| state.sequence).collect();
     let dump = |mut table: TableSchema| {
         table.columns.extend(system_columns(&table));

@@ -12,6 +12,7 @@ use duckdb::{AccessMode, Config, Connection};
 use super::errors::{failed, failed_to_open};
 use crate::destination::Access;
 use crate::destination::file::absolute;
+use crate::destination::sql::ddl::literal;
 use crate::error::{Code, Error, Result};
 
 /// What the engine may hold in memory before it writes to its temporary folder beside the file. A transaction of 50,000
@@ -40,7 +41,7 @@ static SLOTS: Mutex<BTreeMap<PathBuf, Slot>> = Mutex::new(BTreeMap::new());
 pub(super) struct OpenFile {
     // Dropped in this order: the slot's own connection closes the file, inside the slot's lock.
     engine: Connection,
-    _lease: Lease,
+    _lease: Option<Lease>,
 }
 
 impl OpenFile {
@@ -62,7 +63,29 @@ impl OpenFile {
         let engine = shared.engine.try_clone().map_err(failed("connect to the warehouse"))?;
         shared.users += 1;
         drop(open);
-        Ok(Self { engine, _lease: Lease(slot) })
+        Ok(Self { engine, _lease: Some(Lease(slot)) })
+    }
+
+    /// An engine without a file: it may read and write the files of these folders, and spills into one of its own.
+    pub(super) fn in_memory(folders: &[&Path], spill: &Path, threads: usize) -> Result<Self> {
+        let names: Vec<String> = folders.iter().map(|folder| literal(&folder.to_string_lossy())).collect();
+        let config = || -> Result<Config, duckdb::Error> {
+            Config::default()
+                .enable_autoload_extension(false)?
+                .with("allow_community_extensions", "false")?
+                .with("temp_directory", spill.to_string_lossy())?
+                .max_memory(MEMORY_LIMIT)?
+                .with("threads", threads.to_string())
+        };
+        let config = config().map_err(failed("configure the engine"))?;
+        let engine = Connection::open_in_memory_with_flags(config).map_err(failed("start the engine"))?;
+        // In this order: no folder can be allowed once access is disabled.
+        let closed = format!(
+            "SET allowed_directories = [{}]; SET enable_external_access = false; SET lock_configuration = true",
+            names.join(", ")
+        );
+        engine.execute_batch(&closed).map_err(failed("configure the engine"))?;
+        Ok(Self { engine, _lease: None })
     }
 
     /// The connection.
@@ -100,13 +123,17 @@ fn in_use_here(path: &Path) -> Error {
     .hint("Wait until the sync or the query that uses it has ended.")
 }
 
+pub(super) fn threads(access: Access) -> usize {
+    match access {
+        Access::Write => WRITE_THREADS,
+        Access::Read => std::thread::available_parallelism().map_or(1, usize::from).min(READ_THREADS_MAX),
+    }
+}
+
 /// Starts an engine on the file, closed to everything else: no other file, no extension from outside, and no statement
 /// can open it again.
 fn start(path: &Path, access: Access) -> Result<Connection> {
-    let threads = match access {
-        Access::Write => WRITE_THREADS,
-        Access::Read => std::thread::available_parallelism().map_or(1, usize::from).min(READ_THREADS_MAX),
-    };
+    let threads = threads(access);
     let config = || -> Result<Config, duckdb::Error> {
         Config::default()
             .access_mode(if access == Access::Read { AccessMode::ReadOnly } else { AccessMode::ReadWrite })?

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use duckdb::Statement;
+use duckdb::{Connection, Statement};
 
 use super::errors::{self, EngineError, failed};
 use super::open::OpenFile;
@@ -16,10 +16,15 @@ use crate::error::{Code, Error, Result};
 /// opened read-only, and no statement can reach another file.
 pub(in crate::destination) fn query(path: &Path, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
     let file = OpenFile::open(path, Access::Read)?;
+    stream(file.engine(), sql, sink)
+}
+
+/// Runs a query and hands its rows to the sink as they come.
+pub(super) fn stream(engine: &Connection, sql: &str, sink: &mut dyn RowSink) -> Result<()> {
     if sql.contains('\0') {
         return Err(Error::new(Code::QueryFailed, "run the query: it contains a NUL"));
     }
-    let mut statement = file.engine().prepare(sql).map_err(query_failed)?;
+    let mut statement = engine.prepare(sql).map_err(query_failed)?;
     // Only starts the query: the iterator it returns panics where `step` gives an error.
     let _ = statement.stream_arrow([]).map_err(query_failed)?;
     let is_json = columns_of(&statement, sink)?;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use crate::destination::document::TableDocument;
 use crate::error::{Code, Error, Result};
-use crate::schema::{ColumnSchema, TableSchema};
+use crate::schema::TableSchema;
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -38,23 +39,6 @@ struct Document {
     /// The state's own text.
     state: Option<String>,
     tables: Vec<TableDocument>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct TableDocument {
-    source_name: String,
-    name: String,
-    key: Vec<usize>,
-    columns: Vec<ColumnDocument>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ColumnDocument {
-    source_name: String,
-    name: String,
-    #[serde(rename = "type")]
-    column_type: String,
-    declared: bool,
 }
 
 impl StateFile {
@@ -108,23 +92,11 @@ fn damaged(path: &Path, why: &str) -> Error {
 }
 
 fn write(kept: &Kept) -> serde_json::Result<String> {
-    let column = |column: &ColumnSchema| ColumnDocument {
-        source_name: column.source_name.clone(),
-        name: column.name.clone(),
-        column_type: column.column_type.to_string(),
-        declared: column.declared,
-    };
-    let table = |table: &TableSchema| TableDocument {
-        source_name: table.source_name.clone(),
-        name: table.name.clone(),
-        key: table.key.clone(),
-        columns: table.columns.iter().map(column).collect(),
-    };
     serde_json::to_string(&Document {
         version: VERSION,
         sequence: kept.sequence,
         state: kept.state.clone(),
-        tables: kept.tables.iter().map(table).collect(),
+        tables: kept.tables.iter().map(TableDocument::of).collect(),
     })
 }
 
@@ -133,21 +105,8 @@ fn read(text: &str) -> Result<Kept, String> {
     if document.version > VERSION {
         return Err(format!("its version is {}, this program knows up to {VERSION}", document.version));
     }
-    let tables = document.tables.into_iter().map(table).collect::<Result<_, _>>()?;
+    let tables = document.tables.into_iter().map(TableDocument::schema).collect::<Result<_, _>>()?;
     Ok(Kept { sequence: document.sequence, state: document.state, tables })
-}
-
-fn table(table: TableDocument) -> Result<TableSchema, String> {
-    let column = |column: ColumnDocument| {
-        let column_type = column.column_type.parse().map_err(|error| format!("{error}"))?;
-        let ColumnDocument { source_name, name, declared, .. } = column;
-        Ok(ColumnSchema { source_name, name, column_type, declared })
-    };
-    let columns: Vec<ColumnSchema> = table.columns.into_iter().map(column).collect::<Result<_, String>>()?;
-    if table.key.is_empty() || table.key.iter().any(|index| *index >= columns.len()) {
-        return Err(format!("the key of the table \"{}\" names no column", table.name));
-    }
-    Ok(TableSchema { source_name: table.source_name, name: table.name, key: table.key, columns, history: false })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 
 use super::ddl::{self, INSTANT};
 use super::engine::{Census, Engine, KeyedRows, LoadColumn, Scalar, Target, failed};
@@ -140,6 +140,54 @@ impl<E: Engine> Catalog<'_, E> {
         let sql = format!("{} WHERE connection = $1", self.select_connections());
         let rows = self.engine.query(&sql, &[self.name()])?;
         Ok(rows.first().map(connection_row))
+    }
+
+    /// Writes everything there is to know of a connection that the catalog does not have yet.
+    pub(super) fn add(
+        &mut self,
+        row: &ConnectionRow,
+        states: &[StateRow],
+        tables: &[TableSchema],
+    ) -> Result<(), E::Failure> {
+        if row.fence > 0 {
+            let refresh_tables = row.refresh.as_ref().and_then(Refresh::tables_json);
+            let sql = format!(
+                "INSERT INTO {} VALUES ($1, $2, $3, $4, {}, {}, $5)",
+                self.at("connections"),
+                self.instant(row.committed_at_us),
+                self.instant(row.refresh.as_ref().map(|refresh| refresh.since_us)),
+            );
+            let values = [
+                self.name(),
+                long(row.fence),
+                long(row.sequence),
+                optional(row.state.as_deref()),
+                optional(refresh_tables.as_deref()),
+            ];
+            self.engine.execute(&sql, &values)?;
+        }
+        self.add_states(states)?;
+        self.record(&[], tables)
+    }
+
+    fn add_states(&mut self, states: &[StateRow]) -> Result<(), E::Failure> {
+        if states.is_empty() {
+            return Ok(());
+        }
+        let sequences = states.iter().map(|state| usize::try_from(state.sequence).unwrap_or(usize::MAX));
+        let instants = states.iter().map(|state| state.committed_at_us);
+        let columns: [(&str, ColumnType, ArrayRef); 5] = [
+            ("connection", TEXT, texts(states.iter().map(|_| self.schema))),
+            ("sequence", LONG, longs(sequences)),
+            ("state", TEXT, Arc::new(states.iter().map(|state| state.state.as_deref()).collect::<StringArray>())),
+            (
+                "committed_at",
+                INSTANT,
+                Arc::new(TimestampMicrosecondArray::from_iter_values(instants).with_timezone("UTC")),
+            ),
+            ("sync", TEXT, texts(states.iter().map(|state| state.sync.as_str()))),
+        ];
+        self.load("states", columns)
     }
 
     /// Every connection's row, by name.

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use arrow::record_batch::RecordBatch;
 
+use super::catalog::{integer, natural};
 use super::ddl::quoted;
 use crate::error::{Error, Result};
-use crate::schema::{ACTIVE, ColumnType, DELETED, TableSchema};
+use crate::schema::{ACTIVE, ColumnType, DELETED, SYNCED_AT, TableSchema};
 
 /// A value in a statement of ours: a parameter or a cell of a small result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,35 @@ impl LoadColumn {
     }
 }
 
+/// Rows that a statement is about to look for, so that an engine which keeps them elsewhere can bring them.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::destination) enum Reach<'a> {
+    /// None: rows will be added.
+    Nothing,
+    /// Every row.
+    All,
+    /// Rows that no commit since this instant has written, in microseconds since 1970.
+    WrittenBefore(i64),
+    /// Rows that are marked as deleted.
+    Deleted,
+    /// Rows with the key of a row `s` of a stage: the key's columns, quoted, and for each the expression of its value in
+    /// `s`.
+    Keys { stage: &'a str, key: &'a [(String, String)] },
+}
+
+/// How many rows a table has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::destination) struct Extent {
+    /// Rows that are there now: not deleted, or active.
+    pub(in crate::destination) live: u64,
+    /// Rows marked as deleted.
+    pub(in crate::destination) deleted: u64,
+    /// All rows.
+    pub(in crate::destination) rows: u64,
+    /// The last commit that wrote a row, in microseconds since 1970.
+    pub(in crate::destination) synced_at_us: Option<i64>,
+}
+
 /// The tables of some schemas, by schema and name, and whether there are rows in each. `true` where that is not known.
 pub(in crate::destination) type Census = BTreeMap<(String, String), bool>;
 
@@ -73,7 +103,7 @@ pub(in crate::destination) trait Engine: Send {
     /// What the engine says when it refuses.
     type Failure: std::error::Error + Send + Sync + 'static;
 
-    /// Begins a transaction that will write.
+    /// The statement that begins a transaction that will write.
     const BEGIN: &'static str = "BEGIN";
     /// Whether a transaction sees what others commit after it began. Then what was read before the fence is read again.
     const SEES_COMMITS: bool = false;
@@ -170,6 +200,63 @@ pub(in crate::destination) trait Engine: Send {
         _rows: &RecordBatch,
     ) -> Result<bool, Self::Failure> {
         Ok(false)
+    }
+
+    /// Is called before anything else where the session is for a sync of one connection.
+    fn attach(&mut self, _connection: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Begins a transaction that will write.
+    fn begin(&mut self) -> Result<(), Self::Failure> {
+        self.run(Self::BEGIN)
+    }
+
+    /// Makes all of a transaction durable, or nothing.
+    fn commit(&mut self) -> Result<(), Self::Failure> {
+        self.run("COMMIT")
+    }
+
+    /// Gives a transaction up.
+    fn rollback(&mut self) -> Result<(), Self::Failure> {
+        self.run("ROLLBACK")
+    }
+
+    /// Is called in a transaction when its changes to the schema are made.
+    fn migrated(&mut self, _schema: &str, _old: &[TableSchema], _new: &[TableSchema]) -> Result<(), Self::Failure> {
+        Ok(())
+    }
+
+    /// Is called in a transaction before rows of a table are changed.
+    fn reach(&mut self, _schema: &str, _table: &TableSchema, _rows: Reach<'_>) -> Result<(), Self::Failure> {
+        Ok(())
+    }
+
+    /// Drops tables that are there.
+    fn drop_tables(&mut self, schema: &str, names: &[&str]) -> Result<(), Self::Failure> {
+        for name in names {
+            let sql = format!("DROP TABLE IF EXISTS {}", self.table(schema, name));
+            self.run(&sql)?;
+        }
+        Ok(())
+    }
+
+    /// How many rows a table has.
+    fn extent(&mut self, schema: &str, table: &TableSchema) -> Result<Extent, Self::Failure> {
+        let (deleted, name) = (quoted(DELETED), self.table(schema, &table.name));
+        let long = self.type_name(ColumnType::Long { exact: false });
+        let live = if table.history { quoted(ACTIVE) } else { format!("NOT {deleted}") };
+        let counted = |which: &str| format!("CAST(coalesce(sum(CASE WHEN {which} THEN 1 ELSE 0 END), 0) AS {long})");
+        let synced_at = self.micros(&format!("max({})", quoted(SYNCED_AT)));
+        let sql = format!("SELECT {}, {}, {synced_at}, count(*) FROM {name}", counted(&live), counted(&deleted));
+        let row = self.query(&sql, &[])?.into_iter().next().unwrap_or_default();
+        let is_known = matches!(row.get(2), Some(Scalar::Integer(_)));
+        Ok(Extent {
+            live: natural(&row, 0),
+            deleted: natural(&row, 1),
+            rows: natural(&row, 3),
+            synced_at_us: is_known.then(|| integer(&row, 2)),
+        })
     }
 
     /// The tables of these schemas that any connection made.

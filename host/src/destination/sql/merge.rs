@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 
 use super::ddl::{INSTANT, no_conversion, quoted};
-use super::engine::{Engine, LoadColumn, Target, failed, matches};
+use super::engine::{Engine, LoadColumn, Reach, Target, failed, matches};
 use super::stage::{self, Batch, Spilled, Staged};
 use crate::destination::{Deletes, SegmentColumn};
 use crate::error::{Code, Error, Result};
@@ -46,6 +46,7 @@ pub(super) enum Place {
 impl<E: Engine> Merge<'_, E> {
     /// Applies a segment and returns how many patches found no row.
     pub(super) fn apply(&mut self, segment: &Staged) -> Result<u64> {
+        self.reach(Reach::Nothing)?;
         if segment.truncates {
             self.mark_all()?;
         }
@@ -63,6 +64,7 @@ impl<E: Engine> Merge<'_, E> {
         }
         // Rows arrive marked when a delete or a truncate follows their upsert.
         if self.deletes == Deletes::Hard && (segment.rows.may_delete() || segment.patches.may_delete()) {
+            self.reach(Reach::Deleted)?;
             let sql = format!("DELETE FROM {} WHERE {}", self.target(), quoted(DELETED));
             self.execute(&sql, "remove deleted rows of")?;
         }
@@ -71,6 +73,7 @@ impl<E: Engine> Merge<'_, E> {
 
     /// Marks every row, or with hard deletes removes it.
     fn mark_all(&mut self) -> Result<()> {
+        self.reach(Reach::All)?;
         if self.deletes == Deletes::Hard {
             let sql = format!("DELETE FROM {}", self.target());
             return self.execute(&sql, "truncate").map(drop);
@@ -80,6 +83,7 @@ impl<E: Engine> Merge<'_, E> {
 
     /// Marks the rows that no commit since `since_us` has written, and returns how many there were.
     pub(super) fn sweep(&mut self, since_us: i64) -> Result<u64> {
+        self.reach(Reach::WrittenBefore(since_us))?;
         let older = format!(" AND {} < {}", quoted(SYNCED_AT), self.engine.instant(since_us));
         if self.table.history {
             return self.end_versions(&older);
@@ -206,7 +210,9 @@ impl<E: Engine> Merge<'_, E> {
     }
 
     fn delete(&mut self, stage: &str, columns: &[SegmentColumn]) -> Result<u64> {
-        let sql = self.engine.delete_matching(&self.target(), stage, &self.key(columns)?);
+        let key = self.key(columns)?;
+        self.reach(Reach::Keys { stage, key: &key })?;
+        let sql = self.engine.delete_matching(&self.target(), stage, &key);
         self.execute(&sql, "replace rows in")
     }
 
@@ -237,13 +243,14 @@ impl<E: Engine> Merge<'_, E> {
             let set = format!("{name} = CASE WHEN s.g{index} THEN {value} ELSE t.{name} END, ");
             sets.push_str(&set);
         }
-        let deleted = quoted(DELETED);
+        let (deleted, key) = (quoted(DELETED), self.key(&segment.columns)?);
+        self.reach(Reach::Keys { stage, key: &key })?;
         let sql = format!(
             "UPDATE {} AS t SET {sets}{deleted} = t.{deleted} OR s.d, {} = {} FROM {stage} AS s WHERE {}",
             self.target(),
             quoted(SYNCED_AT),
             self.engine.instant(self.synced_at_us),
-            matches(&self.key(&segment.columns)?)
+            matches(&key)
         );
         let changed = self.execute(&sql, "update rows in")?;
         Ok((segment.patches.rows() as u64).saturating_sub(changed))
@@ -270,6 +277,10 @@ impl<E: Engine> Merge<'_, E> {
     fn column(&self, column: &SegmentColumn) -> Result<&ColumnSchema> {
         let found = self.table.columns.get(column.column);
         found.ok_or_else(|| Error::new(Code::HostBug, self.what("find a segment's column in")))
+    }
+
+    fn reach(&mut self, rows: Reach<'_>) -> Result<()> {
+        self.engine.reach(self.schema, self.table, rows).map_err(failed::<E>(self.what("find rows in")))
     }
 
     fn target(&self) -> String {

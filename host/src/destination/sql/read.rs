@@ -1,12 +1,12 @@
 //! Looking at a warehouse without a sync: tables, connections and their states; setting a state; forgetting a connection.
 
-use super::catalog::{self, Catalog, SYSTEM, integer, natural};
+use super::catalog::{self, Catalog, SYSTEM, natural};
 use super::ddl::{SYNCS, quoted};
-use super::engine::{Engine, Scalar, failed};
+use super::engine::{Engine, failed};
 use super::transaction;
 use crate::destination::{ConnectionRow, Dropped, StateRow, TableColumn, TableInfo, Warehouse};
 use crate::error::{Code, Error, Result};
-use crate::schema::{ACTIVE, ColumnType, DELETED, SYNCED_AT, TableSchema};
+use crate::schema::{ACTIVE, TableSchema};
 
 impl<E: Engine> Warehouse for E {
     fn tables(&mut self) -> Result<Vec<TableInfo>> {
@@ -67,14 +67,8 @@ fn has_history<E: Engine>(engine: &mut E) -> Result<bool> {
 }
 
 fn table_info<E: Engine>(engine: &mut E, schema: &str, table: TableSchema) -> Result<TableInfo> {
-    let (deleted, name) = (quoted(DELETED), engine.table(schema, &table.name));
-    let long = engine.type_name(ColumnType::Long { exact: false });
-    let live = if table.history { quoted(ACTIVE) } else { format!("NOT {deleted}") };
-    let counted = |which: &str| format!("CAST(coalesce(sum(CASE WHEN {which} THEN 1 ELSE 0 END), 0) AS {long})");
-    let synced_at = engine.micros(&format!("max({})", quoted(SYNCED_AT)));
-    let sql = format!("SELECT {}, {}, {synced_at}, count(*) FROM {name}", counted(&live), counted(&deleted));
-    let rows = engine.query(&sql, &[]).map_err(failed::<E>(format!("count the rows of {name}")))?;
-    let row = rows.into_iter().next().unwrap_or_default();
+    let name = engine.table(schema, &table.name);
+    let extent = engine.extent(schema, &table).map_err(failed::<E>(format!("count the rows of {name}")))?;
     let key = table.key;
     let columns = table.columns.into_iter().enumerate().map(|(index, column)| TableColumn {
         name: column.name,
@@ -86,11 +80,11 @@ fn table_info<E: Engine>(engine: &mut E, schema: &str, table: TableSchema) -> Re
         connection: schema.to_owned(),
         name: table.name,
         source_name: table.source_name,
-        rows: natural(&row, 0),
-        deleted_rows: natural(&row, 1),
-        versions: table.history.then(|| natural(&row, 3)),
+        rows: extent.live,
+        deleted_rows: extent.deleted,
+        versions: table.history.then_some(extent.rows),
         columns: columns.collect(),
-        synced_at_us: matches!(row.get(2), Some(Scalar::Integer(_))).then(|| integer(&row, 2)),
+        synced_at_us: extent.synced_at_us,
     })
 }
 
@@ -120,11 +114,8 @@ fn drop_all<E: Engine>(engine: &mut E, schema: &str) -> Result<Dropped> {
     let mut catalog = Catalog { engine, schema };
     let tables: Vec<String> = catalog.tables(has_history)?.into_iter().map(|table| table.name).collect();
     catalog.forget(has_history).map_err(failed::<E>("forget the state"))?;
-    for table in tables.iter().map(String::as_str).chain([SYNCS]) {
-        let table = engine.table(schema, table);
-        let sql = format!("DROP TABLE IF EXISTS {table}");
-        engine.run(&sql).map_err(failed::<E>(format!("drop the table {table}")))?;
-    }
+    let names: Vec<&str> = tables.iter().map(String::as_str).chain([SYNCS]).collect();
+    engine.drop_tables(schema, &names).map_err(failed::<E>(format!("drop the tables of {}", quoted(schema))))?;
     let sql = engine.drop_schema(schema);
     let bare = !sql.is_empty() && engine.is_bare(schema).map_err(failed::<E>("look for what else is in the schema"))?;
     if bare {

@@ -19,7 +19,7 @@ use super::syncs::{find, lines};
 use crate::error::Result;
 use crate::server::Server;
 use crate::server::store::syncs;
-use crate::server::types::SyncOutcome;
+use crate::server::types::{StreamEvent, SyncOutcome};
 
 /// Lines that wait for a slow reader.
 const LINES_WAITING: usize = 64;
@@ -33,7 +33,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/syncs/{sync}/events", tag = "syncs", security(("token" = [])),
     params(("tenant" = String, Path, description = "The tenant."), ("sync" = String, Path, description = "Its id.")),
-    responses((status = 200, description = "The events.", body = String, content_type = "text/event-stream"), Problems)
+    responses((status = 200, description = "The events.", body = StreamEvent, content_type = "text/event-stream"), Problems)
 )]
 pub(super) async fn follow_sync(
     scope: Scope,

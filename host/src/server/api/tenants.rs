@@ -120,15 +120,16 @@ pub(super) async fn list_tokens(scope: Scope, State(server): State<Shared>) -> R
 
 /// Makes a token that speaks for a tenant. It is shown in this answer only.
 #[utoipa::path(
-    post, path = "/v1/tenants/{tenant}/tokens", tag = "tokens", request_body = NewToken, security(("token" = [])),
+    post, path = "/v1/tenants/{tenant}/tokens", tag = "tokens", request_body(content = Option<NewToken>), security(("token" = [])),
     params(("tenant" = String, Path, description = "The tenant.")),
     responses((status = 201, description = "The token.", body = Token), Problems)
 )]
 pub(super) async fn create_token(
     scope: Scope,
     State(server): State<Shared>,
-    MaybeJson(NewToken { note }): MaybeJson<NewToken>,
+    MaybeJson(asked): MaybeJson<Option<NewToken>>,
 ) -> Result<Answer<Token>, Problem> {
+    let NewToken { note } = asked.unwrap_or_default();
     if note.chars().count() > NOTE_LENGTH_MAX {
         return Err(
             Error::new(Code::RequestInvalid, format!("keep a note of more than {NOTE_LENGTH_MAX} letters")).into()
