@@ -28,7 +28,7 @@ const ROWS: u32 = 200_000;
 /// Runs of a sync of one record.
 const ONE_RECORD_RUNS: usize = 15;
 /// Every destination there is, and those that hold tables.
-const DESTINATIONS: [&str; 4] = ["duckdb", "sqlite", "postgres", "jsonl"];
+const DESTINATIONS: [&str; 5] = ["duckdb", "sqlite", "postgres", "delta", "jsonl"];
 
 /// What to measure.
 struct Options {
