@@ -289,7 +289,7 @@ fn power_cuts(new: fn() -> Destination, moments: usize) -> Result<()> {
         let commits = to.commits(&host)? + u64::from(torn);
         to.hear(&if commits > 0 { up_to_commit(&written, commits) } else { String::new() })?;
         completes(&mut to, &mut host, &source)
-            .with_context(|| format!("after a power cut behind call {cut} of {}", end))?;
+            .with_context(|| format!("after a power cut behind call {cut} of {end}"))?;
     }
     Ok(())
 }
