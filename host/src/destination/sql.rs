@@ -249,8 +249,10 @@ impl<E: Engine> Destination for SqlDestination<E> {
         let mut segments = self.stage.take();
         segments.extend(last);
         let begun = self.engine.begin().map_err(failed::<E>("begin a transaction"));
-        let written = begun.and_then(|()| self.write(&commit, &segments)).and_then(|written| self.end(written));
-        match written {
+        let written = begun.and_then(|()| self.write(&commit, &segments));
+        // They are the engine's now, and it needs most memory while it commits.
+        drop(segments);
+        match written.and_then(|written| self.end(written)) {
             Ok((row, committed)) => {
                 self.row = row;
                 self.tables = commit.tables;

@@ -60,8 +60,8 @@ pub(crate) struct Seen {
     complete: bool,
 }
 
-/// 8 bytes and some for each: about 18 MB at most.
-const SEEN_MAX: usize = 1_000_000;
+/// As many as a table of 2^20 places takes before it doubles: 9 MB at most.
+const SEEN_MAX: usize = (1 << 20) / 8 * 7;
 
 impl Seen {
     pub(crate) fn new(table_is_empty: bool) -> Self {

@@ -23,8 +23,9 @@ pub(super) const MEMORY_LIMIT: &str = "1GiB";
 const WRITE_THREADS: usize = 1;
 /// Threads of an engine that only reads, at most.
 const READ_THREADS_MAX: usize = 4;
-/// Bytes of the log at which a commit also moves it into the file. The engine's 16 MiB is one transaction of 50,000 rows.
-pub(super) const CHECKPOINT_THRESHOLD: &str = "64MiB";
+/// Bytes of the log at which a commit also moves it into the file: about two transactions of 50,000 rows. More waits in
+/// memory and is written twice (docs/decisions/0008-path-of-a-batch.md).
+pub(super) const CHECKPOINT_THRESHOLD: &str = "16MiB";
 
 /// An open file in this process.
 struct Open {
