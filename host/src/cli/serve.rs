@@ -146,7 +146,8 @@ fn log(level: Level, traces: Option<&Traces>) {
     };
     let only_ours = Targets::new().with_target("host", level);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let events = filter_fn(tracing::Metadata::is_event);
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method has a lifetime too few")]
+    let events = filter_fn(|metadata| metadata.is_event());
     let lines = lines.with_filter(only_ours.and(events));
     // Where there is one already, it stays.
     let _set = tracing_subscriber::registry().with(traces.map(Traces::layer)).with(lines).try_init();

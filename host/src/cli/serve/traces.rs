@@ -53,7 +53,7 @@ impl Traces {
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         // The name and more can be set with OTEL_RESOURCE_ATTRIBUTES.
         let named = |resource: &Resource| {
-            resource.get(&"service.name".into()).is_some_and(|name| name.as_str() != "unknown_service")
+            resource.get(&"service.name".into()).is_some_and(|name| !name.as_str().starts_with("unknown_service"))
         };
         let from_environment = Resource::builder().with_attribute(version.clone()).build();
         let resource = if named(&from_environment) {
