@@ -6,6 +6,7 @@
 //! Script and host read from the same source in the same minutes, in turns, because a machine's speed changes with the
 //! hour; the ratio is what counts.
 
+mod density;
 mod flat;
 mod load;
 mod postgres;
@@ -80,6 +81,9 @@ struct Bench<'a> {
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if arguments == ["neighbour"] {
         return neighbour(workspace);
+    }
+    if arguments == ["density"] {
+        return density::density(workspace);
     }
     let options = Options::parse(workspace, arguments)?;
     let setup = build::everything(workspace)?;
