@@ -224,6 +224,44 @@ conformance! {
     delta: crate::destination::delta::tests::Home;
 }
 
+/// Where a lake is makes no difference to its rows: what remains to be checked is what a store may do to commits.
+mod delta_in_s3 {
+    checks! { crate::destination::delta::tests::InS3:
+        rows {
+            upserts_replace_whole_rows_and_patches_overlay,
+            a_truncate_marks_what_came_before_it_and_an_upsert_revives,
+            hard_deletes_remove_rows,
+            fifty_thousand_rows_at_once,
+        }
+        fence {
+            a_sync_opens_where_the_last_commit_ended,
+            invariant_7_a_sync_that_was_overtaken_commits_nothing,
+            connections_do_not_fence_each_other_off,
+            invariant_8_what_was_not_committed_is_gone,
+            a_failed_commit_leaves_everything_as_it_was,
+        }
+        state {
+            the_history_tells_how_each_sync_went,
+            states_are_kept_newest_first,
+            a_state_that_was_set_is_where_the_next_sync_starts,
+            reset_forgets_one_connection,
+            a_sync_cannot_commit_after_a_reset,
+            tables_are_listed_with_their_rows,
+        }
+        refresh {
+            rows_that_did_not_come_back_are_swept_at_the_last_commit,
+            swept_rows_are_removed_by_hard_deletes,
+            a_refresh_goes_on_in_a_later_sync,
+        }
+        names {
+            any_name_will_do,
+        }
+        types {
+            tables_columns_and_types_change_in_the_transaction_of_their_rows,
+        }
+    }
+}
+
 mod keeping_history {
     history_conformance! {
         duckdb: crate::destination::duckdb::tests::Home;

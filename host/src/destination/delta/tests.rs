@@ -5,11 +5,12 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
-use super::store::Local;
+use super::log::Snapshot;
 use super::store::mortal::{Fate, Mortal};
+use super::store::{Local, S3};
 use super::{DeltaAddress, DeltaLake, query};
 use crate::destination::conformance::build::*;
 use crate::destination::conformance::{EngineHome, Home as _, crash};
@@ -19,6 +20,7 @@ use crate::destination::{
 };
 use crate::error::{Code, Result};
 use crate::schema::{ColumnType, TableSchema};
+use ::tests::lake::S3Server;
 
 /// A folder.
 pub(in crate::destination) struct Home(tempfile::TempDir);
@@ -79,6 +81,37 @@ impl Home {
     }
 }
 
+/// A place of its own in an S3-compatible server of the process.
+pub(in crate::destination) struct InS3 {
+    address: DeltaAddress,
+    _server: Arc<S3Server>,
+}
+
+/// The server runs as long as somebody has it.
+static SERVER: Mutex<Weak<S3Server>> = Mutex::new(Weak::new());
+
+impl EngineHome for InS3 {
+    type Engine = DeltaLake;
+
+    fn new() -> Self {
+        let mut known = SERVER.lock().unwrap();
+        let server = known.upgrade().unwrap_or_else(|| Arc::new(S3Server::start().unwrap()));
+        *known = Arc::downgrade(&server);
+        let place = format!("s3://key:secret@lake/{:032x}?endpoint={}", fastrand::u128(..), server.endpoint());
+        Self { address: DeltaAddress::parse(&place).unwrap().completed(&|_| None), _server: server }
+    }
+
+    fn engine(&self, access: Access) -> Result<DeltaLake> {
+        DeltaLake::open(&self.address, access)
+    }
+
+    fn reader(&self) -> DeltaLake {
+        let mut lake = self.engine(Access::Read).unwrap();
+        lake.show(None).unwrap();
+        lake
+    }
+}
+
 /// Dies, or loses an answer, at the k-th call of the store, for every k.
 fn every_call(fate: fn() -> Fate) {
     let undisturbed: Home = EngineHome::new();
@@ -115,6 +148,30 @@ fn invariant_8_a_host_may_die_after_any_call_of_the_store() {
 #[test]
 fn the_answer_to_any_call_of_the_store_may_be_lost() {
     every_call(|| Fate::LostAnswer);
+}
+
+/// At some of the calls: a request to a server takes longer than a call of the file system.
+#[test]
+fn invariant_8_a_host_may_die_before_and_after_calls_of_an_s3_store() {
+    let undisturbed: InS3 = EngineHome::new();
+    crash::sync_with(undisturbed.engine(Access::Write).unwrap(), false).unwrap();
+    let expected = crash::outcome(&undisturbed, false);
+    let mut deaths = 0;
+    for k in (1..).step_by(9) {
+        let home: InS3 = EngineHome::new();
+        let DeltaAddress::S3(address) = &home.address else { panic!("{:?}", home.address) };
+        let calls_left = Arc::new(AtomicI64::new(k));
+        let fate = if k % 2 == 0 { Fate::DeathBefore } else { Fate::DeathAfter };
+        let store = Mortal::new(S3::open(address, Access::Write).unwrap(), Arc::clone(&calls_left), fate);
+        let ended = DeltaLake::over(Box::new(store), Access::Write).and_then(|lake| crash::sync_with(lake, false));
+        if calls_left.load(Ordering::Relaxed) > 0 {
+            break;
+        }
+        deaths += usize::from(ended.is_err());
+        crash::sync_with(home.engine(Access::Write).unwrap(), false).unwrap();
+        assert_eq!(crash::outcome(&home, false), expected, "at call {k}");
+    }
+    assert!(deaths > 4, "only {deaths} syncs died");
 }
 
 fn two_tables() -> Vec<TableSchema> {
@@ -264,6 +321,65 @@ fn a_long_log_is_summed_up_and_read_back() {
     drop(to);
     assert_eq!(home.dump("c", &tables[0])[0], "0|w|-|false");
     assert_eq!(home.dump("c", &tables[0])[1..], before[1..]);
+}
+
+/// Makes the entries of a log up to a version 40 days older.
+fn age(log: &Path, last: u64) {
+    for version in 0..=last {
+        let path = log.join(format!("{version:020}.json"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (info, rest) = text.split_once('\n').unwrap();
+        let mut info: serde_json::Value = serde_json::from_str(info).unwrap();
+        let timestamp = info["commitInfo"]["timestamp"].as_i64().unwrap() - 40 * 24 * 3_600 * 1_000;
+        info["commitInfo"]["timestamp"] = timestamp.into();
+        std::fs::write(path, format!("{info}\n{rest}")).unwrap();
+    }
+}
+
+/// The versions of which a log has an entry, and those of its checkpoints.
+fn entries(log: &Path) -> (Vec<u64>, Vec<u64>) {
+    let names = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let (mut versions, mut checkpoints) = (Vec::new(), Vec::new());
+    for name in names {
+        if let Some(version) = name.strip_suffix(".checkpoint.parquet") {
+            checkpoints.push(version.parse().unwrap());
+        } else if let Some(version) = name.strip_suffix(".json") {
+            versions.push(version.parse().unwrap());
+        }
+    }
+    versions.sort_unstable();
+    checkpoints.sort_unstable();
+    (versions, checkpoints)
+}
+
+#[test]
+fn old_entries_of_a_log_are_removed_up_to_a_checkpoint() {
+    let home: Home = EngineHome::new();
+    let log = home.path().join("c/t/_delta_log");
+    let sync = |ids: std::ops::Range<i64>| {
+        let (mut to, _) = home.open("c");
+        for id in ids {
+            commit(&mut *to, &pairs(), vec![upserts(0, &[(id, Some("v"))])]).unwrap();
+        }
+    };
+    sync(0..30);
+    assert_eq!(entries(&log), ((0..30).collect(), vec![10, 20]));
+    // No checkpoint is as old as that.
+    age(&log, 9);
+    sync(30..31);
+    assert_eq!(entries(&log), ((0..31).collect(), vec![10, 20, 30]));
+    sync(31..41);
+    assert_eq!(entries(&log), ((0..41).collect(), vec![10, 20, 30, 40]));
+    age(&log, 27);
+    sync(41..51);
+    assert_eq!(entries(&log), ((20..51).collect(), vec![20, 30, 40, 50]));
+    let rows = home.dump("c", &pairs()[0]);
+    assert_eq!(rows, (0..51).map(|id| format!("{id}|v|false")).collect::<Vec<_>>());
+    // A version from before the checkpoint is gone, one from after it can be read.
+    let (mut lake, store) = (home.reader(), home.store(Access::Read).unwrap());
+    let mut read = |version| Snapshot::read(&store, &mut lake.scratch, "c/t", Some(version));
+    assert_eq!(read(25).unwrap().unwrap().version, 25);
+    assert_eq!(read(19).unwrap_err().code(), Code::WarehouseCorrupted);
 }
 
 #[test]
