@@ -250,7 +250,9 @@ impl Component {
 
     /// What the connector says about itself; asked once.
     pub async fn describe(&self, limits: &Limits) -> Result<&Description> {
-        self.description.get_or_try_init(|| in_time(limits, &Meter::default(), self.ask_description(limits))).await
+        // Nothing is asked of the source, so nothing can be cut off.
+        let meter = Meter::default();
+        self.description.get_or_try_init(|| in_time(limits, &meter, self.ask_description(limits))).await
     }
 
     async fn ask_description(&self, limits: &Limits) -> Result<Description> {
