@@ -96,7 +96,7 @@ impl<'a> Runner<'a> {
     /// A benchmark that loses rows measures nothing.
     pub(super) fn expect_rows(&mut self, expected: u32) -> Result<()> {
         let table = match self.kind.as_str() {
-            "duckdb" | "postgres" => "bench.cds_records",
+            "duckdb" | "postgres" | "delta" => "bench.cds_records",
             "sqlite" => "bench__cds_records",
             _ => return Ok(()),
         };
@@ -124,6 +124,7 @@ impl<'a> Runner<'a> {
         match (&self.server, self.kind.as_str()) {
             (Some(server), _) => server.url(),
             (None, "duckdb" | "sqlite") => format!("{}:warehouse.db", self.kind),
+            (None, "delta") => "delta:lake".to_owned(),
             (None, kind) => format!("{kind}:"),
         }
     }
