@@ -2,7 +2,7 @@
 //!
 //! The only reader of the process's environment (`env:` references of the configuration and of
 //! `--destination`, the `AWS_…` variables of a lake in S3, `NO_COLOR`, `TERM`, `ELT_CACHE_DIR`, `ELT_SECRET_KEY`, `ELT_TOKEN`,
-//! `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`, `HOME`).
+//! `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`, `HOME`, `OTEL_EXPORTER_OTLP_ENDPOINT`; the libraries of OpenTelemetry read more `OTEL_…`).
 
 mod address;
 mod configuration;
@@ -211,6 +211,12 @@ pub fn compiler() -> Option<Compiler> {
     let needed = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
     let environment = needed.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?))).collect();
     Some(Compiler { program, environment })
+}
+
+/// Where traces are sent: what was typed, else what all programs with OpenTelemetry are told.
+pub fn otlp_endpoint(typed: Option<&str>) -> Option<String> {
+    let told = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok().filter(|value| !value.is_empty());
+    typed.map(str::to_owned).or_else(told)
 }
 
 /// Whether colours are welcome: not with `NO_COLOR` set (<https://no-color.org>).

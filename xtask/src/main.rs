@@ -10,7 +10,6 @@ mod build;
 mod check;
 mod crash;
 mod demo;
-mod density;
 mod duckdb;
 mod measure;
 mod run;
@@ -65,7 +64,6 @@ fn command(arguments: &[String]) -> Result<()> {
         ("api", []) => api::api(&workspace),
         ("demo", []) => demo::demo(&workspace),
         ("test", rest) => test::test(&workspace, rest),
-        ("bench", [what]) if what == "density" => density::density(&workspace),
         ("bench", rest) => bench::bench(&workspace, rest),
         ("check", []) => check::check(&workspace),
         ("crash", rest) => crash::crash(&workspace, rest),

@@ -1,15 +1,19 @@
 //! `host serve`: the long-running mode for many tenants, and what has to be done before it.
 
+mod traces;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::traces::Traces;
 use super::screen::Screen;
 use super::text;
 use crate::error::{Code, Error, Result};
@@ -50,6 +54,10 @@ pub(super) struct Arguments {
     /// What is written to stderr
     #[arg(long, value_enum, default_value_t = Level::Info, value_name = "LEVEL")]
     log: Level,
+    /// Sends a trace of every sync to this collector of OpenTelemetry, such as `http://127.0.0.1:4318` (default: the
+    /// variable `OTEL_EXPORTER_OTLP_ENDPOINT`)
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -98,15 +106,6 @@ fn print_token(arguments: &Arguments, screen: Screen, note: &str) -> Result<()> 
 }
 
 fn serve(arguments: &Arguments, screen: Screen) -> Result<()> {
-    let level = match arguments.log {
-        Level::Error => LevelFilter::ERROR,
-        Level::Info => LevelFilter::INFO,
-        Level::Debug => LevelFilter::DEBUG,
-    };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let only_ours = Targets::new().with_target("host", level);
-    // Where there is one already, it stays.
-    let _set = tracing_subscriber::registry().with(lines).with(only_ours).try_init();
     let syncs = arguments.syncs_at_once as usize;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -114,6 +113,9 @@ fn serve(arguments: &Arguments, screen: Screen) -> Result<()> {
         .max_blocking_threads(syncs.saturating_mul(3) + 64)
         .build()
         .map_err(|error| Error::new(Code::HostBug, "start the threads of the runtime").because(error))?;
+    let endpoint = options::otlp_endpoint(arguments.otlp_endpoint.as_deref());
+    let traces = endpoint.map(|endpoint| Traces::to(&endpoint, runtime.handle().clone())).transpose()?;
+    log(arguments.log, traces.as_ref());
     let options = server::Options {
         data: arguments.data.clone(),
         key_file: arguments.key_file(),
@@ -127,9 +129,28 @@ fn serve(arguments: &Arguments, screen: Screen) -> Result<()> {
         let stop = stop_on_signals()?;
         server::serve(options, listening, stop).await
     });
+    if let Some(traces) = traces {
+        traces.end();
+    }
     // What hangs in a thread must not keep the process from ending: everything is committed or not.
     runtime.shutdown_background();
     served
+}
+
+/// Writes the server's own log to stderr, and hands spans to the traces.
+fn log(level: Level, traces: Option<&Traces>) {
+    let level = match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+    };
+    let only_ours = Targets::new().with_target("host", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method has a lifetime too few")]
+    let events = filter_fn(|metadata| metadata.is_event());
+    let lines = lines.with_filter(only_ours.and(events));
+    // Where there is one already, it stays.
+    let _set = tracing_subscriber::registry().with(traces.map(Traces::layer)).with(lines).try_init();
 }
 
 /// Ends with the first SIGTERM or SIGINT; the second ends the process at once.

@@ -44,6 +44,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use self::attempt::Answer;
 use self::audit::Audit;
@@ -133,7 +134,16 @@ impl Client {
         let Ok(runtime) = Handle::try_current() else {
             return Err(Failure::bug(format!("send {label}: there is no runtime to send it")));
         };
-        Ok(Pending { task: runtime.spawn(run(shared, prepared, held)), label })
+        let first = &prepared.first;
+        let span = tracing::info_span!(
+            "request",
+            otel.kind = "client",
+            http.request.method = first.method.as_str(),
+            server.address = first.url.host_str(),
+            server.port = first.url.port_or_known_default(),
+            http.response.status_code = tracing::field::Empty,
+        );
+        Ok(Pending { task: runtime.spawn(run(shared, prepared, held).instrument(span)), label })
     }
 
     /// The counters.
@@ -195,6 +205,9 @@ async fn run(shared: Arc<Shared>, prepared: Prepared, _held: Held) -> Result<Res
         }
     };
     shared.stats.count_wait(started.elapsed());
+    if let Ok(response) = &result {
+        tracing::Span::current().record("http.response.status_code", response.status());
+    }
     if let Err(failure) = &result {
         shared.note_denial(failure);
     }

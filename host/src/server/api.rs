@@ -4,6 +4,7 @@ mod caller;
 mod connections;
 mod connectors;
 mod health;
+mod listen;
 mod problem;
 mod request;
 mod stream;
@@ -98,9 +99,7 @@ pub(super) async fn answer(server: Shared, listener: TcpListener) {
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&server), watch))
         .with_state(server);
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!("the API has ended: {error}");
-    }
+    listen::listen(listener, router, listen::Bounds::default()).await;
 }
 
 /// Counts answers, and ends what takes too long.

@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, info_span};
 
 use super::Server;
 use super::metrics;
@@ -30,6 +32,21 @@ const STORE_AGAIN: Duration = Duration::from_secs(2);
 
 /// Runs a sync whose turn it is; returns how long it took.
 pub(super) async fn run(server: &Arc<Server>, waiting: &Waiting, running: &Arc<Running>) -> Duration {
+    let Waiting { id, tenant, connection, .. } = waiting;
+    let span = info_span!(
+        "sync",
+        elt.sync = id,
+        elt.tenant = tenant,
+        elt.connection = connection,
+        elt.outcome = Empty,
+        elt.rows = Empty,
+        "error.type" = Empty,
+        otel.status_code = Empty,
+    );
+    run_one(server, waiting, running).instrument(span).await
+}
+
+async fn run_one(server: &Arc<Server>, waiting: &Waiting, running: &Arc<Running>) -> Duration {
     let start = Instant::now();
     let (id, now_us) = (waiting.id.clone(), time::now_us());
     let begun = match server.store.note(move |session| syncs::begin(session, &id, now_us)).await {
@@ -46,11 +63,23 @@ pub(super) async fn run(server: &Arc<Server>, waiting: &Waiting, running: &Arc<R
     let begun = Arc::new(begun);
     let (host, sync, given, alive) = (Arc::clone(server), waiting.clone(), Arc::clone(&begun), Arc::clone(running));
     // A task of its own: if it panics, the panic is this sync's end.
-    let attempt = tokio::spawn(async move { attempt(&host, &sync, &given, &alive).await });
+    let attempt = tokio::spawn(async move { attempt(&host, &sync, &given, &alive).await }.in_current_span());
     let result = watched(server, &begun, running, attempt).await;
     let end = ended(server, &begun, running, (result, start.elapsed()));
+    tell_span(&end);
     note_end(server, waiting, end).await;
     start.elapsed()
+}
+
+/// What the sync's span says about its end.
+fn tell_span(end: &End) {
+    let span = Span::current();
+    span.record("elt.outcome", syncs::outcome_text(end.outcome));
+    span.record("elt.rows", end.rows);
+    if let Some(code) = &end.error_code {
+        span.record("error.type", code);
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 /// Waits for a sync's end, and stops it when its tenant is over a quota.
@@ -96,7 +125,8 @@ async fn prepare(server: &Server, waiting: &Waiting, begun: &Begun, running: &Ru
     let folder = server.folder_of(&waiting.tenant);
     let destination = place::allowed(&connection.destination, &begun.tenant.destinations, &folder)?;
     let limits = settings::limits(connection, &begun.tenant)?;
-    let component = server.components.get(connection.digest.as_deref().unwrap_or_default()).await?;
+    let digest = connection.digest.as_deref().unwrap_or_default();
+    let component = server.components.get(digest).instrument(info_span!("load")).await?;
     let description = component.describe(&limits).await?;
     let given = crate::model::Configuration(connection.configuration.clone());
     let (configuration, unknown) = given.prepare(&description.fields)?;
@@ -136,7 +166,9 @@ fn check_quotas(server: &Server, tenant: &str, begun: &Begun) -> Result<()> {
         Err(Error::new(Code::LimitQuota, format!("begin: the tenant {tenant} has used up its quota of {what}"))
             .hint("It begins anew at midnight UTC; the operator can raise it."))
     };
-    let (cpu_us, rows) = server.scheduler.used(tenant, begun.used);
+    // Who has no quota of a day is not counted: that takes longer, the more syncs run.
+    let counted = cpu_seconds_per_day.is_some() || rows_per_day.is_some();
+    let (cpu_us, rows) = if counted { server.scheduler.used(tenant, begun.used) } else { (0, 0) };
     if let Some(seconds) = cpu_seconds_per_day.filter(|seconds| cpu_us >= seconds.saturating_mul(1_000_000)) {
         return used_up(format!("{seconds} s of processor time a day"));
     }

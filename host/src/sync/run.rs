@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
+use tracing::{Instrument as _, info_span};
 
 use super::decoder::{Decoded, Decoder, Ending, Flow};
 use super::event::{Event, Observer, Progress};
@@ -119,8 +120,10 @@ impl Run {
         let grants = self.grants();
         let (url, open) = (self.request.destination.clone(), self.open_request());
         // The destination opens while the connector names its tables.
-        let opening = tokio::task::spawn_blocking(move || destination::open(&url, open));
-        let schema = unless_stopped(&stop, self.request.component.schema(&grants)).await;
+        let span = info_span!("open");
+        let opening = tokio::task::spawn_blocking(move || span.in_scope(|| destination::open(&url, open)));
+        let schema = self.request.component.schema(&grants).instrument(info_span!("schema"));
+        let schema = unless_stopped(&stop, schema).await;
         let opened = opening.await.map_err(|error| bug("open the destination", error))?;
         let (mut destination, opened) = opened?;
         self.state_durable.clone_from(&opened.state);
@@ -278,7 +281,8 @@ impl Run {
         let decoding = tokio::task::spawn_blocking(move || {
             decoder.run(received, &runtime, &|| told.get().copied().unwrap_or(Ending::Aborted))
         });
-        let updated = self.update(&grants, state.as_deref(), operations, (stop, &ending)).await;
+        let update = self.update(&grants, state.as_deref(), operations, (stop, &ending));
+        let updated = update.instrument(info_span!("update")).await;
         let left = decoding.await.map_err(|error| bug("decode rows", error))?;
         let (secrets, known) = (self.secrets.clone(), opened.tables);
         let conclude = move || conclude(writer, left, updated, (known, secrets));

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
+use tracing::{Span, info_span};
 
 use super::event::{Event, Observer, Progress};
 use super::tables::Counts;
@@ -67,7 +68,9 @@ impl Writer {
     /// Starts the thread.
     pub(crate) fn start(start: Start) -> Result<(Self, SyncSender<Work>)> {
         let (sender, receiver) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || write(start, &receiver));
+        let sync = Span::current();
+        let thread =
+            std::thread::Builder::new().name("writer".into()).spawn(move || sync.in_scope(|| write(start, &receiver)));
         let thread = thread.map_err(|error| Error::new(Code::HostBug, "start the writer's thread").because(error))?;
         Ok((Self { thread }, sender))
     }
@@ -126,7 +129,8 @@ struct Teller<'a> {
 fn commit_one(written: &mut Written, commit: Commit, teller: &Teller<'_>) -> Result<()> {
     let begun = Instant::now();
     let (tables, state) = (commit.tables.clone(), commit.state.clone());
-    let committed = written.destination.commit(commit)?;
+    let committed =
+        info_span!("commit", elt.sequence = teller.sequence).in_scope(|| written.destination.commit(commit))?;
     written.committed_at = Some(Instant::now());
     for change in changes(&written.tables, &tables) {
         teller.observer.event(&describe(change, &tables));

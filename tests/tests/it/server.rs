@@ -2,9 +2,13 @@
 
 mod commands;
 mod density;
+mod grants;
+mod guide;
 mod isolation;
+mod quotas;
 mod restart;
 mod syncs;
+mod traces;
 
 use anyhow::Result;
 use serde_json::{Value, json};

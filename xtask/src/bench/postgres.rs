@@ -22,6 +22,8 @@ pub(super) struct Server {
     /// Whom it runs as, if not as this user: it refuses to run as root.
     owner: Option<(u32, u32)>,
     process: Option<Child>,
+    /// Settings beyond those it comes with, as `NAME=VALUE`.
+    settings: &'static [&'static str],
     /// What starting and stopping alone uses.
     idle: Usage,
 }
@@ -49,7 +51,13 @@ fn owner() -> Result<Option<(u32, u32)>> {
 }
 
 impl Server {
+    /// One with the settings it comes with.
     pub(super) fn new() -> Result<Self> {
+        Self::with(&[])
+    }
+
+    /// One with some settings of its own.
+    pub(super) fn with(settings: &'static [&'static str]) -> Result<Self> {
         let bin = programs().ok_or("failed to find the programs of Postgres")?;
         let folder = std::env::temp_dir().join(format!("elt-bench-postgres-{}", std::process::id()));
         let failed = |error: std::io::Error| format!("failed to prepare {}: {error}", folder.display());
@@ -60,7 +68,7 @@ impl Server {
             std::os::unix::fs::chown(&folder, Some(user), Some(group)).map_err(failed)?;
         }
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(failed)?.port();
-        let mut server = Self { bin, folder, port, owner, process: None, idle: Usage::default() };
+        let mut server = Self { bin, folder, port, owner, process: None, settings, idle: Usage::default() };
         let mut initdb = server.program("initdb");
         initdb.args(["--encoding=UTF8", "--locale=C.UTF-8", "--username=bench", "--auth=trust", "-D", &server.data()]);
         output(&mut initdb)?;
@@ -87,6 +95,11 @@ impl Server {
         format!("postgres://bench@127.0.0.1:{}/bench?sslmode=disable", self.port)
     }
 
+    /// The process that starts all others; 0: it does not run.
+    pub(super) fn process_id(&self) -> u32 {
+        self.process.as_ref().map_or(0, Child::id)
+    }
+
     fn psql(&self, sql: &str) -> Result<String> {
         let (folder, port) = (self.folder.display().to_string(), self.port.to_string());
         let mut psql = self.program("psql");
@@ -101,6 +114,7 @@ impl Server {
         let folder = self.folder.display().to_string();
         let mut command = self.program("postgres");
         command.args(["-D", &self.data(), "-k", &folder, "-p", &self.port.to_string(), "-h", "127.0.0.1"]);
+        command.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.process = Some(command.spawn().map_err(|error| format!("failed to start Postgres: {error}"))?);
         let (began, port) = (Instant::now(), self.port.to_string());

@@ -15,7 +15,7 @@ use crate::cli::screen::Screen;
 use crate::cli::text;
 use crate::error::{Code, Error, Result};
 use crate::options;
-use crate::server::types::{Action, Change, Connector, Page, Tenant, TenantSettings};
+use crate::server::types::{Action, Change, Connector, Tenant, TenantSettings};
 
 /// What can be typed after `host apply`.
 #[derive(Args, Debug)]
@@ -125,8 +125,8 @@ async fn is_uploaded(client: &Client, file: &Path, tenant: Option<&str>) -> Resu
         let _infallible = write!(hex, "{byte:02x}");
         hex
     });
-    let found: Page<Connector> = client.get(&connectors_of(tenant)).await?;
-    Ok(found.items.iter().any(|connector| connector.digest == digest && connector.shared == tenant.is_none()))
+    let found: Vec<Connector> = client.all(&connectors_of(tenant)).await?;
+    Ok(found.iter().any(|connector| connector.digest == digest && connector.shared == tenant.is_none()))
 }
 
 fn connectors_of(tenant: Option<&str>) -> String {

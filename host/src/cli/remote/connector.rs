@@ -9,7 +9,7 @@ use super::client::segment;
 use super::{ServerOptions, print};
 use crate::cli::screen::Screen;
 use crate::error::{Code, Error, Result};
-use crate::server::types::{Connector, Page};
+use crate::server::types::Connector;
 
 /// What can be typed after `host connector`.
 #[derive(Args, Debug)]
@@ -58,14 +58,14 @@ pub(crate) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
     let server = &arguments.server;
     match &arguments.command {
         Command::List => {
-            let connectors: Page<Connector> = server.ask(async |client| {
+            let connectors: Vec<Connector> = server.ask(async |client| {
                 let path = server.path(client, "/connectors").await;
                 // An operator without a tenant sees those for everybody.
-                client.get(path.as_deref().unwrap_or("/v1/connectors")).await
+                client.all(path.as_deref().unwrap_or("/v1/connectors")).await
             })?;
             server.show(
                 *screen,
-                &connectors.items,
+                &connectors,
                 &[
                     ("connector", |connector| connector.name.clone()),
                     ("version", |connector| connector.version.clone()),
@@ -76,11 +76,11 @@ pub(crate) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
             )
         }
         Command::Show { name } => {
-            let versions: Page<Connector> = server.ask(async |client| {
+            let versions: Vec<Connector> = server.ask(async |client| {
                 let path = server.path(client, &format!("/connectors/{}", segment(name))).await?;
-                client.get(&path).await
+                client.all(&path).await
             })?;
-            print(*screen, &versions.items)
+            print(*screen, &versions)
         }
         Command::Upload { component, shared } => {
             let bytes = read(component)?;

@@ -87,11 +87,10 @@ pub(crate) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
             screen.data(&format!("{}\n", made.token.unwrap_or_default())).map(|_closed| ())
         }
         Command::Tokens { name } => {
-            let tokens: crate::server::types::Page<Token> =
-                server.ask(async |client| client.get(&format!("{}/tokens", path(name))).await)?;
+            let tokens: Vec<Token> = server.ask(async |client| client.all(&format!("{}/tokens", path(name))).await)?;
             server.show(
                 *screen,
-                &tokens.items,
+                &tokens,
                 &[
                     ("id", |token| token.id.clone()),
                     ("made", |token| token.created_at.clone()),

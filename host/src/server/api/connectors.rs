@@ -6,11 +6,12 @@ use axum::http::StatusCode;
 use super::Shared;
 use super::caller::{Caller, Operator, Scope, not_there};
 use super::problem::{Problem, Problems};
-use super::request::{Answer, ok, read};
+use super::request::{Answer, Asked, Part, ok, page, read};
 use crate::error::{Code, Error, Result};
 use crate::guest::{Component, Limits};
 use crate::model::Secrecy;
 use crate::server::Server;
+use crate::server::store::Session;
 use crate::server::store::connectors::{self, OPERATOR};
 use crate::server::types::{Connector, ConnectorField, Page};
 
@@ -19,15 +20,15 @@ const SHARED_MAX: u32 = 10_000;
 
 /// The connectors that are there for every tenant, by name, the latest version first.
 #[utoipa::path(
-    get, path = "/v1/connectors", tag = "connectors", security(("token" = [])),
-    responses((status = 200, description = "Up to 1,000 versions.", body = Page<Connector>), Problems)
+    get, path = "/v1/connectors", tag = "connectors", params(Part), security(("token" = [])),
+    responses((status = 200, description = "A part of the list.", body = Page<Connector>), Problems)
 )]
 pub(super) async fn list_shared_connectors(
     _: Caller,
     State(server): State<Shared>,
+    Asked(part): Asked<Part>,
 ) -> Result<Answer<Page<Connector>>, Problem> {
-    let items = server.store.note(|session| connectors::list(session, OPERATOR, None)).await?;
-    Ok(ok(Page { items, next: None }))
+    Ok(ok(list(&server, OPERATOR.to_owned(), None, &part).await?))
 }
 
 /// Uploads a connector for every tenant. For operators.
@@ -61,15 +62,15 @@ pub(super) async fn delete_shared_connector(
 /// The connectors that a tenant can use, its own and those for everybody, by name, the latest version first.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/connectors", tag = "connectors", security(("token" = [])),
-    params(("tenant" = String, Path, description = "The tenant.")),
-    responses((status = 200, description = "Up to 1,000 versions.", body = Page<Connector>), Problems)
+    params(("tenant" = String, Path, description = "The tenant."), Part),
+    responses((status = 200, description = "A part of the list.", body = Page<Connector>), Problems)
 )]
 pub(super) async fn list_connectors(
     scope: Scope,
     State(server): State<Shared>,
+    Asked(part): Asked<Part>,
 ) -> Result<Answer<Page<Connector>>, Problem> {
-    let items = server.store.note(move |session| connectors::list(session, &scope.tenant, None)).await?;
-    Ok(ok(Page { items, next: None }))
+    Ok(ok(list(&server, scope.tenant, None, &part).await?))
 }
 
 /// Uploads a connector of a tenant's own.
@@ -90,19 +91,31 @@ pub(super) async fn upload_connector(
 /// A connector's versions that a tenant can use, the latest first.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/connectors/{connector}", tag = "connectors", security(("token" = [])),
-    params(("tenant" = String, Path, description = "The tenant."), ("connector" = String, Path, description = "Its name.")),
-    responses((status = 200, description = "At least one.", body = Page<Connector>), Problems)
+    params(
+        ("tenant" = String, Path, description = "The tenant."),
+        ("connector" = String, Path, description = "Its name."),
+        Part,
+    ),
+    responses((status = 200, description = "A part of the list; of the first one, at least one version.", body = Page<Connector>), Problems)
 )]
 pub(super) async fn get_connector(
     scope: Scope,
     State(server): State<Shared>,
     Path((_, name)): Path<(String, String)>,
+    Asked(part): Asked<Part>,
 ) -> Result<Answer<Page<Connector>>, Problem> {
-    let items = server.store.note(move |session| connectors::list(session, &scope.tenant, Some(&name))).await?;
-    if items.is_empty() {
+    let versions = list(&server, scope.tenant, Some(name), &part).await?;
+    if versions.items.is_empty() && part.after().is_empty() {
         return Err(not_there("the connector").into());
     }
-    Ok(ok(Page { items, next: None }))
+    Ok(ok(versions))
+}
+
+async fn list(server: &Server, owner: String, name: Option<String>, part: &Part) -> Result<Page<Connector>> {
+    let (limit, after) = (part.look_for()?, connectors::Place::parse(&part.after()));
+    let work = move |session: &Session<'_>| connectors::list(session, (&owner, name.as_deref()), &after, limit);
+    let Page { items, next } = page(server.store.note(work).await?, limit, |(place, _)| place.to_string());
+    Ok(Page { items: items.into_iter().map(|(_, connector)| connector).collect(), next })
 }
 
 /// Removes a version of a tenant's own connector that no connection uses.

@@ -107,15 +107,20 @@ pub(super) async fn delete_tenant(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A tenant's tokens, without the tokens themselves.
+/// A tenant's tokens, without the tokens themselves, the oldest first.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/tokens", tag = "tokens", security(("token" = [])),
-    params(("tenant" = String, Path, description = "The tenant.")),
-    responses((status = 200, description = "All of them.", body = Page<Token>), Problems)
+    params(("tenant" = String, Path, description = "The tenant."), Part),
+    responses((status = 200, description = "A part of the list.", body = Page<Token>), Problems)
 )]
-pub(super) async fn list_tokens(scope: Scope, State(server): State<Shared>) -> Result<Answer<Page<Token>>, Problem> {
-    let items = server.store.note(move |session| tokens::list(session, &scope.tenant)).await?;
-    Ok(ok(Page { items, next: None }))
+pub(super) async fn list_tokens(
+    scope: Scope,
+    State(server): State<Shared>,
+    Asked(part): Asked<Part>,
+) -> Result<Answer<Page<Token>>, Problem> {
+    let (limit, after) = (part.look_for()?, part.after());
+    let found = server.store.note(move |session| tokens::list(session, &scope.tenant, &after, limit)).await?;
+    Ok(ok(page(found, limit, |token| token.id.clone())))
 }
 
 /// Makes a token that speaks for a tenant. It is shown in this answer only.

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{Session, failed, from_json, to_json};
+use super::{Session, count, failed, from_json, to_json};
 use crate::error::{Code, Error, Result};
 use crate::server::time;
 use crate::server::types::{Connector, ConnectorField};
@@ -17,7 +17,7 @@ struct Described {
     hosts: Vec<String>,
 }
 
-const COLUMNS: &str = "name, version, digest, bytes, owner, uploaded_at_us, description";
+const COLUMNS: &str = "name, version, digest, bytes, owner, uploaded_at_us, description, number";
 
 fn connector(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Connector, String)> {
     let connector = Connector {
@@ -42,8 +42,8 @@ fn complete((connector, description): (Connector, String)) -> Result<Connector> 
 pub(in crate::server) fn add(session: &Session<'_>, owner: &str, connector: &Connector, max: u32) -> Result<()> {
     let delete = "DELETE FROM connectors WHERE owner = ?1 AND name = ?2 AND digest = ?3";
     session.sql.execute(delete, [owner, &connector.name, &connector.digest]).map_err(failed)?;
-    let count = "SELECT count(*) FROM connectors WHERE owner = ?1";
-    let count: u32 = session.sql.query_row(count, [owner], |row| row.get(0)).map_err(failed)?;
+    let select = "SELECT count(*) FROM connectors WHERE owner = ?1";
+    let count: u32 = session.sql.query_row(select, [owner], |row| row.get(0)).map_err(failed)?;
     if count >= max {
         return Err(Error::new(Code::LimitQuota, format!("keep the connector: there are {count} versions already"))
             .hint("Delete versions that no connection uses."));
@@ -72,16 +72,52 @@ pub(in crate::server) fn find(
     found.map(complete).transpose()
 }
 
-/// The versions that a tenant can use (the operator: those of everybody's), by name, the latest first. Absent `name`: of all
-/// connectors.
-pub(in crate::server) fn list(session: &Session<'_>, owner: &str, name: Option<&str>) -> Result<Vec<Connector>> {
+/// A place in the list of connectors: a version's name and its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server) struct Place {
+    name: String,
+    number: i64,
+}
+
+impl Place {
+    /// The place that a text means; the start, where it means none.
+    pub(in crate::server) fn parse(text: &str) -> Self {
+        let parts = text.split_once(' ').and_then(|(number, name)| Some((number.parse().ok()?, name)));
+        let (number, name) = parts.unwrap_or((i64::MAX, ""));
+        Self { name: name.to_owned(), number }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.number, self.name)
+    }
+}
+
+/// The versions that a tenant can use (the operator: those of everybody's), by name, the latest first, after a place. Absent
+/// `name`: of all connectors.
+pub(in crate::server) fn list(
+    session: &Session<'_>,
+    (owner, name): (&str, Option<&str>),
+    after: &Place,
+    limit: usize,
+) -> Result<Vec<(Place, Connector)>> {
     let select = format!(
         "SELECT {COLUMNS} FROM connectors WHERE owner IN (?1, '') AND name = coalesce(?2, name) \
-         ORDER BY name, number DESC LIMIT 1000"
+         AND (name, -number) > (?3, -?4) ORDER BY name, number DESC LIMIT ?5"
     );
     let mut statement = session.sql.prepare_cached(&select).map_err(failed)?;
-    let rows = statement.query_map(params![owner, name], connector).map_err(failed)?;
-    rows.map(|row| complete(row.map_err(failed)?)).collect()
+    let row = |row: &rusqlite::Row<'_>| {
+        let found = connector(row)?;
+        Ok((Place { name: found.0.name.clone(), number: row.get(7)? }, found))
+    };
+    let values = params![owner, name, after.name, after.number, count(limit)];
+    let rows = statement.query_map(values, row).map_err(failed)?;
+    let one = |found: rusqlite::Result<_>| {
+        let (place, found) = found.map_err(failed)?;
+        Ok((place, complete(found)?))
+    };
+    rows.map(one).collect()
 }
 
 /// Removes a version that no connection uses. Returns whether its file is not needed any more; nothing: there is no such

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::{OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 
-use super::{Session, failed};
+use super::{Session, count, failed};
 use crate::error::{Code, Error, Result};
 use crate::seal;
 use crate::server::time;
@@ -22,8 +22,8 @@ fn hash(token: &str) -> Vec<u8> {
 
 /// Makes a token for a tenant, or an operator's.
 pub(in crate::server) fn create(session: &Session<'_>, tenant: Option<&str>, note: &str) -> Result<Token> {
-    let count = "SELECT count(*) FROM tokens WHERE tenant IS ?1";
-    let count: u32 = session.sql.query_row(count, [tenant], |row| row.get(0)).map_err(failed)?;
+    let select = "SELECT count(*) FROM tokens WHERE tenant IS ?1";
+    let count: u32 = session.sql.query_row(select, [tenant], |row| row.get(0)).map_err(failed)?;
     if count >= TOKENS_MAX {
         return Err(Error::new(Code::LimitQuota, format!("make a token: there are {count} already"))
             .hint("Take back those that nobody uses."));
@@ -50,14 +50,18 @@ pub(in crate::server) fn owner(session: &Session<'_>, token: &str) -> Result<Opt
     session.sql.query_row(find, [hash(token)], owner).optional().map_err(failed)
 }
 
-/// A tenant's tokens, without the tokens themselves.
-pub(in crate::server) fn list(session: &Session<'_>, tenant: &str) -> Result<Vec<Token>> {
-    let select = "SELECT id, note, created_at_us FROM tokens WHERE tenant = ?1 ORDER BY id";
+/// A tenant's tokens, without the tokens themselves, the oldest first, after an id.
+pub(in crate::server) fn list(session: &Session<'_>, tenant: &str, after: &str, limit: usize) -> Result<Vec<Token>> {
+    let select = "SELECT id, note, created_at_us FROM tokens WHERE tenant = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
     let mut statement = session.sql.prepare_cached(select).map_err(failed)?;
     let token = |row: &rusqlite::Row<'_>| {
         Ok(Token { id: row.get(0)?, note: row.get(1)?, created_at: time::text(row.get(2)?), token: None })
     };
-    statement.query_map([tenant], token).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+    statement
+        .query_map(params![tenant, after, count(limit)], token)
+        .map_err(failed)?
+        .collect::<Result<_, _>>()
+        .map_err(failed)
 }
 
 /// Takes a tenant's token back. False: there is none of that name.

@@ -71,6 +71,18 @@ fn a_server_that_ends_lets_syncs_commit_what_is_complete() -> Result<()> {
 }
 
 #[test]
+fn a_second_signal_ends_a_server_that_drains_at_once() -> Result<()> {
+    let (host, mut server, source, id) = stuck(&["--drain", "1h"])?;
+    server.process()?.signal("TERM")?;
+    until("the server drains", || Ok((server.send(None, "GET", "/readyz", &[])?.status == 503).then_some(())))?;
+    assert!(!server.process()?.has_ended()?);
+    assert_eq!(server.end("TERM")?, 143);
+    let _source = answering(source)?;
+    server.start_again(&host, &[])?;
+    finish(&host, &server, &id)
+}
+
+#[test]
 fn kills_at_random_moments_lose_no_schedule_and_no_row() -> Result<()> {
     const CONNECTIONS: usize = 10;
     let host = Host::new()?;
