@@ -300,7 +300,8 @@ impl Run {
         let not_taken = operations.watch();
         // Keeps the channel open until the ending is set: the decoder asks for it as soon as the channel is closed.
         let _open = operations.clone();
-        let update = self.request.component.update(grants, state, &self.request.selection, operations);
+        // Boxed: it is large, and would be moved along with all that waits for it.
+        let update = Box::pin(self.request.component.update(grants, state, &self.request.selection, operations));
         let wall_max = self.request.limits.wall_max;
         // What is over is told while the requests are still under way: the other branches are dropped before a branch's end.
         let stopped = async { grants.meter.end(stopped(stop).await) };
