@@ -1,11 +1,11 @@
 // Stands between a program and the system's file calls (LD_PRELOAD): makes one of them fail, or writes all of them down.
 //
-//   IO_PATH    files whose path begins so are concerned, all others are left alone
+//   IO_PATH    a folder: it and what is in it are concerned, all else is left alone
 //   IO_FAIL    N:ERRNO[:on]  call number N (from 1) fails with this error; with "on" every later one too
 //   IO_COUNT   a file that tells at the end how many calls there were
 //   IO_LOG     a file to which every call is appended: enough to rebuild the files as a power cut would leave them
 //
-// A record of the log: one letter (W write, T truncate, S sync, R rename, U unlink), then decimal numbers and bytes, see
+// A record of the log: one letter (W write, T truncate, S sync, R rename, L link, M folder made, U unlink), then decimal numbers and bytes, see
 // `note`. Calls are counted and written down under one lock, in the order in which they take effect.
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -120,6 +120,24 @@ ssize_t write(int fd, const void *bytes, size_t length) {
   return done;
 }
 
+// Programs that copy from file to file without seeing the bytes are told to do it by reading and writing.
+static ssize_t unknown(void) {
+  errno = ENOSYS;
+  return -1;
+}
+
+ssize_t copy_file_range(int in, off64_t *from, int out, off64_t *to, size_t length, unsigned flags) {
+  (void)in, (void)from, (void)out, (void)to, (void)length, (void)flags;
+  return unknown();
+}
+
+ssize_t sendfile64(int out, int in, off64_t *from, size_t length) {
+  (void)out, (void)in, (void)from, (void)length;
+  return unknown();
+}
+
+ssize_t sendfile(int out, int in, off_t *from, size_t length) { return sendfile64(out, in, from, length); }
+
 static int synced(const char *name, int (*real)(int), int fd) {
   (void)name;
   char path[PATH_MAX];
@@ -191,6 +209,44 @@ int rename(const char *from, const char *to) {
   if (!ours || !fails()) {
     done = real(from, to);
     if (ours && done == 0) note('R', path, 0, to, strlen(to));
+  }
+  pthread_mutex_unlock(&lock);
+  return done;
+}
+
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+  static int (*real)(int, const char *, int, const char *, int);
+  if (!real) real = next("linkat");
+  char path[PATH_MAX];
+  pthread_mutex_lock(&lock);
+  prepare();
+  int ours = concerned_path(from, path), done = -1;
+  if (!ours || !fails()) {
+    done = real(from_folder, from, to_folder, to, flags);
+    if (ours && done == 0) note('L', path, 0, to, strlen(to));
+  }
+  pthread_mutex_unlock(&lock);
+  return done;
+}
+
+int link(const char *from, const char *to) { return linkat(AT_FDCWD, from, AT_FDCWD, to, 0); }
+
+int mkdir(const char *name, mode_t mode) {
+  static int (*real)(const char *, mode_t);
+  if (!real) real = next("mkdir");
+  char path[PATH_MAX];
+  pthread_mutex_lock(&lock);
+  prepare();
+  int done = real(name, mode);
+  // Only now the path can be resolved. The folder IO_PATH itself is not in itself.
+  if (done == 0 && concerned_path(name, path) && path[strlen(prefix)] == '/') {
+    if (fails()) {
+      rmdir(name);
+      errno = (int)fail_errno;
+      done = -1;
+    } else {
+      note('M', path, 0, NULL, 0);
+    }
   }
   pthread_mutex_unlock(&lock);
   return done;

@@ -136,6 +136,16 @@ impl Host {
         self.start_to(Some(stdout.into()), &sync_arguments("guest", source, more)?)
     }
 
+    /// The same without a stdout: it is closed when the program starts.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_sync_without_stdout(&self, source: &Source, more: &[&str]) -> Result<Running> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"exec "$0" "$@" >&-"#]).arg(program()?);
+        self.spawn(shell.args(sync_arguments("guest", source, more)?), None)
+    }
+
     /// Starts a command.
     ///
     /// # Errors
@@ -145,13 +155,15 @@ impl Host {
     }
 
     fn start_to(&self, stdout_to: Option<Stdio>, arguments: &[impl AsRef<OsStr>]) -> Result<Running> {
-        let program = program()?;
+        self.spawn(Command::new(program()?).args(arguments), stdout_to)
+    }
+
+    fn spawn(&self, command: &mut Command, stdout_to: Option<Stdio>) -> Result<Running> {
         // Files, not pipes: nobody has to read while the program runs.
         let logs = tempfile::tempdir_in(self.folder())?.keep();
         let (stdout, stderr) = (logs.join("stdout"), logs.join("stderr"));
         let stdout_file = File::create(&stdout)?;
-        let process = Command::new(&program)
-            .args(arguments)
+        let process = command
             .current_dir(self.folder())
             .env("NO_COLOR", "1")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -159,7 +171,7 @@ impl Host {
             .stdout(stdout_to.unwrap_or_else(|| stdout_file.into()))
             .stderr(File::create(&stderr)?)
             .spawn()
-            .with_context(|| format!("failed to start {}", program.display()))?;
+            .with_context(|| format!("failed to start {}", command.get_program().display()))?;
         Ok(Running { process, stdout, stderr })
     }
 

@@ -71,6 +71,18 @@ pub fn tend(table: &str, options: &serde_json::Value) -> Result<u64> {
     Ok(run(TEND, &[table, &options.to_string()])?.trim().parse()?)
 }
 
+/// How many rows a table had in a version, as another engine reads it.
+///
+/// # Errors
+/// When it cannot read that version.
+pub fn rows_of_version(table: &str, version: u64) -> Result<u64> {
+    const ROWS: &str = r"
+import sys, polars
+print(polars.read_delta(sys.argv[1], version=int(sys.argv[2])).height)
+";
+    Ok(run(ROWS, &[table, &version.to_string()])?.trim().parse()?)
+}
+
 /// An S3-compatible server on this machine with a bucket `lake`. It ends when it is dropped.
 #[derive(Debug)]
 pub struct S3Server {

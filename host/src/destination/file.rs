@@ -1,5 +1,7 @@
-//! Warehouses that are one file: the path by which it is known, and what its file system may say.
+//! Files of destinations: the path by which a warehouse is known, the folders they are in, and what the file system may say.
 
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Access;
@@ -32,14 +34,28 @@ pub(super) fn absolute(path: &Path, access: Access, scheme: &str) -> Result<Path
         _ => Path::new("."),
     };
     let what = || format!("make the folder {} of the warehouse", folder.display());
-    std::fs::create_dir_all(folder).map_err(|error| failed_on_disk(what(), error))?;
+    make_folder(folder).map_err(|error| failed_on_disk(what(), error))?;
     Ok(folder.canonicalize().map_err(|error| failed_on_disk(what(), error))?.join(name))
+}
+
+/// Makes a folder and those it is in, where they are not there; a power cut leaves them. The names of files in it are durable only
+/// once it was synced itself.
+pub(super) fn make_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_folder(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => File::open(above)?.sync_all(),
+    }
 }
 
 /// An error of the file system around the warehouse.
 fn failed_on_disk(what: String, error: std::io::Error) -> Error {
     let (code, hint) = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => (Code::DiskFull, DISK_FULL),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (Code::DiskFull, DISK_FULL),
         _ => (Code::WarehouseUnwritable, UNWRITABLE),
     };
     Error::new(code, what).because(error).hint(hint)

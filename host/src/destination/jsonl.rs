@@ -6,8 +6,12 @@
 mod line;
 mod state_file;
 
-use std::io::{BufWriter, ErrorKind, Stdout, Write};
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind, Write};
+use std::os::fd::AsFd as _;
 use std::path::Path;
+
+use rustix::fs::{FileType, fstat, stat};
 
 use self::line::RowLines;
 use self::state_file::{Kept, StateFile};
@@ -30,11 +34,27 @@ pub(super) struct JsonLines<W: Write> {
     upserted: Vec<u64>,
 }
 
-impl JsonLines<Stdout> {
+impl JsonLines<File> {
     /// To stdout, with the state in a file of `folder`.
     pub(super) fn open(folder: &Path, request: OpenRequest) -> Result<(Self, Opened)> {
-        Self::to(std::io::stdout(), folder, request, BUFFER_BYTES)
+        Self::to(stdout()?, folder, request, BUFFER_BYTES)
     }
+}
+
+/// Stdout as a file: the standard library's own takes a descriptor that cannot be written for one that takes everything.
+///
+/// Refuses `/dev/null`, where rows would be lost while the state says that they were handed over. A stdout that was closed is
+/// `/dev/null` too: the start of every Rust program puts it there, so that no file is given the number of stdout.
+fn stdout() -> Result<File> {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned().map_err(unwritten)?;
+    let found = fstat(&stdout).map_err(|error| unwritten(error.into()))?;
+    let is_device = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice;
+    if is_device && stat("/dev/null").is_ok_and(|null| null.st_rdev == found.st_rdev) {
+        return Err(Error::new(Code::DestinationFailed, "write lines to stdout: it is closed, or it is /dev/null").hint(
+            "The rows would be lost. Send stdout to a program or a file; --destination null: reads a source and writes nothing.",
+        ));
+    }
+    Ok(stdout.into())
 }
 
 impl<W: Write> JsonLines<W> {

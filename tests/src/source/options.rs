@@ -35,6 +35,9 @@ pub struct Options {
     /// Give the records text keys that look random instead of integers
     #[arg(long)]
     pub text_keys: bool,
+    /// How many keys the records share, so that records with the same key are changes of it; 0: each has its own
+    #[arg(long, default_value_t = 0)]
+    pub keys: u64,
     /// The key that requests must carry in the header api_key
     #[arg(long, default_value = "123")]
     pub api_key: String,

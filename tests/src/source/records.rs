@@ -76,11 +76,13 @@ pub(super) struct Records {
     pub(super) count: u64,
     seed: u64,
     text_keys: bool,
+    /// 0: each record has its own.
+    keys: u64,
 }
 
 impl Records {
     pub(super) fn new(options: &Options) -> Self {
-        Self { count: options.records, seed: options.seed, text_keys: options.text_keys }
+        Self { count: options.records, seed: options.seed, text_keys: options.text_keys, keys: options.keys }
     }
 
     /// Appends the record at `index` (from 0) as a JSON object.
@@ -99,6 +101,7 @@ impl Records {
     }
 
     fn write_key(&self, index: u64, out: &mut Vec<u8>) {
+        let index = index.checked_rem(self.keys).unwrap_or(index);
         if self.text_keys {
             // `scatter` gives no two positions the same bits, so the keys are unique.
             text(out, "\"rec_");
@@ -256,7 +259,7 @@ mod tests {
 
     #[test]
     fn records_are_json_of_the_promised_size() {
-        let records = Records { count: 10_000, seed: 1, text_keys: false };
+        let records = Records { count: 10_000, seed: 1, text_keys: false, keys: 0 };
         let mut bytes = 0;
         for index in 0..records.count {
             let json = render(records, index);
@@ -271,14 +274,23 @@ mod tests {
 
     #[test]
     fn records_depend_on_seed_and_position_only() {
-        let records = Records { count: 10, seed: 1, text_keys: false };
+        let records = Records { count: 10, seed: 1, text_keys: false, keys: 0 };
         assert_eq!(render(records, 3), render(records, 3));
         assert_ne!(render(records, 3), render(Records { seed: 2, ..records }, 3));
     }
 
     #[test]
+    fn records_that_share_keys_differ_in_everything_else() {
+        let records = Records { count: 10, seed: 1, text_keys: false, keys: 4 };
+        let record = |index| serde_json::from_slice::<serde_json::Value>(&render(records, index)).unwrap();
+        let keys: Vec<_> = (0..10).map(|index| record(index)["record_id"].as_u64().unwrap()).collect();
+        assert_eq!(keys, [1, 2, 3, 4, 1, 2, 3, 4, 1, 2]);
+        assert_ne!(record(0)["email"], record(4)["email"]);
+    }
+
+    #[test]
     fn text_keys_are_unique() {
-        let records = Records { count: 10_000, seed: 1, text_keys: true };
+        let records = Records { count: 10_000, seed: 1, text_keys: true, keys: 0 };
         let key = |index| {
             let mut out = Vec::new();
             records.write_key(index, &mut out);

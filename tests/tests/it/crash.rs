@@ -12,7 +12,6 @@ use tests::host::{Host, Running};
 use tests::source::{Options, Source};
 
 use crate::destinations::Destination;
-use crate::records;
 
 const RECORDS: u64 = 40_000;
 const PAGE: u64 = 100;
@@ -63,7 +62,7 @@ fn is_due(running: &mut Running, requests: &dyn Fn() -> u64, random: &mut Rng) -
 
 /// One whole load, killed again and again.
 fn load(mut to: Destination, wanted: u64, seed: u64, tally: &mut Tally) -> Result<()> {
-    let source = Source::start(Options { seed, cache: true, ..records(RECORDS) })?;
+    let source = Source::start(Options { seed, ..to.records(RECORDS) })?;
     let mut host = Host::new()?;
     // What a killed host leaves among the temporary files goes with the folder.
     let folder = host.folder().to_path_buf();
@@ -101,7 +100,7 @@ fn load(mut to: Destination, wanted: u64, seed: u64, tally: &mut Tally) -> Resul
 #[expect(clippy::print_stderr, reason = "the result of a proof is for people")]
 fn under_fire(destination: &dyn Fn() -> Result<Destination>) -> Result<()> {
     let (wanted, begun) = (kills_wanted()?, Instant::now());
-    let (mut tally, name) = (Tally::default(), destination()?.name().to_owned());
+    let (mut tally, name) = (Tally::default(), destination()?.title());
     let mut seed = 1;
     while tally.kills < wanted {
         load(destination()?, wanted, seed, &mut tally).with_context(|| format!("{name}, seed {seed}: {tally:?}"))?;
@@ -131,6 +130,21 @@ fn invariant_8_sqlite_killed_at_random_moments() -> Result<()> {
 #[test]
 fn invariant_8_postgres_killed_at_random_moments() -> Result<()> {
     under_fire(&Destination::postgres)
+}
+
+#[test]
+fn invariant_8_duckdb_with_history_killed_at_random_moments() -> Result<()> {
+    under_fire(&|| Ok(Destination::duckdb().with_history()))
+}
+
+#[test]
+fn invariant_8_sqlite_with_history_killed_at_random_moments() -> Result<()> {
+    under_fire(&|| Ok(Destination::sqlite().with_history()))
+}
+
+#[test]
+fn invariant_8_postgres_with_history_killed_at_random_moments() -> Result<()> {
+    under_fire(&|| Ok(Destination::postgres()?.with_history()))
 }
 
 #[test]

@@ -53,6 +53,13 @@ fn a_history_that_cannot_be_kept_is_refused() -> Result<()> {
     let sync = |options: &[&str]| host.sync("operations", &source, options);
     sync(&["--history", "planet"])?.failed(2, "table-unknown")?;
     sync(&["--history", "planets", "--destination", "jsonl:"])?.failed(2, "destination-invalid")?;
+    for table in ["planets", "*"] {
+        let refused =
+            sync(&["--history", table, "--destination", "delta:files/lake"])?.failed(2, "destination-invalid")?;
+        assert!(refused.stderr.contains("keep the history of tables in the destination delta:files/lake"));
+        assert!(refused.stderr.contains("Leave out --history: earlier versions of a Delta table can be read"));
+    }
+    assert!(!host.folder().join("files/lake").exists());
     sync(&["--history", "planets", "--deletes", "hard"])?.failed(2, "usage")?;
     sync(&["--history", "planets", "--dry-run"])?.succeeded()?;
     sync(&["--history", "planets"])?.succeeded()?;

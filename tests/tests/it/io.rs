@@ -9,10 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use tests::host::Host;
-use tests::source::{Options, Source};
+use tests::source::Source;
 
 use crate::destinations::Destination;
-use crate::records;
 
 const RECORDS: u64 = 3_000;
 const OPTIONS: [&str; 2] = ["--commit-rows", "500"];
@@ -38,8 +37,8 @@ fn shim() -> Result<PathBuf> {
 }
 
 /// A source, and a host whose calls on its folder `files` go through the shim.
-fn source_and_host(shim: &Path, more: &[(&str, &str)]) -> Result<(Source, Host)> {
-    let source = Source::start(Options { cache: true, ..records(RECORDS) })?;
+fn source_and_host(to: &Destination, shim: &Path, more: &[(&str, &str)]) -> Result<(Source, Host)> {
+    let source = Source::start(to.records(RECORDS))?;
     let mut host = Host::new()?;
     host.configure_with(&source, &[("page_size", "250")])?;
     host.set_env("LD_PRELOAD", shim);
@@ -61,15 +60,16 @@ fn completes(to: &mut Destination, host: &mut Host, source: &Source) -> Result<(
 /// Fails calls to the disk at so many moments, spread evenly; at most two ways for each call.
 fn disk_faults(new: fn() -> Destination, moments: usize) -> Result<()> {
     let shim = shim()?;
-    let (source, host) = source_and_host(&shim, &[("IO_COUNT", "calls")])?;
-    new().sync(&host, &source, &OPTIONS)?.succeeded()?;
+    let mut to = new();
+    let (source, host) = source_and_host(&to, &shim, &[("IO_COUNT", "calls")])?;
+    to.sync(&host, &source, &OPTIONS)?.succeeded()?;
     let calls: usize = fs::read_to_string(host.folder().join("calls"))?.parse()?;
     ensure!(calls > 20, "only {calls} calls were seen");
     let (moments, mut failed) = (moments.min(2 * calls), 0);
     for moment in 0..moments {
         let (call, (errno, on)) = (1 + moment * calls / moments, FAULTS[moment % FAULTS.len()]);
         let (fault, mut to) = (format!("{call}:{errno}{on}"), new());
-        let (source, mut host) = source_and_host(&shim, &[("IO_FAIL", &fault)])?;
+        let (source, mut host) = source_and_host(&to, &shim, &[("IO_FAIL", &fault)])?;
         let output = to.sync(&host, &source, &OPTIONS)?;
         // Some calls may fail without harm; what fails is the destination's fault. DuckDB ends the process (134) when it
         // cannot even truncate its log, which is as good as a kill.
@@ -95,6 +95,21 @@ fn calls_of_duckdb_to_the_disk_may_fail() -> Result<()> {
 #[test]
 fn calls_of_sqlite_to_the_disk_may_fail() -> Result<()> {
     disk_faults(Destination::sqlite, MOMENTS)
+}
+
+#[test]
+fn calls_of_duckdb_to_the_disk_may_fail_where_a_table_keeps_its_history() -> Result<()> {
+    disk_faults(|| Destination::duckdb().with_history(), MOMENTS)
+}
+
+#[test]
+fn calls_of_sqlite_to_the_disk_may_fail_where_a_table_keeps_its_history() -> Result<()> {
+    disk_faults(|| Destination::sqlite().with_history(), MOMENTS)
+}
+
+#[test]
+fn calls_of_delta_to_the_disk_may_fail() -> Result<()> {
+    disk_faults(Destination::delta, MOMENTS)
 }
 
 /// They are few: those for the file of the state.
@@ -170,12 +185,26 @@ impl Log {
     }
 
     /// The files after so many calls if the power goes then. `torn`: the first half of what was not synced made it to the
-    /// disk, the last of it in part; otherwise nothing of it did, and no new name of a file whose folder was not synced.
+    /// disk, the last of it in part; otherwise nothing of it did, and no new name of a file or a folder whose own folder was
+    /// not synced.
     fn after_power_cut(&self, count: usize, torn: bool) -> BTreeMap<PathBuf, Vec<u8>> {
         let calls = &self.calls[..count];
         let mut files: BTreeMap<PathBuf, Contents> = BTreeMap::new();
+        let (mut folders, mut lost) = (BTreeSet::from([self.folder.clone()]), Vec::new());
         for (index, call) in calls.iter().enumerate() {
-            let file = files.entry(self.path(&call.path)).or_default();
+            let path = self.path(&call.path);
+            let is_kept = |name: &Path| {
+                let is_synced = |later: &Call| later.letter == 'S' && Some(&*self.path(&later.path)) == name.parent();
+                torn || calls[index..].iter().any(is_synced)
+            };
+            if call.letter == 'M' {
+                if !is_kept(&path) {
+                    lost.push(path.clone());
+                }
+                folders.insert(path);
+                continue;
+            }
+            let file = files.entry(path.clone()).or_default();
             match call.letter {
                 'W' => file.pending.push(Change::Write(call.offset, call.bytes.clone())),
                 'T' => file.pending.push(Change::Truncate(call.offset)),
@@ -185,19 +214,23 @@ impl Log {
                     }
                     file.is_durable = true;
                 }
-                'U' => drop(files.remove(&self.path(&call.path))),
-                _ => {
+                'U' => drop(files.remove(&path)),
+                letter => {
                     let to = self.path(&String::from_utf8_lossy(&call.bytes));
-                    let is_synced = |later: &Call| later.letter == 'S' && Some(&*self.path(&later.path)) == to.parent();
-                    if torn || calls[index..].iter().any(is_synced) {
-                        let moved = files.remove(&self.path(&call.path)).unwrap_or_default();
-                        files.insert(to, moved);
+                    if is_kept(&to) {
+                        let named = file.clone();
+                        if letter == 'R' {
+                            files.remove(&path);
+                        }
+                        files.insert(to, named);
                     }
                 }
             }
         }
-        let folders: BTreeSet<PathBuf> = files.keys().filter_map(|path| Some(path.parent()?.to_owned())).collect();
-        let kept = files.into_iter().filter(|(path, file)| file.is_durable && !folders.contains(path));
+        folders.extend(files.keys().filter_map(|path| Some(path.parent()?.to_owned())));
+        let is_lost = |path: &Path| lost.iter().any(|folder| path.starts_with(folder));
+        let kept =
+            files.into_iter().filter(|(path, file)| file.is_durable && !folders.contains(path) && !is_lost(path));
         kept.map(|(path, file)| (path, file.after_power_cut(torn))).collect()
     }
 }
@@ -228,18 +261,20 @@ fn up_to_commit(stdout: &str, sequence: u64) -> String {
 }
 
 fn power_cuts(new: fn() -> Destination, moments: usize) -> Result<()> {
-    let (source, recorded) = source_and_host(&shim()?, &[("IO_LOG", "io.log")])?;
-    let written = new().sync(&recorded, &source, &OPTIONS)?.succeeded()?.stdout;
+    let mut to = new();
+    let (source, recorded) = source_and_host(&to, &shim()?, &[("IO_LOG", "io.log")])?;
+    let written = to.sync(&recorded, &source, &OPTIONS)?.succeeded()?.stdout;
     let calls = calls(&fs::read(recorded.folder().join("io.log"))?)?;
     let syncs = calls.iter().filter(|call| call.letter == 'S').count();
     ensure!(syncs > 5, "only {syncs} syncs were seen: nothing was durable");
     let log = Log { calls, folder: fs::canonicalize(recorded.folder())?.join("files") };
-    let moments = moments.min(2 * log.calls.len());
+    let (end, told) = (log.calls.len(), to.position(&recorded)?);
+    let moments = moments.min(2 * end);
     let mut before = [0; 2];
-    for moment in 0..moments {
-        let (cut, torn) = ((moment + 1) * log.calls.len() / moments, moment % 2 == 1);
+    let cuts = (0..moments).map(|moment| ((moment + 1) * end / moments, moment % 2 == 1));
+    for (cut, torn) in cuts.chain([(end, false)]) {
         let (mut host, mut to) = (Host::new()?, new());
-        let source = Source::start(Options { cache: true, ..records(RECORDS) })?;
+        let source = Source::start(to.records(RECORDS))?;
         host.configure_with(&source, &[("page_size", "250")])?;
         for (path, bytes) in log.after_power_cut(cut, torn) {
             let path = host.folder().join("files").join(path.strip_prefix(&log.folder)?);
@@ -248,12 +283,13 @@ fn power_cuts(new: fn() -> Destination, moments: usize) -> Result<()> {
         }
         let position = to.position(&host)?;
         ensure!(position >= before[usize::from(torn)], "what was durable is gone after call {cut}");
+        ensure!(cut < end || position == told, "{told} records were told to be durable, {position} are");
         before[usize::from(torn)] = position;
         // The reader is on another machine. It may have been given the commit after the one that the state tells of.
         let commits = to.commits(&host)? + u64::from(torn);
         to.hear(&if commits > 0 { up_to_commit(&written, commits) } else { String::new() })?;
         completes(&mut to, &mut host, &source)
-            .with_context(|| format!("after a power cut behind call {cut} of {}", log.calls.len()))?;
+            .with_context(|| format!("after a power cut behind call {cut} of {end}"))?;
     }
     Ok(())
 }
@@ -266,6 +302,21 @@ fn invariant_8_power_may_go_at_any_moment_in_duckdb() -> Result<()> {
 #[test]
 fn invariant_8_power_may_go_at_any_moment_in_sqlite() -> Result<()> {
     power_cuts(Destination::sqlite, MOMENTS)
+}
+
+#[test]
+fn invariant_8_power_may_go_at_any_moment_in_duckdb_with_history() -> Result<()> {
+    power_cuts(|| Destination::duckdb().with_history(), MOMENTS)
+}
+
+#[test]
+fn invariant_8_power_may_go_at_any_moment_in_sqlite_with_history() -> Result<()> {
+    power_cuts(|| Destination::sqlite().with_history(), MOMENTS)
+}
+
+#[test]
+fn invariant_8_power_may_go_at_any_moment_in_delta() -> Result<()> {
+    power_cuts(Destination::delta, MOMENTS)
 }
 
 #[test]

@@ -72,6 +72,26 @@ fn a_full_disk_behind_stdout_is_told_and_the_state_stays_behind() -> Result<()> 
     completes(&mut to, &host, &source, &[])
 }
 
+#[test]
+fn a_stdout_that_keeps_nothing_is_refused() -> Result<()> {
+    let (source, host) = source_and_host(records(3_000))?;
+    let mut to = Destination::json_lines();
+    let options = ["--destination", "jsonl:"];
+    for running in
+        [host.start_sync_without_stdout(&source, &options)?, host.start_sync_to(Stdio::null(), &source, &options)?]
+    {
+        let refused = running.wait()?.failed(4, "destination-failed")?;
+        assert!(refused.stderr.contains("it is closed, or it is /dev/null"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("--destination null:"), "{}", refused.stderr);
+    }
+    // It can be read and not written.
+    let unwritable = File::open(host.write("file", "")?)?;
+    let refused = host.start_sync_to(unwritable, &source, &options)?.wait()?.failed(4, "destination-failed")?;
+    assert!(refused.stderr.contains("Check where stdout goes"), "{}", refused.stderr);
+    assert_eq!(to.state(&host)?, None);
+    completes(&mut to, &host, &source, &[])
+}
+
 /// Starts a sync into a pipe, and reads to the end of a commit.
 fn read_up_to(commit: u64, source: &Source, host: &Host) -> Result<(tests::host::Running, String)> {
     let options = ["--destination", "jsonl:", "--commit-rows", "1000"];

@@ -1,7 +1,10 @@
 //! Lakes of Delta tables: what the host writes, other engines read; what they change, the host goes on from; in a folder and in an
 //! S3-compatible store.
 
-use anyhow::Result;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tests::host::Host;
 use tests::lake::{self, S3Server};
@@ -60,6 +63,43 @@ fn other_engines_read_the_tables_and_may_tend_them() -> Result<()> {
     assert_eq!(check_rows(&host, FOLDER, &table, &json!({}))?, 3_000);
     let syncs = values(&lake::read(&table.replace("cds_records", "_syncs"), "id,outcome,started_at", &json!({}))?)?;
     assert_eq!(syncs.iter().filter(|sync| sync["outcome"] == "succeeded").count(), 2);
+    Ok(())
+}
+
+/// Makes the entries of a log up to a version 40 days older.
+fn age(log: &Path, last: u64) -> Result<()> {
+    for version in 0..=last {
+        let path = log.join(format!("{version:020}.json"));
+        let text = fs::read_to_string(&path)?;
+        let (info, rest) = text.split_once('\n').context("an entry of one line")?;
+        let mut info: Value = serde_json::from_str(info)?;
+        let timestamp = info["commitInfo"]["timestamp"].as_i64().context("no time")? - 40 * 24 * 3_600 * 1_000;
+        info["commitInfo"]["timestamp"] = timestamp.into();
+        fs::write(path, format!("{info}\n{rest}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn other_engines_read_a_table_whose_old_entries_are_gone() -> Result<()> {
+    let (source, host) = source_and_host(records(2_500))?;
+    host.configure_with(&source, &[("page_size", "100")])?;
+    let run = ["--destination", FOLDER, "--commit-rows", "100"];
+    host.sync("guest", &source, &run)?.succeeded()?;
+    let table = host.folder().join("files/lake/cds/cds_records");
+    let log = table.join("_delta_log");
+    let has = |name: &str| log.join(name).exists();
+    assert!(has("00000000000000000000.json") && has("00000000000000000020.checkpoint.parquet"));
+    age(&log, 14)?;
+    host.sync("guest", &source, &[&run[..], &["--full-refresh"]].concat())?.succeeded()?;
+    assert!(has("00000000000000000010.json") && has("00000000000000000010.checkpoint.parquet"));
+    assert!((0..10).all(|version| !has(&format!("{version:020}.json"))));
+    let table = table.to_string_lossy().into_owned();
+    assert_eq!(check_rows(&host, FOLDER, &table, &json!({}))?, 2_500);
+    // The oldest version that is left is that of the checkpoint: eleven commits.
+    assert_eq!(lake::rows_of_version(&table, 10)?, 1_100);
+    lake::tend(&table, &json!({}))?;
+    assert_eq!(check_rows(&host, FOLDER, &table, &json!({}))?, 2_500);
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! The log of a Delta table: which files are in it, version by version. Follows the public protocol of Delta Lake
 //! (<https://github.com/delta-io/delta/blob/master/PROTOCOL.md>), so that every Delta reader reads the tables.
 //!
-//! A version is one file of JSON lines, made only if there is none of its number. `checkpoint` sums up what came before.
+//! A version is one file of JSON lines, made only if there is none of its number. `checkpoint` sums up what came before,
+//! `cleanup` removes what need not stay then.
 
 mod action;
 mod checkpoint;
+mod cleanup;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,10 +52,10 @@ impl Snapshot {
         let checkpoint = Checkpoint::newest(&objects, wanted);
         let Some(last) = versions.range(..=wanted).next_back().copied().max(checkpoint.as_ref().map(|of| of.version))
         else {
-            return Ok(None);
+            return if objects.is_empty() || at.is_none() { Ok(None) } else { Err(gone(folder, wanted)) };
         };
         if at.is_some_and(|at| at != last) {
-            return Err(damaged(folder, format!("version {wanted} of the table is gone")));
+            return Err(gone(folder, wanted));
         }
         let mut snapshot = Self::default();
         let first = match checkpoint {
@@ -170,6 +172,11 @@ pub(super) fn file_key(folder: &str, path: &str) -> Result<String> {
 /// The folder of a table's log.
 pub(super) fn log_folder(folder: &str) -> String {
     format!("{folder}/_delta_log")
+}
+
+/// The log begins after a version that is needed.
+fn gone(folder: &str, version: u64) -> Error {
+    damaged(folder, format!("version {version} of the table is gone"))
 }
 
 fn commit_key(folder: &str, version: u64) -> String {

@@ -10,6 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::destination::document::TableDocument;
+use crate::destination::file::make_folder;
 use crate::error::{Code, Error, Result};
 use crate::schema::TableSchema;
 
@@ -44,7 +45,7 @@ struct Document {
 impl StateFile {
     /// Opens a connection's file in a folder, which is made if it is not there.
     pub(super) fn open(folder: &Path, connection: &str) -> Result<(Self, Kept)> {
-        fs::create_dir_all(folder).map_err(|error| unwritable(folder, error))?;
+        make_folder(folder).map_err(|error| unwritable(folder, error))?;
         let lock_path = folder.join(format!("{connection}.lock"));
         let lock = File::create(&lock_path).map_err(|error| unwritable(&lock_path, error))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::scratch::Scratch;
 use super::super::store::Store;
 use super::action::now_ms;
-use super::{Action, Snapshot, is_part, log_folder};
+use super::{Action, Snapshot, cleanup, is_part, log_folder};
 use crate::error::{Code, Error, Result};
 
 /// A checkpoint is written every so many versions.
@@ -70,7 +70,8 @@ fn version_and_parts(name: &str) -> Option<(u64, usize)> {
     Some((version.parse().ok()?, parts))
 }
 
-/// Writes a checkpoint of a table where one is due, and removes files that were taken out of the table long ago.
+/// Writes a checkpoint of a table where one is due; removes files that were taken out of the table long ago, and old entries
+/// of the log.
 pub(in crate::destination::delta) fn write(
     store: &dyn Store,
     scratch: &mut Scratch,
@@ -102,5 +103,5 @@ pub(in crate::destination::delta) fn write(
     for removed in old.iter().filter(|removed| is_part(&removed.path)) {
         store.delete(&format!("{folder}/{}", removed.path))?;
     }
-    Ok(())
+    cleanup::clean(store, folder, snapshot, &store.list(&log)?.objects)
 }

@@ -1,5 +1,7 @@
 //! A lake in a folder of this machine. Every file appears whole and durable: written beside, synced, then linked into place.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,7 +9,7 @@ use std::time::Duration;
 
 use super::{Listing, Store};
 use crate::destination::Access;
-use crate::destination::file::DISK_FULL;
+use crate::destination::file::{DISK_FULL, make_folder};
 use crate::error::{Code, Error, Result};
 
 /// Where files are written before they get their name.
@@ -20,13 +22,16 @@ pub(in crate::destination::delta) struct Local {
     root: PathBuf,
     /// Whether files are synced to the disk; tests of other things do without.
     is_durable: bool,
+    /// Folders that a power cut leaves where they are.
+    durable: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Local {
     /// Opens a folder; for writing, makes it.
     pub(in crate::destination::delta) fn open(path: &Path, access: Access) -> Result<Self> {
         if access == Access::Write {
-            fs::create_dir_all(path.join(PARTIAL)).map_err(|error| failed("make the folder of", path, error))?;
+            let made = make_folder(path).and_then(|()| fs::create_dir_all(path.join(PARTIAL)));
+            made.map_err(|error| failed("make the folder of", path, error))?;
         }
         let root = path.canonicalize().map_err(|error| match (access, error.kind()) {
             (Access::Read, ErrorKind::NotFound) => Error::new(
@@ -36,7 +41,7 @@ impl Local {
             .hint("Run a sync first, or give the path of the lake with --destination delta:PATH."),
             _ => failed("open", path, error),
         })?;
-        let local = Self { root, is_durable: true };
+        let local = Self { root, is_durable: true, durable: RefCell::default() };
         if access == Access::Write {
             local.clean();
         }
@@ -89,17 +94,20 @@ impl Local {
         written
     }
 
-    /// Makes a folder and those it is in; they are as durable as what is put into them.
+    /// Makes a folder and those it is in; they are as durable as what is put into them. So are those that are there already:
+    /// a host that died may have made them a moment ago.
     fn make(&self, folder: &Path) -> std::io::Result<()> {
-        if folder.is_dir() {
+        if folder == self.root || self.durable.borrow().contains(folder) && folder.is_dir() {
             return Ok(());
         }
         let above = folder.parent().unwrap_or(&self.root);
         self.make(above)?;
         match fs::create_dir(folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => self.sync(above),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => self.sync(above)?,
         }
+        self.durable.borrow_mut().insert(folder.to_owned());
+        Ok(())
     }
 
     /// A new name is durable only with its folder.
