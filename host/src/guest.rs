@@ -385,7 +385,8 @@ fn lost_tokens(count: usize) -> String {
 
 /// Ends a call of the guest that takes too long. `update` is not called through this: a sync has its own clock.
 async fn in_time<T>(limits: &Limits, meter: &Meter, call: impl Future<Output = Result<T>>) -> Result<T> {
-    let max = limits.wall_max;
+    // Boxed: it is large, and would be moved along with all that waits for it.
+    let (call, max) = (Box::pin(call), limits.wall_max);
     let late = async {
         tokio::time::sleep(max).await;
         meter.end(Error::new(Code::LimitTime, format!("hear from the connector within {max:?} (limit wall)")).hint(
