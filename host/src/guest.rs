@@ -106,6 +106,12 @@ impl Meter {
         self.0.retries()
     }
 
+    /// Hears what ends the sync, before its requests are cancelled: where it is a limit, they are told to have ended by it.
+    pub(crate) fn end(&self, error: Error) -> Error {
+        self.0.end(&error);
+        error
+    }
+
     /// Bytes of bodies, decompressed.
     pub fn response_bytes(&self) -> u64 {
         self.0.bytes()
@@ -244,7 +250,9 @@ impl Component {
 
     /// What the connector says about itself; asked once.
     pub async fn describe(&self, limits: &Limits) -> Result<&Description> {
-        self.description.get_or_try_init(|| in_time(limits, self.ask_description(limits))).await
+        // Nothing is asked of the source, so nothing can be cut off.
+        let meter = Meter::default();
+        self.description.get_or_try_init(|| in_time(limits, &meter, self.ask_description(limits))).await
     }
 
     async fn ask_description(&self, limits: &Limits) -> Result<Description> {
@@ -258,7 +266,7 @@ impl Component {
 
     /// Whether the source can be reached and accepts the configuration.
     pub async fn check(&self, grants: &Grants) -> Result<()> {
-        in_time(&grants.limits, async {
+        in_time(&grants.limits, &grants.meter, async {
             let arguments = Arguments { export: "check", state: None, selection: &Selection::All };
             let (mut store, connector) = self.connect(grants, &arguments, None).await?;
             let checked = connector.call_check(&mut store, &fields(grants)).await;
@@ -271,7 +279,7 @@ impl Component {
 
     /// The tables and their keys.
     pub async fn schema(&self, grants: &Grants) -> Result<Vec<Table>> {
-        in_time(&grants.limits, async {
+        in_time(&grants.limits, &grants.meter, async {
             let arguments = Arguments { export: "schema", state: None, selection: &Selection::All };
             let (mut store, connector) = self.connect(grants, &arguments, None).await?;
             let tables = connector.call_schema(&mut store, &fields(grants)).await;
@@ -360,6 +368,9 @@ impl Component {
             Ok(Err(error)) => failure::of_guest(error, store.data()),
             Err(error) => failure::of_trap(error, store.data()),
         };
+        if let Some(client) = &store.data().wires.client {
+            client.stats().end(&error);
+        }
         Err(store.data().wires.secrets.redact_error(error))
     }
 }
@@ -373,13 +384,20 @@ fn lost_tokens(count: usize) -> String {
 }
 
 /// Ends a call of the guest that takes too long. `update` is not called through this: a sync has its own clock.
-async fn in_time<T>(limits: &Limits, call: impl Future<Output = Result<T>>) -> Result<T> {
-    let max = limits.wall_max;
-    tokio::time::timeout(max, call).await.unwrap_or_else(|_| {
-        Err(Error::new(Code::LimitTime, format!("hear from the connector within {max:?} (limit wall)")).hint(
+async fn in_time<T>(limits: &Limits, meter: &Meter, call: impl Future<Output = Result<T>>) -> Result<T> {
+    // Boxed: it is large, and would be moved along with all that waits for it.
+    let (call, max) = (Box::pin(call), limits.wall_max);
+    let late = async {
+        tokio::time::sleep(max).await;
+        meter.end(Error::new(Code::LimitTime, format!("hear from the connector within {max:?} (limit wall)")).hint(
             "The connector waits for something that does not come; raise the limit with --limit wall=… if it will.",
         ))
-    })
+    };
+    tokio::select! {
+        biased;
+        result = call => result,
+        late = late => Err(late),
+    }
 }
 
 /// Tells the world how a call ended.

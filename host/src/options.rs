@@ -12,7 +12,7 @@ mod limits;
 mod secret_key;
 
 pub use address::checked as addresses;
-pub use limits::{duration, exceeding, limits_table, lower};
+pub use limits::{duration, exceeding, limits_table, stricter};
 
 use std::path::{Path, PathBuf};
 

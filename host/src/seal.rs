@@ -1,9 +1,9 @@
 //! Encryption at rest: what must not be read from a file is sealed with a key that is kept elsewhere.
 //!
-//! A sealed text is `1`, the key's number (4 bytes), a random nonce (12 bytes), then AES-256-GCM's output. It can be opened
-//! only in the context it was sealed in (a table and a row, say), so that nobody can put one row's secret into another.
+//! Whatever is sealed is a head, a random nonce (12 bytes), then the cipher's output. It can be opened only in the context
+//! it was sealed in (a table and a row, say), so that nobody can put one row's secret into another.
 //!
-//! A key file has a line for each key: `elt-key-1 NUMBER BASE64`. The first one seals, all of them open.
+//! With the keys of a file the head is `1` and the key's number (4 bytes), and the cipher is AES-256-GCM. A key file has a line for each key: `elt-key-1 NUMBER BASE64`. The first one seals, all of them open.
 
 use std::fmt;
 use std::fs;
@@ -13,7 +13,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::error::{Code, Error, Result};
@@ -24,7 +24,50 @@ const VERSION: u8 = 1;
 const LINE: &str = "elt-key-1";
 /// The version and the key's number stand before the nonce.
 const HEAD_BYTES: usize = 1 + 4;
-const KEY_BYTES: usize = 32;
+/// The size of every key.
+pub(crate) const KEY_BYTES: usize = 32;
+
+/// One key, and how it is used.
+pub(crate) struct Cipher(LessSafeKey);
+
+impl Cipher {
+    /// AES-256-GCM, for what a file with many keys seals. None: the key has another size.
+    fn aes(key: &[u8]) -> Option<Self> {
+        Self::new(&AES_256_GCM, key)
+    }
+
+    /// ChaCha20-Poly1305, for tokens.
+    pub(crate) fn chacha(key: &[u8; KEY_BYTES]) -> Result<Self> {
+        Self::new(&CHACHA20_POLY1305, key).ok_or_else(bug)
+    }
+
+    fn new(algorithm: &'static Algorithm, key: &[u8]) -> Option<Self> {
+        Some(Self(LessSafeKey::new(UnboundKey::new(algorithm, key).ok()?)))
+    }
+
+    /// Seals a text so that it can be opened in the same context only; the head stands before it, readable.
+    pub(crate) fn seal(&self, context: &str, head: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+        let nonce: [u8; NONCE_LEN] = random()?;
+        let (mut body, used) = (plain.to_vec(), Nonce::assume_unique_for_key(nonce));
+        let done = self.0.seal_in_place_append_tag(used, Aad::from(context.as_bytes()), &mut body);
+        done.map_err(|_unspecified| bug())?;
+        Ok([head, &nonce, &body].concat())
+    }
+
+    /// Opens what stands behind the head. None: it was sealed with another key or in another context, or was changed.
+    pub(crate) fn open(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut body = body.to_vec();
+        let plain = self.0.open_in_place(nonce, Aad::from(context.as_bytes()), &mut body).ok()?.len();
+        body.truncate(plain);
+        Some(body)
+    }
+}
+
+fn bug() -> Error {
+    Error::new(Code::HostBug, "seal a secret")
+}
 
 /// The keys of a file. What it shows of itself is no secret.
 pub(crate) struct Keys {
@@ -33,7 +76,7 @@ pub(crate) struct Keys {
 
 struct Key {
     number: u32,
-    key: LessSafeKey,
+    cipher: Cipher,
 }
 
 impl fmt::Debug for Keys {
@@ -96,20 +139,9 @@ impl Keys {
 
     /// Seals a text so that it can be opened in the same context only.
     pub(crate) fn seal(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>> {
-        let bug = || Error::new(Code::HostBug, "seal a secret");
         let first = self.keys.first().ok_or_else(bug)?;
-        let nonce: [u8; NONCE_LEN] = random()?;
-        let mut body = plain.to_vec();
-        first
-            .key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut body)
-            .map_err(|_| bug())?;
-        let mut sealed = Vec::with_capacity(HEAD_BYTES + NONCE_LEN + body.len());
-        sealed.push(VERSION);
-        sealed.extend(first.number.to_be_bytes());
-        sealed.extend(nonce);
-        sealed.extend(body);
-        Ok(sealed)
+        let number = first.number.to_be_bytes();
+        first.cipher.seal(context, &[&[VERSION], &number[..]].concat(), plain)
     }
 
     /// Opens what was sealed in this context.
@@ -123,15 +155,10 @@ impl Keys {
 
     fn opened(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (head, rest) = sealed.split_at_checked(HEAD_BYTES)?;
-        let (nonce, body) = rest.split_at_checked(NONCE_LEN)?;
         let (version, number) = head.split_first()?;
         let number = u32::from_be_bytes(number.try_into().ok()?);
         let key = self.keys.iter().find(|key| key.number == number).filter(|_| *version == VERSION)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut body = body.to_vec();
-        let plain = key.key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut body).ok()?.len();
-        body.truncate(plain);
-        Some(body)
+        key.cipher.open(context, rest)
     }
 }
 
@@ -141,9 +168,8 @@ fn key(line: &str) -> Option<Key> {
     if name != LINE || words.next().is_some() {
         return None;
     }
-    let bytes = STANDARD.decode(key).ok()?;
-    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).ok()?);
-    Some(Key { number: u32::from_str_radix(number, 16).ok()?, key })
+    let cipher = Cipher::aes(&STANDARD.decode(key).ok()?)?;
+    Some(Key { number: u32::from_str_radix(number, 16).ok()?, cipher })
 }
 
 #[cfg(test)]
@@ -164,6 +190,18 @@ mod tests {
         assert_eq!(keys.open("connections/b", &sealed).unwrap_err().code(), Code::KeyInvalid);
         assert!(!sealed.windows(6).any(|window| window == b"s3cret"));
         assert_ne!(keys.seal("connections/a", b"s3cret").unwrap(), sealed);
+    }
+
+    /// Sealed by another program, as the head of this file says.
+    #[test]
+    fn the_format_is_the_described_one() {
+        const SEALED: &str = "0100000007000102030405060708090a0b3431b569a091f510c2e6ed6a92d0b5ae208900a4618f";
+        let keys = Keys::parse("elt-key-1 00000007 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+        let bytes = SEALED.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16));
+        let sealed: Vec<u8> = bytes.map(|byte| byte.unwrap()).collect();
+        assert_eq!(keys.open("connections/a", &sealed).unwrap(), b"s3cret");
+        let again = keys.seal("connections/a", b"s3cret").unwrap();
+        assert_eq!((again.len(), &again[..HEAD_BYTES]), (sealed.len(), &sealed[..HEAD_BYTES]));
     }
 
     #[test]

@@ -63,12 +63,15 @@ impl Keys {
     /// Starts a source of records with such keys. `cache`: it holds them ready, so that it takes little of the processor.
     fn source(self, workspace: &Workspace, rows: u32, cache: bool) -> Result<Source> {
         let rows = rows.to_string();
-        let mut arguments = vec!["--records", &rows];
+        let mut arguments = vec!["--records", &rows, "--api-key", KEY];
         arguments.extend(cache.then_some("--cache"));
         arguments.extend((self == Self::Text).then_some("--text-keys"));
         Source::start(workspace, &arguments)
     }
 }
+
+/// The key that the source asks for: as long as real ones, so that answers are looked through for it, and of bytes that are everywhere in them.
+const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// Where things are while the benchmark runs.
 struct Bench<'a> {

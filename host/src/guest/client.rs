@@ -124,8 +124,8 @@ impl Client {
         let prepared = request::prepare(request, &shared.settings)?;
         let label = prepared.first.label();
         if let Err(denied) = shared.policy.check_url(&prepared.first.url) {
-            Audit::start(&prepared.first, &shared.watch).failed(ErrorKind::Denied);
             let failure = Failure::denied(&label, &denied);
+            Audit::start(&prepared.first, &shared).failed(&failure);
             shared.note_denial(&failure);
             return Err(failure);
         }

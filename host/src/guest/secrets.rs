@@ -14,21 +14,21 @@
 mod escape;
 mod forms;
 mod mask;
+mod placeholder;
 mod replace;
-mod seal;
 
 #[cfg(test)]
 mod tests;
 
 pub(super) use escape::Escape;
 pub(super) use mask::Masker;
-pub use seal::{KeySource, SecretKey};
+pub use placeholder::{KeySource, SecretKey};
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use self::placeholder::Sealer;
 use self::replace::Replacer;
-use self::seal::Sealer;
 use super::Limits;
 use super::egress::{Hosts, Target};
 use crate::error::{Code, Error, Result};
@@ -126,7 +126,7 @@ impl Secrets {
             if exposed && !grants.exposed.contains(&field.name) {
                 return Err(not_exposed(field));
             }
-            let placeholder = if exposed { None } else { Some(seal::placeholder()?) };
+            let placeholder = if exposed { None } else { Some(placeholder::of_field()?) };
             if let Some(placeholder) = &placeholder {
                 shown.0.insert(field.name.clone(), placeholder.clone());
             }
@@ -191,7 +191,7 @@ impl Secrets {
     /// Opens the tokens in a state that an earlier sync saved; returns how many cannot be opened.
     pub(super) fn adopt(&self, state: &str) -> Result<usize> {
         let (mut lost, mut tokens) = (0, Vec::<Entry>::new());
-        for placeholder in seal::sealed_in(state) {
+        for placeholder in placeholder::sealed_in(state) {
             if tokens.iter().any(|entry| entry.placeholder.as_deref() == Some(placeholder)) {
                 continue;
             }
@@ -315,7 +315,8 @@ impl Secrets {
 /// A text in which placeholders, which are new in each sync, are all the same.
 pub fn without_placeholders(text: &str) -> String {
     let (mut made, mut rest) = (String::new(), text);
-    let first = |text: &str| seal::PREFIXES.iter().filter_map(|prefix| Some((text.find(prefix)?, prefix.len()))).min();
+    let first =
+        |text: &str| placeholder::PREFIXES.iter().filter_map(|prefix| Some((text.find(prefix)?, prefix.len()))).min();
     while let Some((begin, length)) = first(rest) {
         made.push_str(&rest[..begin + length]);
         rest =

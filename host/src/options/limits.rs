@@ -19,6 +19,8 @@ struct Limit {
 /// Where a limit is kept, and so which units it has.
 enum Slot {
     Bytes(fn(&mut Limits) -> &mut u64),
+    /// Bytes that must come: the more, the stricter.
+    BytesMin(fn(&mut Limits) -> &mut u64),
     Count(fn(&mut Limits) -> &mut u64),
     SmallCount(fn(&mut Limits) -> &mut u32),
     Time(fn(&mut Limits) -> &mut Duration),
@@ -46,7 +48,7 @@ const LIMITS: &[Limit] = limits! {
     SmallCount request_headers_max: "header fields of one request";
     Bytes request_header_bytes_max: "URL, query and header fields of one request together";
     Time silence_max: "silence of the source, before an answer or within its body";
-    Bytes bytes_per_minute_min: "the fewest bytes of a body within a minute of waiting for it";
+    BytesMin bytes_per_minute_min: "the fewest bytes of a body within a minute of waiting for it";
     Count batch_rows_max: "rows in one batch";
     Bytes row_bytes_max: "one row";
     Count columns_max: "columns of one table";
@@ -104,6 +106,17 @@ impl Limit {
         canonical(self.field)
     }
 
+    /// Whether it allows more in `limits` than in `most`.
+    fn is_looser(&self, limits: &mut Limits, most: &mut Limits) -> bool {
+        let (number, bound) = (self.slot.number(limits), self.slot.number(most));
+        if self.is_floor() { number < bound } else { number > bound }
+    }
+
+    /// Whether it is the least that must come, and not the most that may.
+    fn is_floor(&self) -> bool {
+        matches!(self.slot, Slot::BytesMin(_))
+    }
+
     /// Whether people may type this for it: its name, also without the unit (`memory` for `memory-bytes`).
     fn is_called(&self, name: &str) -> bool {
         let own = self.name();
@@ -115,7 +128,9 @@ impl Slot {
     /// Sets the limit; false if the text is no value for it. Also an example of one.
     fn put(&self, limits: &mut Limits, text: &str) -> (bool, &'static str) {
         match self {
-            Self::Bytes(slot) => (put(slot(limits), bytes(text)), "64MiB (B, KiB, MiB, GiB, kB, MB, GB)"),
+            Self::Bytes(slot) | Self::BytesMin(slot) => {
+                (put(slot(limits), bytes(text)), "64MiB (B, KiB, MiB, GiB, kB, MB, GB)")
+            }
             Self::Count(slot) => (put(slot(limits), count(text)), "1000"),
             Self::SmallCount(slot) => {
                 (put(slot(limits), count(text).and_then(|number| u32::try_from(number).ok())), "1000")
@@ -127,7 +142,7 @@ impl Slot {
     /// The value as a number: bytes, a count, or nanoseconds.
     fn number(&self, limits: &mut Limits) -> u128 {
         match self {
-            Self::Bytes(slot) | Self::Count(slot) => u128::from(*slot(limits)),
+            Self::Bytes(slot) | Self::BytesMin(slot) | Self::Count(slot) => u128::from(*slot(limits)),
             Self::SmallCount(slot) => u128::from(*slot(limits)),
             Self::Time(slot) => slot(limits).as_nanos(),
         }
@@ -136,7 +151,7 @@ impl Slot {
     /// The value as it would be typed.
     fn text(&self, limits: &mut Limits) -> String {
         match self {
-            Self::Bytes(slot) => bytes_text(*slot(limits)),
+            Self::Bytes(slot) | Self::BytesMin(slot) => bytes_text(*slot(limits)),
             Self::Count(slot) => slot(limits).to_string(),
             Self::SmallCount(slot) => slot(limits).to_string(),
             Self::Time(slot) => time_text(*slot(limits)),
@@ -217,22 +232,23 @@ fn time_text(time: Duration) -> String {
     unit.map_or_else(String::new, |(name, factor)| format!("{}{name}", milliseconds / factor))
 }
 
-/// The first limit that is higher than the same one of `most`: its name and what it can be at most.
+/// The first limit that allows more than the same one of `most`: its name and what it can be, `6h at most`.
 pub fn exceeding(limits: &Limits, most: &Limits) -> Option<(String, String)> {
     let (mut limits, mut most) = (limits.clone(), most.clone());
-    let higher = LIMITS.iter().find(|limit| limit.slot.number(&mut limits) > limit.slot.number(&mut most))?;
-    Some((higher.name(), higher.slot.text(&mut most)))
+    let looser = LIMITS.iter().find(|limit| limit.is_looser(&mut limits, &mut most))?;
+    let bound = if looser.is_floor() { "at least" } else { "at most" };
+    Some((looser.name(), format!("{} {bound}", looser.slot.text(&mut most))))
 }
 
-/// Of every limit the lower one.
-pub fn lower(limits: &Limits, most: &Limits) -> Limits {
-    let (mut lower, mut most) = (limits.clone(), most.clone());
+/// Of every limit the stricter one.
+pub fn stricter(limits: &Limits, most: &Limits) -> Limits {
+    let (mut stricter, mut most) = (limits.clone(), most.clone());
     for limit in LIMITS {
-        if limit.slot.number(&mut lower) > limit.slot.number(&mut most) {
-            let (_fits, _example) = limit.slot.put(&mut lower, &limit.slot.text(&mut most));
+        if limit.is_looser(&mut stricter, &mut most) {
+            let (_fits, _example) = limit.slot.put(&mut stricter, &limit.slot.text(&mut most));
         }
     }
-    lower
+    stricter
 }
 
 /// A time with its unit, as it is typed: `10s`, `500ms`, `6h`.
@@ -324,12 +340,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_higher_than_allowed_is_named() {
+    fn what_allows_more_than_it_may_is_named() {
         let most = Limits::default();
         assert_eq!(exceeding(&most, &most), None);
         let higher = typed("wall=7h").unwrap();
-        assert_eq!(exceeding(&higher, &most), Some(("wall".to_owned(), "6h".to_owned())));
+        assert_eq!(exceeding(&higher, &most), Some(("wall".to_owned(), "6h at most".to_owned())));
         assert_eq!(exceeding(&typed("wall=5h").unwrap(), &most), None);
+    }
+
+    #[test]
+    fn a_floor_is_stricter_when_it_is_higher() {
+        let (low, default, high) =
+            (typed("bytes-per-minute-min=1").unwrap(), Limits::default(), typed("bytes-per-minute-min=1MiB").unwrap());
+        assert_eq!(exceeding(&low, &default), Some(("bytes-per-minute-min".to_owned(), "1KiB at least".to_owned())));
+        assert_eq!(exceeding(&high, &default), None);
+        assert_eq!(stricter(&low, &default), default);
+        assert_eq!(stricter(&high, &default), high);
     }
 
     #[test]

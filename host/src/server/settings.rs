@@ -19,27 +19,27 @@ const ITEMS_MAX: usize = 1_000;
 /// Bytes of a field of a configuration.
 const FIELD_BYTES_MAX: usize = 64 << 10;
 
-/// The limits of a connection: the tenant's with the connection's own on top, none above what the operator allows.
+/// The limits of a connection: the tenant's with the connection's own on top, none looser than the operator allows.
 pub(super) fn limits(connection: &ConnectionSettings, tenant: &TenantSettings) -> Result<Limits> {
     let most = most(tenant)?;
     let limits = options::limits_set(&within(&most), &connection.limits)?;
     match options::exceeding(&limits, &most) {
         None => Ok(limits),
         Some((name, value)) => {
-            Err(Error::new(Code::RequestInvalid, format!("set the limit {name}: it can be {value} at most"))
+            Err(Error::new(Code::RequestInvalid, format!("set the limit {name}: it can be {value}"))
                 .hint("The operator can raise what is allowed (limits_max of the tenant)."))
         }
     }
 }
 
-/// The highest limits of a tenant's connections.
+/// The loosest limits of a tenant's connections.
 fn most(tenant: &TenantSettings) -> Result<Limits> {
     options::limits_set(&Limits::default(), &tenant.limits_max)
 }
 
 /// The defaults, where the operator allows as much.
 fn within(most: &Limits) -> Limits {
-    options::lower(&Limits::default(), most)
+    options::stricter(&Limits::default(), most)
 }
 
 /// Which tables.
@@ -300,6 +300,22 @@ mod tests {
         let generous = TenantSettings { limits_max: one("wall", "24h"), ..TenantSettings::default() };
         assert_eq!(limits_of(BTreeMap::new(), &generous).unwrap(), Limits::default());
         assert!(limits_of(one("wall", "7h"), &generous).is_ok());
+    }
+
+    #[test]
+    fn a_tenant_cannot_have_sources_trickle_more_slowly_than_the_operator_allows() {
+        let floor = |value: &str| BTreeMap::from([("bytes-per-minute-min".to_owned(), value.to_owned())]);
+        let tenant = TenantSettings { limits_max: floor("4KiB"), ..TenantSettings::default() };
+        assert_eq!(limits_of(BTreeMap::new(), &tenant).unwrap().bytes_per_minute_min, 4 << 10);
+        assert_eq!(limits_of(floor("1MiB"), &tenant).unwrap().bytes_per_minute_min, 1 << 20);
+        let error = limits_of(floor("4095"), &tenant).unwrap_err();
+        assert_eq!(error.code(), Code::RequestInvalid);
+        assert!(error.to_string().contains("bytes-per-minute-min: it can be 4KiB at least"), "{error}");
+        // Where the operator allows less than the default, the default stays until the connection asks for less.
+        let patient = TenantSettings { limits_max: floor("512"), ..TenantSettings::default() };
+        assert_eq!(limits_of(BTreeMap::new(), &patient).unwrap(), Limits::default());
+        assert_eq!(limits_of(floor("512"), &patient).unwrap().bytes_per_minute_min, 512);
+        assert!(limits_of(floor("1"), &patient).is_err());
     }
 
     fn limits_of(limits: BTreeMap<String, String>, tenant: &TenantSettings) -> Result<Limits> {

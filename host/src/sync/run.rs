@@ -300,11 +300,19 @@ impl Run {
         let not_taken = operations.watch();
         // Keeps the channel open until the ending is set: the decoder asks for it as soon as the channel is closed.
         let _open = operations.clone();
-        let update = self.request.component.update(grants, state, &self.request.selection, operations);
+        // Boxed: it is large, and would be moved along with all that waits for it.
+        let update = Box::pin(self.request.component.update(grants, state, &self.request.selection, operations));
         let wall_max = self.request.limits.wall_max;
+        // What is over is told while the requests are still under way: the other branches are dropped before a branch's end.
+        let stopped = async { grants.meter.end(stopped(stop).await) };
+        let late = async {
+            tokio::time::sleep(wall_max).await;
+            let error = Error::new(Code::LimitTime, format!("finish within {wall_max:?} (limit wall)"));
+            grants.meter.end(error.hint(format!("{AGAIN} Or raise the limit with --limit wall=…")))
+        };
         tokio::select! {
             biased;
-            stopped = stopped(stop) => Err(stopped),
+            stopped = stopped => Err(stopped),
             result = update => {
                 if result.is_ok() {
                     let _ = ending.set(Ending::Finished);
@@ -312,10 +320,7 @@ impl Run {
                 result
             }
             () = not_taken => Err(Error::new(Code::Interrupted, "go on: rows are no longer taken")),
-            () = tokio::time::sleep(wall_max) => {
-                let message = format!("finish within {wall_max:?} (limit wall)");
-                Err(Error::new(Code::LimitTime, message).hint(format!("{AGAIN} Or raise the limit with --limit wall=…")))
-            }
+            late = late => Err(late),
         }
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Result, ensure};
 use tests::host::component;
 use tests::source::Options;
+use tests::source::faults::Kind;
 
 use super::{records, source_and_host};
 
@@ -40,5 +41,20 @@ fn a_refused_request_is_a_line() -> Result<()> {
     let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap_or_default())?;
     assert_eq!((line["error"].as_str(), line["status"].is_null()), (Some("denied"), true));
     assert_eq!(source.stats().requests, 0);
+    Ok(())
+}
+
+#[test]
+fn a_request_that_a_limit_ends_names_it() -> Result<()> {
+    let limits =
+        [("wall=1s", Kind::Hang, "limit-time"), ("response-bytes=64KiB", Kind::Endless, "limit-response-size")];
+    for (limit, kind, code) in limits {
+        let (source, host) = source_and_host(records(2_500).failing_from(1, kind))?;
+        let arguments = ["--audit-log", "audit.jsonl", "--limit", limit];
+        host.sync("guest", &source, &arguments)?.failed(5, code)?;
+        let text = fs::read_to_string(host.folder().join("audit.jsonl"))?;
+        let line: serde_json::Value = serde_json::from_str(text.lines().next_back().unwrap_or_default())?;
+        assert_eq!(line["error"], code, "{text}");
+    }
     Ok(())
 }

@@ -36,17 +36,34 @@ fn make_authority(folder: &Path, name: &str) -> Result<()> {
     openssl(folder, &format!("req -x509 {key} -out {name}.pem {subject}"))
 }
 
-/// `leaf.pem` and `leaf.key` for a host, signed by the authority `ca`.
-fn make_leaf(folder: &Path, host: &str) -> Result<()> {
+/// `leaf.key`, and what an authority needs to sign for a host.
+fn ask_for_leaf(folder: &Path, host: &str) -> Result<()> {
+    std::fs::write(folder.join("leaf.ext"), format!("subjectAltName=DNS:{host}\nbasicConstraints=CA:FALSE\n"))?;
     openssl(
         folder,
         "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key -out leaf.csr -subj /CN=leaf",
-    )?;
-    std::fs::write(folder.join("leaf.ext"), format!("subjectAltName=DNS:{host}\nbasicConstraints=CA:FALSE\n"))?;
+    )
+}
+
+/// `leaf.pem` and `leaf.key` for a host, signed by the authority `ca`.
+fn make_leaf(folder: &Path, host: &str) -> Result<()> {
+    ask_for_leaf(folder, host)?;
     openssl(
         folder,
         "x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out leaf.pem -days 10 -extfile leaf.ext",
     )
+}
+
+/// The same, valid for the year 2020 only.
+fn make_expired_leaf(folder: &Path, host: &str) -> Result<()> {
+    const SETTINGS: &str = "[ca]\ndefault_ca = own\n[own]\ndatabase = index\nserial = serial\nnew_certs_dir = .\n\
+        default_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n";
+    ask_for_leaf(folder, host)?;
+    for (name, text) in [("ca.cnf", SETTINGS), ("index", ""), ("serial", "01\n")] {
+        std::fs::write(folder.join(name), text)?;
+    }
+    let files = "-config ca.cnf -cert ca.pem -keyfile ca.key -in leaf.csr -out leaf.pem -extfile leaf.ext";
+    openssl(folder, &format!("ca -batch -notext {files} -startdate 20200101000000Z -enddate 20210101000000Z"))
 }
 
 /// A source that offers these protocols; it ends with the test's process.
@@ -176,6 +193,17 @@ fn a_certificate_of_a_stranger_is_refused_in_clear_words() -> Result<()> {
     let output = check(&host, &source, &["check"])?.failed(3, "source-unavailable")?;
     ensure!(output.stderr.contains("certificate") && output.stderr.contains("UnknownIssuer"), "{}", output.stderr);
     ensure!(source.spoken().is_empty(), "a request went to a source that nobody trusts");
+    Ok(())
+}
+
+#[test]
+fn an_expired_certificate_is_refused_in_clear_words() -> Result<()> {
+    let host = trusting("ca.pem")?;
+    make_expired_leaf(host.folder(), "localhost")?;
+    let source = Source::start(host.folder(), &["h2"])?;
+    let output = check(&host, &source, &["check"])?.failed(3, "source-unavailable")?;
+    ensure!(output.stderr.contains("certificate expired"), "{}", output.stderr);
+    ensure!(source.spoken().is_empty(), "a request went to a source whose certificate has expired");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::run::{shown, works};
 use crate::source::Source;
 
 use super::runner::{Run, Runner};
-use super::{Bench, DESTINATIONS, Keys, Options, ROWS};
+use super::{Bench, DESTINATIONS, KEY, Keys, Options, ROWS};
 
 /// A case of the benchmark with its runs.
 pub(super) struct Case {
@@ -62,7 +62,7 @@ fn rounds(
 
 fn script_run(python: &Path, script: &Path, url: &str) -> Command {
     let mut command = Command::new(python);
-    command.arg(script).args([url, "123", "1000"]);
+    command.arg(script).args([url, KEY, "1000"]);
     command
 }
 

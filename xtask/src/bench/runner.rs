@@ -10,6 +10,7 @@ use crate::run::output;
 use crate::source::Source;
 use crate::workspace::{Workspace, create_folder, write};
 
+use super::KEY;
 use super::postgres::Server;
 
 /// One run: what the system counted and what the host reported.
@@ -41,7 +42,7 @@ impl<'a> Runner<'a> {
         let folder = work.join(kind);
         create_folder(&folder)?;
         let configuration = folder.with_extension("json");
-        let text = format!(r#"{{"base_url": "{}", "api_key": "123", "page_size": "1000"}}"#, source.url);
+        let text = format!(r#"{{"base_url": "{}", "api_key": "{KEY}", "page_size": "1000"}}"#, source.url);
         write(&configuration, &text)?;
         let server = if kind == "postgres" { Some(Server::new()?) } else { None };
         Ok(Self { workspace, address: source.address(), kind: kind.to_owned(), configuration, folder, server })

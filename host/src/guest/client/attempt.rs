@@ -50,8 +50,9 @@ pub(super) async fn exchange(shared: &Shared, prepared: &Prepared) -> Result<Ans
 async fn ask(shared: &Shared, mut hop: Hop, timeout: Duration) -> Result<Answer, Failure> {
     let label = hop.label();
     let target = shared.policy.check_url(&hop.url).map_err(|denied| {
-        Audit::start(&hop, &shared.watch).failed(ErrorKind::Denied);
-        Failure::denied(&label, &denied)
+        let failure = Failure::denied(&label, &denied);
+        Audit::start(&hop, shared).failed(&failure);
+        failure
     })?;
     // What was checked is what is asked: without the dot that may end a name.
     if let Host::Domain(name) = &target.host
@@ -67,23 +68,19 @@ async fn ask(shared: &Shared, mut hop: Hop, timeout: Duration) -> Result<Answer,
     }
     shared.budget.request(&label)?;
     shared.stats.count_request();
-    let mut audit = Audit::start(&hop, &shared.watch);
-    match tokio::time::timeout(timeout, send(shared, &target, &hop, &label)).await {
-        Ok(Ok(response)) => {
+    let mut audit = Audit::start(&hop, shared);
+    let sent = tokio::time::timeout(timeout, send(shared, &target, &hop, &label)).await;
+    let late = |_elapsed| Err(Failure::new(ErrorKind::Timeout, &label, format!("no answer within {timeout:?}")));
+    match sent.unwrap_or_else(late) {
+        Ok(response) => {
             let status = response.status().as_u16();
             shared.stats.note_status(status);
             audit.answered(status);
             Ok(Answer { response, hop, audit })
         }
-        Ok(Err(failure)) => {
-            if let Failure::Exchange(error) = &failure {
-                audit.failed(error.kind);
-            }
+        Err(failure) => {
+            audit.failed(&failure);
             Err(failure)
-        }
-        Err(_) => {
-            audit.failed(ErrorKind::Timeout);
-            Err(Failure::new(ErrorKind::Timeout, &label, format!("no answer within {timeout:?}")))
         }
     }
 }
@@ -125,6 +122,7 @@ impl Answer {
         // Whether it came to its end makes no difference to anyone.
         let _ = tokio::time::timeout(TIME_MAX, reading).await;
         self.audit.count(bytes as u64);
+        self.audit.completed();
     }
 
     /// Makes it an answer for the guest. With `buffer` the whole body is read, else its beginning; what fails here fails

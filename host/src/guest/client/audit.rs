@@ -7,7 +7,7 @@ use url::Url;
 
 use super::request::Hop;
 use super::stats::milliseconds;
-use super::{ErrorKind, Watch};
+use super::{Failure, Shared, Stats, Watch};
 
 /// One request that left, or was refused, and what came of it. Redirects and retries are exchanges of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,19 +24,21 @@ pub struct Exchange {
     pub bytes: u64,
     /// From its beginning until the body was read or given up.
     pub duration: Duration,
-    /// What went wrong: `denied`, `connect`, `timeout` and the like, or `cancelled`.
+    /// What went wrong: `denied`, `connect`, `timeout` and the like, the code of the limit that ended it, or `cancelled`.
     pub error: Option<&'static str>,
 }
 
 /// An exchange under way; it is told when this is dropped, when the answer has been read or given up.
 pub(super) struct Audit {
     watch: Arc<dyn Watch>,
+    stats: Arc<Stats>,
     started: Instant,
     exchange: Exchange,
+    is_complete: bool,
 }
 
 impl Audit {
-    pub(super) fn start(hop: &Hop, watch: &Arc<dyn Watch>) -> Self {
+    pub(super) fn start(hop: &Hop, shared: &Shared) -> Self {
         let exchange = Exchange {
             at: SystemTime::now(),
             method: hop.method.to_string(),
@@ -46,7 +48,8 @@ impl Audit {
             duration: Duration::ZERO,
             error: None,
         };
-        Self { watch: Arc::clone(watch), started: Instant::now(), exchange }
+        let (watch, stats) = (Arc::clone(&shared.watch), Arc::clone(&shared.stats));
+        Self { watch, stats, started: Instant::now(), exchange, is_complete: false }
     }
 
     pub(super) fn answered(&mut self, status: u16) {
@@ -57,8 +60,22 @@ impl Audit {
         self.exchange.bytes += bytes;
     }
 
-    pub(super) fn failed(&mut self, error: ErrorKind) {
-        self.exchange.error = Some(error.as_str());
+    /// The body was read to its end.
+    pub(super) fn completed(&mut self) {
+        self.is_complete = true;
+    }
+
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        self.exchange.error = Some(match failure {
+            Failure::Exchange(error) => error.kind.as_str(),
+            Failure::Sync(error) => error.code().as_str(),
+        });
+    }
+
+    /// What cut it off, where nothing of its own went wrong. An answer that the guest left unread is none.
+    fn cut_off_by(&self) -> Option<&'static str> {
+        let limit = self.stats.ended_by().filter(|_| !self.is_complete);
+        limit.or_else(|| self.exchange.status.is_none().then_some("cancelled"))
     }
 }
 
@@ -71,9 +88,7 @@ fn place(url: &Url) -> String {
 impl Drop for Audit {
     fn drop(&mut self) {
         self.exchange.duration = self.started.elapsed();
-        if self.exchange.status.is_none() && self.exchange.error.is_none() {
-            self.exchange.error = Some("cancelled");
-        }
+        self.exchange.error = self.exchange.error.or_else(|| self.cut_off_by());
         let Exchange { method, place, status, bytes, duration, error, .. } = &self.exchange;
         tracing::debug!(
             method = %method,

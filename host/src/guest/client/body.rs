@@ -116,19 +116,25 @@ impl Body {
         label: String,
         wire: Wire,
         coding: Coding,
-        accounts: Accounts,
+        mut accounts: Accounts,
         masker: Option<Masker>,
     ) -> Result<Self, Failure> {
-        let open = accounts.budget.stream(&label)?;
+        let open = accounts.budget.stream(&label).inspect_err(|failure| accounts.audit.failed(failure))?;
         let held = accounts.budget.hold();
         let mut flow = Flow { label, coding, accounts, source: None, broken: None };
         let mut wire = StreamReader::new(wire);
         // No byte at all is an empty body in every coding (answers to HEAD, 204, 304).
         let empty = match wire.fill_buf().await {
             Ok(bytes) => bytes.is_empty(),
-            Err(error) => return Err(flow.failure(&error)),
+            Err(error) => {
+                let failure = flow.failure(&error);
+                flow.accounts.audit.failed(&failure);
+                return Err(failure);
+            }
         };
-        if !empty {
+        if empty {
+            flow.accounts.audit.completed();
+        } else {
             flow.source = Some(Source { bytes: coding.decode(wire), _open: open });
         }
         let rest = Rest { flow, masker, total: 0 };
@@ -190,7 +196,8 @@ impl Body {
     /// Keeps another piece; 0 is the end. May be cancelled.
     async fn read_ahead(&mut self) -> Result<usize, Failure> {
         let bytes = self.rest.pull(&mut self.ahead, PIECE_BYTES).await?;
-        self.held.grow(&self.rest.flow.label, bytes as u64)?;
+        let flow = &mut self.rest.flow;
+        self.held.grow(&flow.label, bytes as u64).inspect_err(|failure| flow.accounts.audit.failed(failure))?;
         Ok(bytes)
     }
 }
@@ -204,7 +211,9 @@ impl Rest {
             Some(masker) => self.flow.receive_masked(masker, into, max).await?,
         };
         self.total += bytes as u64;
-        self.flow.accounts.budget.receive(&self.flow.label, bytes as u64, self.total)?;
+        let Flow { label, accounts, .. } = &mut self.flow;
+        let received = accounts.budget.receive(label, bytes as u64, self.total);
+        received.inspect_err(|failure| accounts.audit.failed(failure))?;
         Ok(bytes)
     }
 }
@@ -240,12 +249,15 @@ impl Flow {
             Ok(bytes) => {
                 self.accounts.stats.count_bytes(bytes as u64);
                 self.accounts.audit.count(bytes as u64);
+                if bytes == 0 {
+                    self.accounts.audit.completed();
+                }
                 Ok(bytes)
             }
             Err(error) => {
                 let failure = self.failure(&error);
+                self.accounts.audit.failed(&failure);
                 if let Failure::Exchange(error) = &failure {
-                    self.accounts.audit.failed(error.kind);
                     self.broken = Some(error.clone());
                 }
                 Err(failure)

@@ -1,8 +1,10 @@
 //! Counters of a client, to be read at any time by whoever shows progress.
 
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
+
+use crate::error::{Error, Fault};
 
 /// What happened so far.
 #[derive(Debug, Default)]
@@ -18,6 +20,7 @@ pub(crate) struct Stats {
     backed_off_ms: AtomicU64,
     denials: AtomicU64,
     last_denial: Mutex<Option<String>>,
+    ended_by: OnceLock<&'static str>,
 }
 
 impl Stats {
@@ -75,6 +78,19 @@ impl Stats {
     /// The last refusal: `host:port` and the reason.
     pub(crate) fn last_denial(&self) -> Option<String> {
         self.last_denial.lock().ok()?.clone()
+    }
+
+    /// Hears what ends the sync, before its requests are cancelled.
+    pub(crate) fn end(&self, error: &Error) {
+        if error.code().fault() == Fault::Limit {
+            // The first one ended it.
+            let _ = self.ended_by.set(error.code().as_str());
+        }
+    }
+
+    /// The code of the limit that ended the sync.
+    pub(super) fn ended_by(&self) -> Option<&'static str> {
+        self.ended_by.get().copied()
     }
 
     /// Writes the counters to the log, if anything was asked for.

@@ -18,9 +18,17 @@ impl Watch for Book {
 }
 
 fn keeping(hosts: &[String], private: &[String], resolver: Arc<dyn Resolver>) -> (Client, Arc<Book>) {
+    keeping_with(settings(), hosts, (private, resolver))
+}
+
+fn keeping_with(
+    settings: Settings,
+    hosts: &[String],
+    (private, resolver): (&[String], Arc<dyn Resolver>),
+) -> (Client, Arc<Book>) {
     let book = Arc::new(Book::default());
     let watch = Arc::clone(&book) as Arc<dyn Watch>;
-    (Client::with_resolver(policy(hosts, private), settings(), Arc::default(), watch, resolver), book)
+    (Client::with_resolver(policy(hosts, private), settings, Arc::default(), watch, resolver), book)
 }
 
 #[tokio::test]
@@ -50,4 +58,33 @@ async fn every_request_is_in_the_book() {
     assert_eq!(told[4], format!("GET http://{rebound} - 0 denied"));
     assert_eq!(told[5], format!("GET http://{place} 200 4 protocol"));
     assert!(told.iter().all(|line| !line.contains("hunter2")), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_limit_that_ends_a_request_is_named() {
+    let server = Server::start(|_, seen| match seen.line() {
+        "GET /silent" => vec![Act::Hang],
+        "GET /half" => vec![Act::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".to_vec()), Act::Hang],
+        _ => vec![Act::Send(ok("x".repeat(1_000)))],
+    })
+    .await;
+    let hosts = [format!("127.0.0.1:{}", server.port())];
+    let mut settings = settings();
+    settings.limits.response_bytes_max = 999;
+    let (client, book) = keeping_with(settings, &hosts, (&hosts, names(|_, _| vec![LOCAL])));
+    limit(text(&client, get(server.url("/large"))).await);
+    let half = fetch(&client, get(server.url("/half"))).await.unwrap();
+    let silent = client.send(get(server.url("/silent"))).ok().unwrap();
+    while server.seen().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    client.stats().end(&Error::new(Code::LimitTime, "finish"));
+    drop((half, silent));
+    while book.0.lock().unwrap().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let mut told: Vec<String> = book.0.lock().unwrap().iter().map(|line| line.replace(&hosts[0], "HOST")).collect();
+    told.sort_unstable();
+    let expected = ["- 0 limit-time", "200 1000 limit-response-size", "200 4 limit-time"];
+    assert_eq!(told, expected.map(|line| format!("GET http://HOST {line}")));
 }

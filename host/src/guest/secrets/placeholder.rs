@@ -11,10 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use base64::Engine as _;
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::error::{Code, Error, Result};
+use crate::seal::{Cipher, KEY_BYTES, random};
 
 const FIELD: &str = "elt_secret_";
 const TOKEN: &str = "elt_token_";
@@ -24,7 +23,6 @@ pub(super) const PREFIXES: [&str; 2] = [FIELD, TOKEN];
 const TOKEN_END: char = '_';
 /// The first byte of what is sealed.
 const VERSION: u8 = 1;
-const KEY_BYTES: usize = 32;
 
 /// A key of 256 bits.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,9 +38,7 @@ impl SecretKey {
     }
 
     fn random() -> Result<Self> {
-        let mut bytes = [0; KEY_BYTES];
-        random(&mut bytes)?;
-        Ok(Self(bytes))
+        random().map(Self)
     }
 }
 
@@ -66,10 +62,8 @@ pub enum KeySource {
 }
 
 /// A placeholder for the value of a field.
-pub(super) fn placeholder() -> Result<String> {
-    let mut bytes = [0; 16];
-    random(&mut bytes)?;
-    Ok(format!("{FIELD}{}", to_hex(&bytes)))
+pub(super) fn of_field() -> Result<String> {
+    Ok(format!("{FIELD}{}", to_hex(&random::<16>()?)))
 }
 
 /// The placeholders in a state that may hold a sealed token.
@@ -87,56 +81,46 @@ pub(super) struct Sealer {
     source: KeySource,
     /// Whose tokens they are.
     owner: String,
-    key: OnceLock<LessSafeKey>,
+    cipher: OnceLock<Cipher>,
 }
 
 impl Sealer {
     pub(super) fn new(source: KeySource, owner: &str) -> Self {
-        Self { source, owner: owner.to_owned(), key: OnceLock::new() }
+        Self { source, owner: owner.to_owned(), cipher: OnceLock::new() }
     }
 
     /// A placeholder that holds a token and the hosts it may be sent to.
     pub(super) fn seal(&self, token: &str, hosts: &[String]) -> Result<String> {
-        let mut nonce = [0; NONCE_LEN];
-        random(&mut nonce)?;
-        let mut text = serde_json::to_vec(&(token, hosts)).map_err(|error| bug().because(error))?;
-        let key = self.key()?;
-        let sealed = key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.bound(), &mut text);
-        sealed.map_err(|_unspecified| bug())?;
-        let bytes = [&[VERSION], &nonce[..], &text].concat();
+        let text = serde_json::to_vec(&(token, hosts));
+        let text = text.map_err(|error| Error::new(Code::HostBug, "seal a token").because(error))?;
+        let bytes = self.cipher()?.seal(&self.owner, &[VERSION], &text)?;
         Ok(format!("{TOKEN}{}{TOKEN_END}", to_hex(&bytes)))
     }
 
     /// The token in a placeholder, and its hosts. None: it was sealed with another key, for somebody else, or never.
     pub(super) fn open(&self, placeholder: &str) -> Result<Option<(String, Vec<String>)>> {
         // A key that would have to be made now has sealed nothing.
-        if self.key.get().is_none() && matches!(&self.source, KeySource::File(path) if !path.exists()) {
+        if self.cipher.get().is_none() && matches!(&self.source, KeySource::File(path) if !path.exists()) {
             return Ok(None);
         }
         let hex = placeholder.strip_prefix(TOKEN).and_then(|rest| rest.strip_suffix(TOKEN_END));
         let Some(bytes) = hex.and_then(from_hex) else { return Ok(None) };
         let [VERSION, rest @ ..] = &bytes[..] else { return Ok(None) };
-        let Some((nonce, sealed)) = rest.split_at_checked(NONCE_LEN) else { return Ok(None) };
-        let Ok(nonce) = Nonce::try_assume_unique_for_key(nonce) else { return Ok(None) };
-        let (mut sealed, key) = (sealed.to_vec(), self.key()?);
-        Ok(key.open_in_place(nonce, self.bound(), &mut sealed).ok().and_then(|text| serde_json::from_slice(text).ok()))
+        let text = self.cipher()?.open(&self.owner, rest);
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
-    fn bound(&self) -> Aad<&[u8]> {
-        Aad::from(self.owner.as_bytes())
-    }
-
-    fn key(&self) -> Result<&LessSafeKey> {
-        if let Some(key) = self.key.get() {
-            return Ok(key);
+    fn cipher(&self) -> Result<&Cipher> {
+        if let Some(cipher) = self.cipher.get() {
+            return Ok(cipher);
         }
         let key = match &self.source {
             KeySource::None => SecretKey::random()?,
             KeySource::Key(key) => key.clone(),
             KeySource::File(path) => read_or_make(path)?,
         };
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &key.0).map_err(|_unspecified| bug())?;
-        Ok(self.key.get_or_init(|| LessSafeKey::new(key)))
+        let cipher = Cipher::chacha(&key.0)?;
+        Ok(self.cipher.get_or_init(|| cipher))
     }
 }
 
@@ -171,7 +155,8 @@ fn make(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let key = SecretKey::random().map_err(std::io::Error::other)?;
-    let partial = path.with_extension(format!("{}.tmp", to_hex(&key_name()?)));
+    let name: [u8; 8] = random().map_err(std::io::Error::other)?;
+    let partial = path.with_extension(format!("{}.tmp", to_hex(&name)));
     let written = fs::File::options().write(true).create_new(true).mode(0o600).open(&partial).and_then(|mut file| {
         writeln!(file, "{}", to_hex(&key.0))?;
         file.sync_all()?;
@@ -184,17 +169,6 @@ fn make(path: &Path) -> std::io::Result<()> {
     // It may never have been there.
     let _ = fs::remove_file(&partial);
     written
-}
-
-fn key_name() -> std::io::Result<[u8; 8]> {
-    let mut bytes = [0; 8];
-    random(&mut bytes).map_err(std::io::Error::other)?;
-    Ok(bytes)
-}
-
-fn random(bytes: &mut [u8]) -> Result<()> {
-    let filled = SystemRandom::new().fill(bytes);
-    filled.map_err(|_unspecified| Error::new(Code::HostBug, "get random bytes from the operating system"))
 }
 
 fn to_hex(bytes: &[u8]) -> String {
@@ -215,10 +189,6 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 fn invalid(failed_to: &str) -> Error {
     Error::new(Code::SecretKeyInvalid, failed_to)
-}
-
-fn bug() -> Error {
-    Error::new(Code::HostBug, "seal a token")
 }
 
 #[cfg(test)]
@@ -243,6 +213,15 @@ mod tests {
         assert_eq!(sealer(2, "shop").open(&placeholder).unwrap(), None);
         assert_eq!(sealer(1, "other").open(&placeholder).unwrap(), None);
         assert_ne!(sealer(1, "shop").seal("t0ken é\"", &hosts).unwrap(), placeholder);
+    }
+
+    /// Sealed by another program.
+    #[test]
+    fn a_token_in_a_state_opens_whoever_sealed_it() {
+        const TOKEN: &str = "elt_token_01000102030405060708090a0bd2d97c304272cb629bd81dd9b6787602a400de827f17c2d4c4ca720ec2b9b8bb2c32b7fa061de0e0d28eba_";
+        let key: Vec<u8> = (0..32).collect();
+        let sealer = Sealer::new(KeySource::Key(SecretKey(key.try_into().unwrap())), "shop");
+        assert_eq!(sealer.open(TOKEN).unwrap(), Some(("t0ken".to_owned(), vec!["*.example.com".to_owned()])));
     }
 
     #[test]
