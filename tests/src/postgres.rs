@@ -25,7 +25,8 @@ ssl = on
 fsync = off
 max_connections = 200
 shared_buffers = 128MB
-max_wal_size = 2GB
+max_wal_size = 256MB
+min_wal_size = 32MB
 timezone = 'America/New_York'
 datestyle = 'SQL, DMY'
 extra_float_digits = 0
@@ -93,6 +94,14 @@ impl Server {
         // WAL instead of files copied one by one: a third of the time.
         self.client("postgres")?.batch_execute(&format!("CREATE DATABASE {name} STRATEGY wal_log"))?;
         Ok(name)
+    }
+
+    /// Removes a database, whoever is using it.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn drop_database(&self, name: &str) -> Result<()> {
+        Ok(self.client("postgres")?.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))?)
     }
 
     /// A session without any of the host's settings.

@@ -34,8 +34,15 @@ fn address(database: &str) -> PostgresAddress {
     PostgresAddress::parse(&server().url(database, server().port)).unwrap()
 }
 
-/// A database.
+/// A database, removed with it: a test may need a hundred of 8 MB.
 pub(in crate::destination) struct Home(PostgresAddress);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // What is left goes with the server, at the latest.
+        let _ = server().drop_database(&self.0.database);
+    }
+}
 
 impl EngineHome for Home {
     type Engine = Postgres;
