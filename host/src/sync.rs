@@ -19,6 +19,7 @@ mod fold;
 #[cfg(test)]
 mod history_tests;
 pub(crate) mod lines;
+mod marks;
 #[cfg(test)]
 mod neighbour_tests;
 mod notes;
@@ -33,6 +34,7 @@ mod tables;
 mod writer;
 
 pub use crate::model::LogLevel;
+pub(crate) use column::ROOM_BYTES;
 pub use event::{Event, Observer, Progress, TableProgress};
 pub use notes::{Note, NoteKind};
 pub use policy::CommitPolicy;

@@ -32,7 +32,7 @@ use crate::schema::ColumnType;
 
 /// Rows that an appender collects before they go into the table: a few of the engine's vectors. What it collects is a
 /// copy in memory that the engine does not count, and rows are quicker to move while they are in the processor's cache.
-const APPEND_ROWS: usize = 4 * 2_048;
+const APPEND_ROWS: usize = 2 * 2_048;
 
 /// A DuckDB file, open for one session.
 pub(super) struct DuckDb {

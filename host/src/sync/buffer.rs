@@ -1,6 +1,7 @@
 //! Rows of one table in columns, as they came from the guest, before they are folded.
 
-use super::column::{Cell, Column, Mark};
+use super::column::{Cell, Column};
+use super::marks::Mark;
 use crate::model::OperationKind;
 use crate::schema::ColumnType;
 
@@ -9,13 +10,6 @@ use crate::schema::ColumnType;
 pub(crate) struct Buffer {
     pub(crate) columns: Vec<Column>,
     rows: usize,
-}
-
-/// How much a buffer holds: rows, and bytes of text by column.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Size {
-    rows: usize,
-    text_bytes: Vec<usize>,
 }
 
 impl Buffer {
@@ -77,20 +71,6 @@ impl Buffer {
             column.append(theirs);
         }
         self.align();
-    }
-
-    /// How much the buffer holds.
-    pub(crate) fn size(&self) -> Size {
-        Size { rows: self.rows, text_bytes: self.columns.iter().map(Column::text_bytes).collect() }
-    }
-
-    /// Makes room for as much as another buffer of the table held, and a little more: vectors that grow by doubling hold up
-    /// to twice of what they need, and copy it each time.
-    pub(crate) fn reserve(&mut self, size: &Size) {
-        let with_slack = |value: usize| value + value / 16;
-        for (column, text_bytes) in self.columns.iter_mut().zip(&size.text_bytes) {
-            column.reserve(with_slack(size.rows), with_slack(*text_bytes));
-        }
     }
 
     /// Adds one row of `other`, over the values of a row of this buffer where `other` does not name a column.

@@ -6,30 +6,29 @@ use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int16Array,
     Int32Array, Int64Array, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
-use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use super::marks::{Mark, Marks};
 use crate::schema::ColumnType;
 use crate::schema::value::{
     Moment, Number, Value, clock_text, double_text, float_text, free_moment_text, moment, moment_text, units_text,
 };
 
-/// Whether a row has a value in this column: not named in the record, named as null, or a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
-    Absent,
-    Null,
-    Value,
-}
+/// What a vector of a transaction takes once it is not small. The host has the C library's allocator ask the system for
+/// blocks of this size, and give them back when they are freed.
+pub(crate) const ROOM_BYTES: usize = 2 << 20;
+/// Up to here a vector grows as any other: there may be thousands of columns.
+const SMALL_BYTES: usize = 64 << 10;
 
 /// Values of one column, one for each row.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Column {
     /// The type of the values; none while there are only nulls.
     kind: Option<ColumnType>,
-    marks: Vec<Mark>,
+    marks: Marks,
     data: Data,
 }
 
@@ -142,7 +141,7 @@ impl Column {
     /// An empty column of the type that the table has so far.
     pub(crate) fn new(column_type: Option<ColumnType>) -> Self {
         let data = column_type.map_or(Data::None, |column_type| Data::of(column_type, 0));
-        Self { kind: column_type, marks: Vec::new(), data }
+        Self { kind: column_type, marks: Marks::default(), data }
     }
 
     pub(crate) fn column_type(&self) -> Option<ColumnType> {
@@ -154,34 +153,12 @@ impl Column {
     }
 
     pub(crate) fn mark(&self, row: usize) -> Mark {
-        self.marks.get(row).copied().unwrap_or(Mark::Absent)
+        self.marks.get(row)
     }
 
     /// The value of a row, if it has one.
     pub(crate) fn cell(&self, row: usize) -> Option<Cell<'_>> {
         if self.mark(row) == Mark::Value { self.data.cell(row) } else { None }
-    }
-
-    /// Bytes of text; none for columns of other values.
-    pub(crate) fn text_bytes(&self) -> usize {
-        if let Data::Text { bytes, .. } = &self.data { bytes.len() } else { 0 }
-    }
-
-    /// Makes room for so many rows and bytes of text in all.
-    pub(crate) fn reserve(&mut self, rows: usize, text_bytes: usize) {
-        let more = rows.saturating_sub(self.marks.len());
-        self.marks.reserve_exact(more);
-        match &mut self.data {
-            Data::None => {}
-            Data::Boolean(values) => values.reserve_exact(more),
-            Data::Integer(values) => values.reserve_exact(more),
-            Data::Decimal(values) => values.reserve_exact(more),
-            Data::Double(values) => values.reserve_exact(more),
-            Data::Text { ends, bytes } => {
-                ends.reserve_exact(more);
-                bytes.reserve_exact(text_bytes.saturating_sub(bytes.len()));
-            }
-        }
     }
 
     /// Adds rows without a value until there are `rows`.
@@ -261,7 +238,7 @@ impl Column {
         }
         let before = std::mem::replace(&mut self.data, Data::of(to, 0));
         for (row, mark) in self.marks.iter().enumerate() {
-            match before.cell(row).filter(|_| *mark == Mark::Value) {
+            match before.cell(row).filter(|_| mark == Mark::Value) {
                 Some(cell) => push_converted(&mut self.data, cell, from, to),
                 None => self.data.push_empty(),
             }
@@ -270,16 +247,17 @@ impl Column {
 
     /// Adds all rows of another column of the same type.
     pub(crate) fn append(&mut self, other: &Self) {
-        self.marks.extend_from_slice(&other.marks);
+        self.marks.append(&other.marks);
         match (&mut self.data, &other.data) {
-            (Data::Boolean(own), Data::Boolean(more)) => own.extend_from_slice(more),
-            (Data::Integer(own), Data::Integer(more)) => own.extend_from_slice(more),
-            (Data::Decimal(own), Data::Decimal(more)) => own.extend_from_slice(more),
-            (Data::Double(own), Data::Double(more)) => own.extend_from_slice(more),
+            (Data::Boolean(own), Data::Boolean(more)) => extend(own, more),
+            (Data::Integer(own), Data::Integer(more)) => extend(own, more),
+            (Data::Decimal(own), Data::Decimal(more)) => extend(own, more),
+            (Data::Double(own), Data::Double(more)) => extend(own, more),
             (Data::Text { ends, bytes }, Data::Text { ends: more_ends, bytes: more_bytes }) => {
                 let shift = end(bytes);
+                make_room(ends, more_ends.len());
                 ends.extend(more_ends.iter().map(|end| end.saturating_add(shift)));
-                bytes.extend_from_slice(more_bytes);
+                extend(bytes, more_bytes);
             }
             (own, _) => (0..other.len()).for_each(|_| own.push_empty()),
         }
@@ -287,16 +265,13 @@ impl Column {
 
     /// Whether each row names this column.
     pub(crate) fn given(&self) -> ArrayRef {
-        Arc::new(BooleanArray::new(
-            BooleanBuffer::collect_bool(self.marks.len(), |row| self.marks[row] != Mark::Absent),
-            None,
-        ))
+        Arc::new(BooleanArray::new(self.marks.given(), None))
     }
 
     /// The column as an Arrow array of its type (docs/TYPES.md). A column of nulls only becomes BOOLEAN nulls.
     pub(crate) fn into_array(self) -> ArrayRef {
         use ColumnType as T;
-        let nulls = nulls(&self.marks);
+        let nulls = self.marks.nulls();
         let rows = self.marks.len();
         match (self.data, self.kind) {
             (Data::Boolean(values), _) => Arc::new(BooleanArray::new(values.into(), nulls)),
@@ -327,11 +302,21 @@ impl Column {
     }
 }
 
-fn nulls(marks: &[Mark]) -> Option<NullBuffer> {
-    if marks.iter().all(|mark| *mark == Mark::Value) {
-        return None;
+/// Appends to a vector that will hold a whole transaction.
+fn extend<T: Copy>(values: &mut Vec<T>, more: &[T]) {
+    make_room(values, more.len());
+    values.extend_from_slice(more);
+}
+
+/// Makes room for so many values more. Past `SMALL_BYTES` at once for `ROOM_BYTES`: pages that are never written take no
+/// memory, and such a block goes back to the system when the transaction is written, instead of leaving a hole among
+/// others. Larger ones grow by doubling, for which the system only maps their pages anew.
+fn make_room<T>(values: &mut Vec<T>, more: usize) {
+    let needed = values.len() + more;
+    if needed > values.capacity() && needed * size_of::<T>() > SMALL_BYTES {
+        let room = needed.max(2 * values.capacity()).max(ROOM_BYTES / size_of::<T>());
+        values.reserve_exact(room - values.len());
     }
-    Some(NullBuffer::new(BooleanBuffer::collect_bool(marks.len(), |row| marks[row] == Mark::Value)))
 }
 
 fn narrow<T: TryFrom<i64> + Default + arrow::datatypes::ArrowNativeType>(values: &[i64]) -> ScalarBuffer<T> {

@@ -11,7 +11,7 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::buffer::{Buffer, Log, Size};
+use super::buffer::{Buffer, Log};
 use super::column::{Cell, Column};
 use crate::destination::{Segment, SegmentColumn};
 use crate::error::{Code, Error, Result};
@@ -40,8 +40,6 @@ pub(crate) struct Fold {
     truncates: bool,
     /// Upserts of a key that was upserted before.
     pub(crate) repeated: u64,
-    /// What the last segment held: the next one will be about as large.
-    expected: Size,
 }
 
 /// Where the latest operation on a key stands.
@@ -148,7 +146,6 @@ impl Fold {
         let first = self.rows.dead.len();
         if first == 0 {
             self.rows.buffer = std::mem::take(&mut log.buffer);
-            self.rows.buffer.reserve(&self.expected);
         } else {
             self.rows.buffer.widen_like(&log.buffer);
             self.rows.buffer.append(&log.buffer);
@@ -235,7 +232,6 @@ impl Fold {
     /// Everything folded so far as one segment of table `table`.
     pub(crate) fn finish(&mut self, table: usize, seen: &mut Seen) -> Result<Segment> {
         let fold = std::mem::take(self);
-        self.expected = fold.rows.buffer.size();
         let alive = fold.rows.hashes.iter().zip(&fold.rows.dead).filter(|(_, dead)| !**dead).map(|(hash, _)| *hash);
         let (repeated, fresh) = seen.note(alive);
         self.repeated = fold.repeated + repeated;

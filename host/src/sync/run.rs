@@ -22,7 +22,7 @@ use crate::model::{Description, LogLevel, Selection, Table};
 use crate::schema::{SchemaChange, TableSchema, changes};
 
 /// Bytes of rows that may wait between the guest and the decoder.
-const CHANNEL_BYTES: usize = 2 << 20;
+const CHANNEL_BYTES: usize = 1 << 20;
 
 /// Microseconds since 1970.
 pub fn now_us() -> i64 {

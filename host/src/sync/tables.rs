@@ -5,9 +5,9 @@
 use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::buffer::Log;
-use super::column::Mark;
 use super::declared::accept;
 use super::fold::{Fold, Seen};
+use super::marks::Mark;
 use super::notes::{Note, NoteKind, Notes};
 use super::record::{BadRecord, for_each_field, row_id};
 use crate::destination::{SYNCS, Segment};

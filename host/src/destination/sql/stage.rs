@@ -36,10 +36,13 @@ impl Batch {
         }
     }
 
-    /// Bytes in memory.
+    /// Bytes of values in memory, without the room that their vectors have left.
     fn bytes(&self) -> usize {
+        let values = |array: &ArrayRef| {
+            array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_buffer_memory_size())
+        };
         match self {
-            Self::Memory(batch) => batch.get_array_memory_size(),
+            Self::Memory(batch) => batch.columns().iter().map(values).sum(),
             Self::Spilled(_) => 0,
         }
     }
