@@ -42,10 +42,13 @@ rules! {
     Repeatable = "repeatable", "running twice from the start gives the same tables";
     Incremental = "incremental", "the next sync fetches less and changes nothing";
     CheckpointsHonest = "checkpoints-honest", "resuming from any checkpoint gives the same tables";
+    TiesKept = "ties-kept", "the next sync asks again for the moment of the last record";
+    EditsKept = "edits-kept", "the next sync begins no later than this one did";
     FaultsSurvived = "faults-survived", "after any fault rows are right, at once or after the next sync";
     ErrorsTyped = "errors-typed", "a source that fails is not called a bug of the connector";
     EmptyPages = "empty-pages", "an empty page in the middle is not the end";
     NewColumns = "new-columns", "a field that is new at the source arrives";
+    TypeChanges = "type-changes", "a number that arrives as text is not lost";
 }
 
 /// What came of a rule.

@@ -43,6 +43,21 @@ impl Tables {
         self.rows.values().map(BTreeMap::len).sum()
     }
 
+    /// The same with numbers and truth values as text.
+    pub(super) fn as_text(&self) -> Self {
+        fn text(value: &mut Value) {
+            match value {
+                Value::Number(_) | Value::Bool(_) => *value = Value::String(value.to_string()),
+                Value::Array(items) => items.iter_mut().for_each(text),
+                Value::Object(fields) => fields.values_mut().for_each(text),
+                Value::Null | Value::String(_) => {}
+            }
+        }
+        let mut tables = self.clone();
+        tables.rows.values_mut().flat_map(BTreeMap::values_mut).flat_map(|row| row.values_mut()).for_each(text);
+        tables
+    }
+
     /// Rows of a table.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
         self.rows.iter().flat_map(|(table, rows)| rows.values().map(move |row| (table.as_str(), row)))
