@@ -124,7 +124,7 @@ fn started_at(recording: Option<&Recording>) -> Duration {
 async fn begin(subject: &Subject<'_>) -> Result<(Vec<Table>, Run), Broken> {
     let fail = |what: &str, error: &Error| Broken::Fail(format!("{what}: [{}] {}", error.code(), error.chain()));
     let declared = subject.schema().await.map_err(|error| fail("schema", &error))?;
-    let base = subject.run(None, Script::default()).await;
+    let base = subject.run(None, Script { is_first: true, ..Script::default() }).await;
     if let Err(error) = &base.outcome {
         return Err(fail("update", error));
     }

@@ -173,7 +173,7 @@ fn of_records(good: &Answer, change: &mut dyn FnMut(&mut Map<String, Value>)) ->
 mod tests {
     use super::*;
 
-    fn body(fault: Fault, good: &str) -> String {
+    fn body(fault: &Fault, good: &str) -> String {
         let good = Answer { status: 200, body: good.as_bytes().into(), ..Answer::default() };
         match fault.applied(&good, None) {
             Given::Answer(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
@@ -184,13 +184,13 @@ mod tests {
     #[test]
     fn pages_are_changed_where_their_records_are() {
         let good = r#"{"next":"b","items":[{"id":1},{"id":2,"tags":["x"]}]}"#;
-        assert_eq!(body(Fault::EmptyPage, good), r#"{"items":[],"next":"b"}"#);
-        assert!(body(Fault::NewColumn, good).matches(NEW_COLUMN).count() == 2);
+        assert_eq!(body(&Fault::EmptyPage, good), r#"{"items":[],"next":"b"}"#);
+        assert!(body(&Fault::NewColumn, good).matches(NEW_COLUMN).count() == 2);
         let typed = r#"{"total":2,"items":[{"id":1,"price":1.5,"paid":true,"at":{"x":1}}]}"#;
         let kept = Arc::from(["id".to_owned()]);
         let changed = r#"{"items":[{"at":{"x":1},"id":1,"paid":"true","price":"1.5"}],"total":2}"#;
-        assert_eq!(body(Fault::TypeChange(kept), typed), changed);
-        assert_eq!(body(Fault::EmptyPage, "no json"), "no json");
-        assert_eq!(body(Fault::InvalidJson, "0123456789"), "01234");
+        assert_eq!(body(&Fault::TypeChange(kept), typed), changed);
+        assert_eq!(body(&Fault::EmptyPage, "no json"), "no json");
+        assert_eq!(body(&Fault::InvalidJson, "0123456789"), "01234");
     }
 }

@@ -78,12 +78,9 @@ impl Trial<'_> {
             let goes_on = |key: &[String]| {
                 key.iter().any(|part| others.iter().any(|(name, value)| name != parameter && value == part))
             };
-            let returns = |table: &str, key: &str| {
-                again.rows().any(|(name, row)| name == table && key_text(row, key_of(name, self.declared)) == key)
-            };
             let there: Vec<_> = latest.iter().filter(|(_, latest)| latest.moment == *moment).collect();
             let is_kept = there.iter().any(|((table, _), latest)| {
-                latest.rows.iter().any(|(key, parts)| goes_on(parts) || returns(table, key))
+                latest.rows.iter().any(|(key, parts)| goes_on(parts) || again.has(table, key))
             });
             if let (false, Some(((table, field), latest))) = (is_kept, there.first()) {
                 let row = cut(latest.rows.first().map_or("", |(key, _)| key));

@@ -27,7 +27,7 @@ rules! {
     Succeeds = "succeeds", "check, schema and update succeed with this configuration";
     RecordsAreObjects = "records-are-objects", "every record is a JSON object";
     KeysPresent = "keys-present", "every record has its whole key";
-    KeysUnique = "keys-unique", "no key is written twice in one sync";
+    KeysUnique = "keys-unique", "no key stands for two different records in one sync";
     TablesDeclared = "tables-declared", "every table that gets rows is in the schema";
     NamesValid = "names-valid", "names of tables and columns fit every warehouse";
     SchemaMinimal = "schema-minimal", "the schema fixes no type that would be inferred anyway";

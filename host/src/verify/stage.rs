@@ -30,6 +30,8 @@ pub(super) enum Place {
 /// What a run is to be like.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
+    /// Each request goes to the source, also one that was made before: it may answer otherwise.
+    pub(super) is_first: bool,
     /// What goes wrong, and where.
     pub(super) fault: Option<(Place, Fault)>,
     /// Every request is answered with this status.
@@ -117,7 +119,11 @@ impl Stage {
         }
         let key = key(request);
         let times = scene.times.entry(key.clone()).or_default();
-        let known = self.book.answer(&key, *times);
+        let known = if self.script.is_first && self.live {
+            self.book.answer(&key, *times)
+        } else {
+            self.book.answer_or_last(&key, *times)
+        };
         *times += 1;
         let is_there = |place: &Place| match place {
             Place::Number(at) => *at == exchange,

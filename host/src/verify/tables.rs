@@ -58,7 +58,12 @@ impl Tables {
         tables
     }
 
-    /// Rows of a table.
+    /// Whether a table has a row of this key.
+    pub(super) fn has(&self, table: &str, key: &str) -> bool {
+        self.rows.get(table).is_some_and(|rows| rows.contains_key(key))
+    }
+
+    /// All rows, with the names of their tables.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
         self.rows.iter().flat_map(|(table, rows)| rows.values().map(move |row| (table.as_str(), row)))
     }

@@ -18,6 +18,16 @@ fn verify(host: &Host, connector: &str, source: &Source, more: &[&str]) -> Resul
     host.run(&[&verify, more].concat())
 }
 
+/// A connector against a source at `address`: no rule is broken.
+pub(super) fn breaks_no_rule(host: &Host, connector: &str, address: &str, configuration: &str) -> Result<()> {
+    let component = component(connector)?;
+    let verify =
+        ["verify", &component.to_string_lossy(), "--json", "--allow-private", address, "--config", configuration];
+    let output = host.run(&verify)?;
+    assert_eq!(rules(&output, "fail")?, BTreeSet::new(), "{connector}: {}", output.stdout);
+    Ok(())
+}
+
 /// The rules with this verdict.
 fn rules(output: &Output, verdict: &str) -> Result<BTreeSet<String>> {
     let report: Value = serde_json::from_str(&output.stdout).with_context(|| output.stderr.clone())?;
