@@ -1,15 +1,20 @@
-//! Accepts connections to the API: so many at one time, and each has so long to say what it wants.
+//! Accepts connections to the API: so many at one time, and each has so long to say what it wants and to take what it gets.
 
-use std::io::ErrorKind;
+use std::future::Future as _;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// How long no connection is accepted after the system had none to give, as when there are too many open files.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
@@ -21,11 +26,13 @@ pub(super) struct Bounds {
     connections_max: usize,
     /// How long the head of a request may take, from the moment when a request could come: idle connections end too.
     head_max: Duration,
+    /// How long a client may take nothing of what it is sent.
+    stall_max: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { connections_max: 1_024, head_max: Duration::from_secs(15) }
+        Self { connections_max: 1_024, head_max: Duration::from_secs(15), stall_max: Duration::from_secs(30) }
     }
 }
 
@@ -39,11 +46,72 @@ pub(super) async fn listen(listener: TcpListener, router: Router, bounds: Bounds
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(bounds.head_max);
-            if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+            if let Err(error) = http.serve_connection(TokioIo::new(Taken::new(stream, bounds.stall_max)), service).await
+            {
                 tracing::debug!("a connection to the API has broken off: {error}");
             }
             drop(slot);
         });
+    }
+}
+
+/// A connection that breaks off when nothing of what is written is taken for too long.
+struct Taken {
+    stream: TcpStream,
+    stall_max: Duration,
+    /// Runs while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Taken {
+    fn new(stream: TcpStream, stall_max: Duration) -> Self {
+        Self { stream, stall_max, stalled: None }
+    }
+
+    /// What came of a write; an error once it has waited too long.
+    fn taken<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let until = Instant::now() + self.stall_max;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the client takes nothing of what it is sent")))
+    }
+}
+
+impl AsyncRead for Taken {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Taken {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.taken(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.taken(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -59,7 +127,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
                 ) => {}
             Err(error) => {
                 tracing::error!("connections to the API cannot be accepted: {error}");
-                tokio::time::sleep(ACCEPT_AGAIN).await;
+                sleep(ACCEPT_AGAIN).await;
             }
         }
     }
@@ -82,7 +150,10 @@ mod tests {
     async fn listening(bounds: Bounds) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(listen(listener, Router::new().route("/", get(|| async { "here" })), bounds));
+        // More than the buffers of two sockets hold.
+        let much = get(|| async { vec![b'x'; 64 << 20] });
+        let router = Router::new().route("/", get(|| async { "here" })).route("/much", much);
+        tokio::spawn(listen(listener, router, bounds));
         address
     }
 
@@ -94,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn more_connections_than_there_may_be_wait_for_one_that_ends() {
-        let address = listening(Bounds { connections_max: 2, head_max: PATIENCE }).await;
+        let address = listening(Bounds { connections_max: 2, head_max: PATIENCE, stall_max: PATIENCE }).await;
         let (mut first, second) =
             (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         first.write_all(REQUEST).await.unwrap();
@@ -108,8 +179,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_takes_nothing_of_an_answer_is_cut_off() {
+        let stall_max = Duration::from_millis(100);
+        let address = listening(Bounds { connections_max: 1, head_max: PATIENCE, stall_max }).await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET /much HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
+        // The only slot is free again although the first connection is open and has not said goodbye.
+        let mut after = TcpStream::connect(address).await.unwrap();
+        after.write_all(REQUEST).await.unwrap();
+        assert!(answered(&mut after).await.ends_with("here"));
+        let mut rest = Vec::new();
+        let end = timeout(PATIENCE, idle.read_to_end(&mut rest)).await.unwrap();
+        assert!(end.is_err() || rest.len() < 64 << 20, "all of the answer arrived");
+    }
+
+    #[tokio::test]
     async fn who_is_silent_or_slow_with_a_head_is_cut_off() {
-        let address = listening(Bounds { connections_max: 1, head_max: Duration::from_millis(100) }).await;
+        let address =
+            listening(Bounds { connections_max: 1, head_max: Duration::from_millis(100), stall_max: PATIENCE }).await;
         // One after the other has the only slot: the next is answered because the one before was cut off.
         let mut silent = TcpStream::connect(address).await.unwrap();
         let mut slow = TcpStream::connect(address).await.unwrap();
