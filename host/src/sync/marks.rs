@@ -86,7 +86,9 @@ mod tests {
 
     fn marks(list: &[Mark]) -> Marks {
         let mut marks = Marks::default();
-        list.iter().for_each(|mark| marks.push(*mark));
+        for mark in list {
+            marks.push(*mark);
+        }
         marks
     }
 
