@@ -10,7 +10,9 @@
 //! cannot change in between. The rules and what to do about each: docs/guides/verify.md.
 
 mod book;
+mod disturbed;
 mod fault;
+mod moments;
 mod rule;
 mod run;
 mod stage;
@@ -122,7 +124,7 @@ fn started_at(recording: Option<&Recording>) -> Duration {
 async fn begin(subject: &Subject<'_>) -> Result<(Vec<Table>, Run), Broken> {
     let fail = |what: &str, error: &Error| Broken::Fail(format!("{what}: [{}] {}", error.code(), error.chain()));
     let declared = subject.schema().await.map_err(|error| fail("schema", &error))?;
-    let base = subject.run(None, Script::default()).await;
+    let base = subject.run(None, Script { is_first: true, ..Script::default() }).await;
     if let Err(error) = &base.outcome {
         return Err(fail("update", error));
     }
@@ -157,11 +159,14 @@ async fn trials(findings: &mut Findings<'_>, trial: &Trial<'_>) {
     findings.add(Rule::Repeatable, trial.repeatable().await);
     findings.add(Rule::Incremental, trial.incremental().await);
     findings.add(Rule::CheckpointsHonest, trial.checkpoints_honest().await);
+    findings.add(Rule::TiesKept, trial.ties_kept().await);
+    findings.add(Rule::EditsKept, trial.edits_kept().await);
     let disturbed = trial.disturbed().await;
     findings.add(Rule::FaultsSurvived, disturbed.survived);
     findings.add(Rule::ErrorsTyped, disturbed.typed);
     findings.add(Rule::EmptyPages, trial.empty_pages().await);
     findings.add(Rule::NewColumns, trial.new_columns().await);
+    findings.add(Rule::TypeChanges, trial.type_changes().await);
 }
 
 /// The values of secret fields.

@@ -191,8 +191,10 @@ impl Secrets {
     /// Opens the tokens in a state that an earlier sync saved; returns how many cannot be opened.
     pub(super) fn adopt(&self, state: &str) -> Result<usize> {
         let (mut lost, mut tokens) = (0, Vec::<Entry>::new());
+        let held = Arc::clone(&self.0.held.read().unwrap_or_else(PoisonError::into_inner));
         for placeholder in placeholder::sealed_in(state) {
-            if tokens.iter().any(|entry| entry.placeholder.as_deref() == Some(placeholder)) {
+            let mut known = held.entries.iter().chain(&tokens);
+            if known.any(|entry| entry.placeholder.as_deref() == Some(placeholder)) {
                 continue;
             }
             let opened = self.0.sealer.open(placeholder)?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::guest::{Answer, Ending, Given, Trouble, TroubleKind};
 
 /// A way for one request to go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// This status, with an error of the source as its body.
     Status(u16),
@@ -21,6 +21,8 @@ pub(super) enum Fault {
     NoConnection,
     /// The body breaks off in the middle.
     CutBody,
+    /// The body stops in the middle, until the host waits no longer.
+    SlowBody,
     /// The body is cut in the middle and says that it is whole.
     InvalidJson,
     /// A page of HTML, with status 200.
@@ -33,10 +35,12 @@ pub(super) enum Fault {
     RepeatedPage,
     /// Every record has one more field.
     NewColumn,
+    /// Numbers and truth values of records are text, but for these fields.
+    TypeChange(Arc<[String]>),
 }
 
 /// The faults after which rows must be right, at once or after the next sync.
-pub(super) const BREAKING: [Fault; 13] = [
+pub(super) const BREAKING: [Fault; 14] = [
     Fault::Status(404),
     Fault::Status(429),
     Fault::Status(500),
@@ -46,18 +50,22 @@ pub(super) const BREAKING: [Fault; 13] = [
     Fault::Timeout,
     Fault::NoConnection,
     Fault::CutBody,
+    Fault::SlowBody,
     Fault::InvalidJson,
     Fault::Html,
     Fault::EmptyBody,
     Fault::RepeatedPage,
 ];
 
+/// The faults that are tried once more as ones that last: whoever asks the same again meets them again.
+pub(super) const LASTING: [Fault; 3] = [Fault::Status(500), Fault::Timeout, Fault::InvalidJson];
+
 /// The field that [`Fault::NewColumn`] adds.
 pub(super) const NEW_COLUMN: &str = "a_new_column_of_verify";
 
 impl Fault {
     /// What happened, for people.
-    pub(super) fn words(self) -> String {
+    pub(super) fn words(&self) -> String {
         match self {
             Self::Status(status) => format!("status {status}"),
             Self::RetryLater => "status 429 with Retry-After".into(),
@@ -65,41 +73,31 @@ impl Fault {
             Self::Timeout => "no answer in time".into(),
             Self::NoConnection => "no connection".into(),
             Self::CutBody => "a body that breaks off".into(),
+            Self::SlowBody => "a body that stops until the time is up".into(),
             Self::InvalidJson => "half a body with status 200".into(),
             Self::Html => "a page of HTML with status 200".into(),
             Self::EmptyBody => "an empty body with status 200".into(),
             Self::EmptyPage => "an empty page".into(),
             Self::RepeatedPage => "the page before once more".into(),
             Self::NewColumn => "a new field in every record".into(),
+            Self::TypeChange(_) => "numbers as text".into(),
         }
     }
 
     /// What the guest gets instead of `good`; `before` is the answer before it.
-    pub(super) fn applied(self, good: &Answer, before: Option<&Answer>) -> Given {
-        let half = good.body.len() / 2;
+    pub(super) fn applied(&self, good: &Answer, before: Option<&Answer>) -> Given {
         let trouble = |kind, message: &str, retry_after_ms| {
             Given::Failure(Trouble { kind, message: message.to_owned(), retry_after_ms, at_send: false })
         };
         match self {
-            Self::Status(status) => refused(good, status, &[]),
+            Self::Status(status) => refused(good, *status, &[]),
             Self::RetryLater => refused(good, 429, &[("retry-after", "1")]),
             Self::RateLimited => trouble(TroubleKind::RateLimited, "the source asks to wait 3600 s", Some(3_600_000)),
             Self::Timeout => trouble(TroubleKind::Timeout, "no answer in time", None),
             Self::NoConnection => trouble(TroubleKind::Connect, "could not connect", None),
-            Self::CutBody => {
-                let cut = Trouble {
-                    kind: TroubleKind::Protocol,
-                    message: "the body broke off".into(),
-                    retry_after_ms: None,
-                    at_send: false,
-                };
-                Given::Answer(Answer {
-                    body: Arc::from(&good.body[..half]),
-                    ending: Ending::Broken(cut),
-                    ..good.clone()
-                })
-            }
-            Self::InvalidJson => Given::Answer(Answer { body: Arc::from(&good.body[..half]), ..good.clone() }),
+            Self::CutBody => broken(good, TroubleKind::Protocol, "the body broke off"),
+            Self::SlowBody => broken(good, TroubleKind::Timeout, "the body stopped"),
+            Self::InvalidJson => Given::Answer(half(good)),
             Self::Html => {
                 let body: &[u8] = b"<!DOCTYPE html><html><body>Down for maintenance</body></html>";
                 let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
@@ -117,8 +115,25 @@ impl Fault {
             Self::NewColumn => of_records(good, &mut |record| {
                 record.insert(NEW_COLUMN.to_owned(), Value::String("new".to_owned()));
             }),
+            Self::TypeChange(kept) => of_records(good, &mut |record| {
+                for (_, value) in record.iter_mut().filter(|(name, _)| !kept.contains(name)) {
+                    if value.is_number() || value.is_boolean() {
+                        *value = Value::String(value.to_string());
+                    }
+                }
+            }),
         }
     }
+}
+
+/// The answer with half of its body.
+fn half(good: &Answer) -> Answer {
+    Answer { body: Arc::from(&good.body[..good.body.len() / 2]), ..good.clone() }
+}
+
+fn broken(good: &Answer, kind: TroubleKind, message: &str) -> Given {
+    let trouble = Trouble { kind, message: message.to_owned(), retry_after_ms: None, at_send: false };
+    Given::Answer(Answer { ending: Ending::Broken(trouble), ..half(good) })
 }
 
 fn refused(good: &Answer, status: u16, headers: &[(&str, &str)]) -> Given {
@@ -158,7 +173,7 @@ fn of_records(good: &Answer, change: &mut dyn FnMut(&mut Map<String, Value>)) ->
 mod tests {
     use super::*;
 
-    fn body(fault: Fault, good: &str) -> String {
+    fn body(fault: &Fault, good: &str) -> String {
         let good = Answer { status: 200, body: good.as_bytes().into(), ..Answer::default() };
         match fault.applied(&good, None) {
             Given::Answer(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
@@ -169,9 +184,13 @@ mod tests {
     #[test]
     fn pages_are_changed_where_their_records_are() {
         let good = r#"{"next":"b","items":[{"id":1},{"id":2,"tags":["x"]}]}"#;
-        assert_eq!(body(Fault::EmptyPage, good), r#"{"items":[],"next":"b"}"#);
-        assert!(body(Fault::NewColumn, good).matches(NEW_COLUMN).count() == 2);
-        assert_eq!(body(Fault::EmptyPage, "no json"), "no json");
-        assert_eq!(body(Fault::InvalidJson, "0123456789"), "01234");
+        assert_eq!(body(&Fault::EmptyPage, good), r#"{"items":[],"next":"b"}"#);
+        assert!(body(&Fault::NewColumn, good).matches(NEW_COLUMN).count() == 2);
+        let typed = r#"{"total":2,"items":[{"id":1,"price":1.5,"paid":true,"at":{"x":1}}]}"#;
+        let kept = Arc::from(["id".to_owned()]);
+        let changed = r#"{"items":[{"at":{"x":1},"id":1,"paid":"true","price":"1.5"}],"total":2}"#;
+        assert_eq!(body(&Fault::TypeChange(kept), typed), changed);
+        assert_eq!(body(&Fault::EmptyPage, "no json"), "no json");
+        assert_eq!(body(&Fault::InvalidJson, "0123456789"), "01234");
     }
 }

@@ -27,7 +27,7 @@ rules! {
     Succeeds = "succeeds", "check, schema and update succeed with this configuration";
     RecordsAreObjects = "records-are-objects", "every record is a JSON object";
     KeysPresent = "keys-present", "every record has its whole key";
-    KeysUnique = "keys-unique", "no key is written twice in one sync";
+    KeysUnique = "keys-unique", "no key stands for two different records in one sync";
     TablesDeclared = "tables-declared", "every table that gets rows is in the schema";
     NamesValid = "names-valid", "names of tables and columns fit every warehouse";
     SchemaMinimal = "schema-minimal", "the schema fixes no type that would be inferred anyway";
@@ -42,10 +42,13 @@ rules! {
     Repeatable = "repeatable", "running twice from the start gives the same tables";
     Incremental = "incremental", "the next sync fetches less and changes nothing";
     CheckpointsHonest = "checkpoints-honest", "resuming from any checkpoint gives the same tables";
+    TiesKept = "ties-kept", "the next sync asks again for the moment of the last record";
+    EditsKept = "edits-kept", "the next sync begins no later than this one did";
     FaultsSurvived = "faults-survived", "after any fault rows are right, at once or after the next sync";
     ErrorsTyped = "errors-typed", "a source that fails is not called a bug of the connector";
     EmptyPages = "empty-pages", "an empty page in the middle is not the end";
     NewColumns = "new-columns", "a field that is new at the source arrives";
+    TypeChanges = "type-changes", "a number that arrives as text is not lost";
 }
 
 /// What came of a rule.

@@ -38,6 +38,8 @@ pub(super) struct Subject<'a> {
 pub(super) struct Run {
     pub(super) steps: Vec<Step>,
     pub(super) asked: Vec<Asked>,
+    /// When the first request was sent, by the connector's clock: since 1970.
+    pub(super) first_asked_at: Option<Duration>,
     pub(super) logs: Vec<(LogLevel, String)>,
     pub(super) unanswered: Option<String>,
     pub(super) in_circles: bool,
@@ -131,6 +133,7 @@ impl Subject<'_> {
         Run {
             steps: scene.steps,
             asked: scene.asked,
+            first_asked_at: scene.first_asked_at,
             logs: scene.logs,
             unanswered: scene.unanswered,
             in_circles: scene.in_circles,

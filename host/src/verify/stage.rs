@@ -14,11 +14,26 @@ use crate::model::{Batch, LogLevel};
 /// Between two looks at a clock, in nanoseconds.
 const TICK_NS: u64 = 1_000_000;
 
+/// What a request of a sync takes, as the connector's clock shows it, in nanoseconds: so that it tells what was asked first from
+/// what came later, in whole seconds too.
+const REQUEST_NS: u64 = 10_000_000_000;
+
+/// Which requests of `update` meet a fault.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// The one of this number, counted from 0.
+    Number(u64),
+    /// All that ask the same, by its key.
+    Same(String),
+}
+
 /// What a run is to be like.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
-    /// At request number so and so of `update`, counted from 0.
-    pub(super) fault: Option<(u64, Fault)>,
+    /// Each request goes to the source, also one that was made before: it may answer otherwise.
+    pub(super) is_first: bool,
+    /// What goes wrong, and where.
+    pub(super) fault: Option<(Place, Fault)>,
     /// Every request is answered with this status.
     pub(super) refuse_all: Option<u16>,
     /// Another seed gives other random numbers.
@@ -64,6 +79,8 @@ pub(super) struct Scene {
     in_update: bool,
     pub(super) steps: Vec<Step>,
     pub(super) asked: Vec<Asked>,
+    /// When the first request was sent, by the connector's clock: since 1970.
+    pub(super) first_asked_at: Option<Duration>,
     pub(super) logs: Vec<(LogLevel, String)>,
     /// A request that neither book nor source could answer.
     pub(super) unanswered: Option<String>,
@@ -102,10 +119,19 @@ impl Stage {
         }
         let key = key(request);
         let times = scene.times.entry(key.clone()).or_default();
-        let known = self.book.answer(&key, *times);
+        let known = if self.script.is_first && self.live {
+            self.book.answer(&key, *times)
+        } else {
+            self.book.answer_or_last(&key, *times)
+        };
         *times += 1;
-        match (known, self.script.fault) {
-            (Some(Ok(good)), Some((at, fault))) if scene.in_update && at == exchange => {
+        let is_there = |place: &Place| match place {
+            Place::Number(at) => *at == exchange,
+            Place::Same(asked) => *asked == key,
+        };
+        let fault = self.script.fault.as_ref().filter(|(place, _)| scene.in_update && is_there(place));
+        match (known, fault) {
+            (Some(Ok(good)), Some((_, fault))) => {
                 let before = scene.asked.iter().rev().skip(1).find_map(|asked| asked.answer.clone());
                 fault.applied(&good, before.as_ref())
             }
@@ -142,6 +168,7 @@ impl World for Stage {
         let mut scene = self.scene();
         scene.in_update = call.export == "update";
         scene.asked.clear();
+        scene.first_asked_at = None;
         scene.open.clear();
         scene.pending.clear();
         scene.missing.clear();
@@ -159,6 +186,9 @@ impl World for Stage {
 
     fn send(&self, exchange: u64, request: &Sent) -> Given {
         let mut scene = self.scene();
+        let now = self.started_at + Duration::from_nanos(scene.ticks);
+        scene.first_asked_at.get_or_insert(now);
+        scene.ticks += REQUEST_NS;
         scene.asked.push(Asked { request: request.clone(), answer: None });
         if self.script.requests_max.is_some_and(|max| scene.asked.len() as u64 > max) {
             scene.in_circles = true;

@@ -43,7 +43,27 @@ impl Tables {
         self.rows.values().map(BTreeMap::len).sum()
     }
 
-    /// Rows of a table.
+    /// The same with numbers and truth values as text.
+    pub(super) fn as_text(&self) -> Self {
+        fn text(value: &mut Value) {
+            match value {
+                Value::Number(_) | Value::Bool(_) => *value = Value::String(value.to_string()),
+                Value::Array(items) => items.iter_mut().for_each(text),
+                Value::Object(fields) => fields.values_mut().for_each(text),
+                Value::Null | Value::String(_) => {}
+            }
+        }
+        let mut tables = self.clone();
+        tables.rows.values_mut().flat_map(BTreeMap::values_mut).flat_map(|row| row.values_mut()).for_each(text);
+        tables
+    }
+
+    /// Whether a table has a row of this key.
+    pub(super) fn has(&self, table: &str, key: &str) -> bool {
+        self.rows.get(table).is_some_and(|rows| rows.contains_key(key))
+    }
+
+    /// All rows, with the names of their tables.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
         self.rows.iter().flat_map(|(table, rows)| rows.values().map(move |row| (table.as_str(), row)))
     }

@@ -1,6 +1,5 @@
-//! Rules that take further runs: another configuration, a later sync, a resumed one, a source that fails.
+//! Rules that take further runs: another configuration, a later sync, a resumed one. A source that fails: `disturbed`.
 
-use super::fault::{BREAKING, Fault, NEW_COLUMN};
 use super::rule::{Broken, Tried, fail, skip};
 use super::run::{Run, Subject};
 use super::stage::Script;
@@ -20,12 +19,6 @@ pub(super) struct Trial<'a> {
     pub(super) tables: Tables,
 }
 
-/// What came of disturbed runs.
-pub(super) struct Disturbed {
-    pub(super) survived: Tried,
-    pub(super) typed: Tried,
-}
-
 impl<'a> Trial<'a> {
     pub(super) fn new(subject: &'a Subject<'a>, declared: &'a [Table], base: &'a Run) -> Self {
         let mut tables = Tables::default();
@@ -34,7 +27,7 @@ impl<'a> Trial<'a> {
     }
 
     /// A run that sends so many requests more than the first one goes in circles.
-    fn bounded(&self) -> Script {
+    pub(super) fn bounded(&self) -> Script {
         Script { requests_max: Some(self.base.asked.len() as u64 * 3 + 50), ..Script::default() }
     }
 
@@ -169,121 +162,10 @@ impl<'a> Trial<'a> {
         }
         Ok(format!("{} of {} checkpoints", places.len(), all.len()))
     }
-
-    /// Every fault at every request in turn.
-    pub(super) async fn disturbed(&self) -> Disturbed {
-        let (mut survived, mut typed) = (None, None);
-        let places = spread(self.base.asked.len());
-        if places.is_empty() {
-            let none = || skip("it asks for nothing");
-            return Disturbed { survived: none(), typed: none() };
-        }
-        for at in &places {
-            for fault in BREAKING {
-                // Only a source that said which page comes next can be caught repeating one.
-                if fault == Fault::RepeatedPage && (*at == 0 || !self.names_the_next(at - 1)) {
-                    continue;
-                }
-                let script = Script { fault: Some((*at as u64, fault)), ..self.bounded() };
-                let run = self.subject.run(None, script).await;
-                let what =
-                    || format!("{} at request {} ({})", fault.words(), at + 1, self.base.asked[*at].request.label());
-                if typed.is_none() {
-                    typed = untyped(&run).map(|found| format!("{}: {found}", what()));
-                }
-                if survived.is_none() {
-                    survived = self.lost(&run).await.map(|found| format!("{}: {found}", what()));
-                }
-            }
-        }
-        let tried = format!("{} faults at {} of {} requests", BREAKING.len(), places.len(), self.base.asked.len());
-        let told = |found: Option<String>| found.map_or_else(|| Ok(tried.clone()), fail);
-        Disturbed { survived: told(survived), typed: told(typed) }
-    }
-
-    /// What is wrong after a disturbed run and, if that failed, the next sync.
-    async fn lost(&self, run: &Run) -> Option<String> {
-        if run.in_circles {
-            return Some(format!("it goes in circles, {} requests", run.asked.len()));
-        }
-        let (steps, state) = run.durable(None);
-        let mut tables = Tables::default();
-        run.apply(steps, &mut tables, self.declared);
-        if run.outcome.is_ok() {
-            return self.tables.difference(&tables).map(|difference| format!("the sync succeeds, and {difference}"));
-        }
-        let next = self.subject.run(state, self.bounded()).await;
-        if next.unanswered.is_some() {
-            return None;
-        }
-        if let Err(error) = &next.outcome {
-            return Some(format!("the sync after it ends with [{}] {}", error.code(), cut(&error.chain())));
-        }
-        next.apply(next.steps.len(), &mut tables, self.declared);
-        self.tables.difference(&tables).map(|difference| format!("after the next sync, {difference}"))
-    }
-
-    /// A page whose list is empty, although it names the next page, is followed by that page.
-    pub(super) async fn empty_pages(&self) -> Tried {
-        let asked = &self.base.asked;
-        let followed: Vec<usize> = (0..asked.len().saturating_sub(1)).filter(|at| self.names_the_next(*at)).collect();
-        if followed.is_empty() {
-            return skip("no answer names the request after it");
-        }
-        for at in spread(followed.len()).into_iter().map(|index| followed[index]) {
-            let script = Script { fault: Some((at as u64, Fault::EmptyPage)), ..self.bounded() };
-            let run = self.subject.run(None, script).await;
-            let next = asked[at + 1].request.label();
-            // An answer that was on its way and never looked at does not count.
-            let read = run.asked.iter().any(|asked| asked.request.label() == next && asked.answer.is_some());
-            if run.outcome.is_ok() && !read {
-                let label = asked[at].request.label();
-                return fail(format!("an empty page at request {} ({label}) names {next}, which is not read", at + 1));
-            }
-        }
-        Ok(format!("{} pages", followed.len()))
-    }
-
-    /// Whether the answer to a request holds what the next request asks for: a cursor or URL that the request itself did
-    /// not have.
-    fn names_the_next(&self, at: usize) -> bool {
-        let asked = &self.base.asked;
-        let Some(answer) = &asked[at].answer else { return false };
-        let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(&answer.body) else { return false };
-        let (this, next) = (asked[at].request.label(), asked[at + 1].request.label());
-        let marks = fields.values().filter_map(serde_json::Value::as_str);
-        marks.filter(|mark| mark.len() > 2).any(|mark| next.contains(mark) && !this.contains(mark))
-    }
-
-    pub(super) async fn new_columns(&self) -> Tried {
-        let mut tried = 0;
-        for at in spread(self.base.asked.len()) {
-            let script = Script { fault: Some((at as u64, Fault::NewColumn)), ..self.bounded() };
-            let run = self.subject.run(None, script).await;
-            let label = self.base.asked[at].request.label();
-            if let Err(error) = &run.outcome {
-                return fail(format!(
-                    "a new field at request {} ({label}): [{}] {}",
-                    at + 1,
-                    error.code(),
-                    cut(&error.chain())
-                ));
-            }
-            let mut tables = Tables::default();
-            run.apply(run.steps.len(), &mut tables, self.declared);
-            let has_records = self.base.asked[at].answer.as_ref().is_some_and(|answer| has_records(&answer.body));
-            let arrived = tables.rows().any(|(_, row)| row.contains_key(NEW_COLUMN));
-            if has_records && !arrived {
-                return fail(format!("a new field in every record of request {} ({label}) is in no row", at + 1));
-            }
-            tried += usize::from(has_records);
-        }
-        if tried == 0 { skip("no answer is JSON with a list of objects") } else { Ok(format!("{tried} pages")) }
-    }
 }
 
 /// A run that asked what nobody could answer shows nothing.
-fn known(run: &Run) -> Result<(), Broken> {
+pub(super) fn known(run: &Run) -> Result<(), Broken> {
     match &run.unanswered {
         Some(label) => skip(format!("it asked for {}, which was not recorded", cut(label))),
         None => Ok(()),
@@ -305,38 +187,12 @@ fn is_about_configuration(error: &Error) -> bool {
     matches!(error.code(), Code::ConfigurationRejected | Code::ConfigurationFieldMissing | Code::ConfigurationInvalid)
 }
 
-/// What is wrong with how a disturbed run failed.
-fn untyped(run: &Run) -> Option<String> {
-    let error = run.outcome.as_ref().err().filter(|_| !run.in_circles)?;
-    let is_typed = matches!(
-        error.code(),
-        Code::SourceError
-            | Code::SourceUnavailable
-            | Code::SourceRateLimited
-            | Code::AuthenticationFailed
-            | Code::ConfigurationRejected
-    );
-    (!is_typed).then(|| format!("[{}] {}", error.code(), cut(&error.chain())))
-}
-
-fn is_empty(state: &str) -> bool {
+pub(super) fn is_empty(state: &str) -> bool {
     matches!(state.trim(), "{}" | "null" | "[]" | "\"\"")
 }
 
-/// Whether there are objects in a list of an answer.
-fn has_records(body: &[u8]) -> bool {
-    fn within(value: &serde_json::Value) -> bool {
-        match value {
-            serde_json::Value::Array(items) => items.iter().any(|item| item.is_object() || within(item)),
-            serde_json::Value::Object(fields) => fields.values().any(within),
-            _ => false,
-        }
-    }
-    serde_json::from_slice(body).is_ok_and(|json| within(&json))
-}
-
 /// The places of `count` that are tried: all, or the first, the last and some between.
-fn spread(count: usize) -> Vec<usize> {
+pub(super) fn spread(count: usize) -> Vec<usize> {
     if count <= PLACES_MAX {
         return (0..count).collect();
     }

@@ -1,4 +1,4 @@
-//! The offset API: `GET /offset/orders?limit=&offset=&updated_since=`, sorted by `updated_at` and `id`.
+//! The offset API: `GET /offset/orders?limit=&offset=&updated_since=&updated_after=`, sorted by `updated_at` and `id`.
 
 use bytes::Bytes;
 
@@ -41,7 +41,9 @@ impl Orders {
     fn page(&self, query: &Query) -> Result<Answer, Answer> {
         let limit = query.number("limit", LIMIT_DEFAULT, 1, LIMIT_MAX)?;
         let offset = query.number("offset", 0, 0, u64::MAX)?;
-        let since = query.get("updated_since").map_or(Ok(0), instant)?;
+        let from = query.get("updated_since").map_or(Ok(0), |text| instant("updated_since", text))?;
+        let after = query.get("updated_after").map_or(Ok(0), |text| instant("updated_after", text).map(|at| at + 1))?;
+        let since = from.max(after);
         let matching = &self.sorted[self.sorted.partition_point(|order| order.updated_at < since)..];
         let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(matching.len());
         let end = offset.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)).min(matching.len());
@@ -100,8 +102,8 @@ fn write_items(draw: &mut Draw, out: &mut Vec<u8>) {
 }
 
 /// Reads an RFC 3339 timestamp as seconds since 1970, rounded up: an order of the second before is older.
-fn instant(text: &str) -> Result<u64, Answer> {
-    let refusal = || Answer::bad_request(&format!("updated_since must be an RFC 3339 timestamp, not {text:?}"));
+fn instant(name: &str, text: &str) -> Result<u64, Answer> {
+    let refusal = || Answer::bad_request(&format!("{name} must be an RFC 3339 timestamp, not {text:?}"));
     let instant: jiff::Timestamp = text.parse().map_err(|_| refusal())?;
     let seconds = instant.as_second() + i64::from(instant.subsec_nanosecond() > 0);
     Ok(u64::try_from(seconds).unwrap_or(0))
@@ -139,6 +141,14 @@ mod tests {
         let page = get(&orders, &[("updated_since", since.as_str().unwrap())]);
         assert_eq!((page["orders"][0]["updated_at"].clone(), page["total"].clone()), (since, 151.into()));
         assert!(get(&orders, &[("updated_since", "yesterday")])["error"].is_object());
+    }
+
+    #[test]
+    fn updated_after_leaves_its_own_instant_out() {
+        let orders = orders(250, 0);
+        let after = get(&orders, &[("offset", "100"), ("limit", "1")])["orders"][0]["updated_at"].clone();
+        // Three orders share an instant.
+        assert_eq!(get(&orders, &[("updated_after", after.as_str().unwrap())])["total"], 148);
     }
 
     #[test]

@@ -28,10 +28,20 @@ impl Pair {
     }
 
     fn sync(&self, more: &[&str]) -> Result<Output> {
+        self.configure()?;
+        self.host.sync(self.connector, &self.source, more)
+    }
+
+    /// Tries the rules of `host verify`: none is broken.
+    fn verify(&self) -> Result<()> {
+        self.configure()?;
+        super::verify::breaks_no_rule(&self.host, self.connector, &self.source.address(), "configuration.json")
+    }
+
+    fn configure(&self) -> Result<()> {
         let mut fields = self.fields.clone();
         fields["base_url"] = self.source.url().into();
-        self.host.write("configuration.json", fields.to_string())?;
-        self.host.sync(self.connector, &self.source, more)
+        self.host.write("configuration.json", fields.to_string()).map(drop)
     }
 
     /// The answer to `select` from a table of the connection.
@@ -227,4 +237,31 @@ fn github_discussions_are_read_by_graphql_down_to_what_is_known() -> Result<()> 
     let output = pair.sync(&[])?.failed(3, "source-error")?;
     assert!(output.stderr.contains("NOT_FOUND: Could not resolve to a Repository"), "{}", output.stderr);
     Ok(())
+}
+
+/// Each of them against the rules of `host verify`, but for the search past ten thousand results, whose fifty pages take too long to
+/// be tried one by one.
+macro_rules! verified {
+    ($($name:ident = $connector:literal, $fields:tt;)*) => {
+        mod verified {
+            use super::*;
+            $(#[test] fn $name() -> Result<()> { Pair::with($connector, json!($fields), small())?.verify() })*
+        }
+    };
+}
+
+fn small() -> Options {
+    Options { records: 60, orders: 60, customers: 35, ..Options::default() }
+}
+
+verified! {
+    backoff = "backoff", {"page_size": "100"};
+    declared_types = "declared-types", {};
+    github_discussions = "github-discussions", {"owner": "octo", "repository": "fine", "token": "ghp_good"};
+    github_issues = "github-issues", {"owner": "octo", "repository": "fine", "token": "ghp_good"};
+    nested_tables = "nested-tables", {};
+    oauth2_refresh = "oauth2-refresh", {"client_id": "app", "client_secret": "s3cret", "refresh_token": "consent"};
+    parallel = "parallel", {"api_key": "123"};
+    stripe = "stripe", {"api_key": "rk_test_good"};
+    xml_feed = "xml-feed", {"user": "shop", "password": "s3cret"};
 }

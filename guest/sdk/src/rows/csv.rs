@@ -10,7 +10,8 @@ use super::{Format, PIECE_BYTES, RECORD_BYTES_MAX};
 use crate::error::{Error, Result};
 use crate::record::{Record, start_of};
 
-/// CSV with a line of names at its top. Every value arrives as text, an empty one as null.
+/// CSV with a line of names at its top. Every value arrives as text, an empty one as null. A body without that line is an
+/// error, not an export without records.
 ///
 /// Types are not guessed: `007` would lose its zeros. Declare those that matter
 /// (`Table::new("sales", ["id"]).column("price", DataType::Decimal((12, 2)))`), the host takes numbers and times from text.
@@ -90,7 +91,7 @@ struct Rows<R> {
 impl<R: Read> Rows<R> {
     fn record(&mut self) -> Result<Option<Record<'static>>> {
         if self.format.names.is_none() {
-            let Some(names) = self.values()? else { return Ok(None) };
+            let names = self.values()?.ok_or_else(|| Error::transient("the CSV is empty, without a line of names"))?;
             let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
             if let Some(twice) = twice(&names) {
                 return Err(Error::source(format_args!("CSV record 1: the name `{}` is there twice", start_of(twice))));
@@ -165,6 +166,7 @@ impl<R: Read> Iterator for Rows<R> {
     type Item = Result<Record<'static>>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.input.as_ref()?;
         let record = self.record().transpose();
         if !matches!(record, Some(Ok(_))) {
             self.input = None;

@@ -31,6 +31,8 @@ const DEPTH_MAX: usize = 120;
 /// # Ok::<(), Error>(())
 /// ```
 ///
+/// A body without any element is an error, not a document without records.
+///
 /// Types are not guessed: declare the columns that are no text, the host takes numbers and times from text. No document
 /// type is read, so there are no entities but the five of XML and numbers.
 #[derive(Debug, Clone)]
@@ -58,7 +60,16 @@ impl Format for Xml {
         let input = Bounded { input: BufReader::with_capacity(PIECE_BYTES, input), left: RECORD_BYTES_MAX };
         let mut reader = Reader::from_reader(input);
         reader.config_mut().expand_empty_elements = true;
-        Rows { reader, format: self, buffer: Vec::new(), around: 0, open: Vec::new(), number: 1, ended: false }
+        Rows {
+            reader,
+            format: self,
+            buffer: Vec::new(),
+            around: 0,
+            open: Vec::new(),
+            number: 1,
+            begun: false,
+            ended: false,
+        }
     }
 }
 
@@ -73,6 +84,8 @@ struct Rows<R: Read> {
     open: Vec<Element>,
     /// The record that is being read, from 1.
     number: u64,
+    /// There was an element.
+    begun: bool,
     ended: bool,
 }
 
@@ -113,6 +126,8 @@ impl<R: Read> Rows<R> {
                 Event::Eof if self.around + self.open.len() > 0 => {
                     return Err(Error::transient("the XML ends in the middle of an element"));
                 }
+                // A document has an element: half a body that ends before it would look like no records.
+                Event::Eof if !self.begun => return Err(Error::transient("the XML is empty")),
                 Event::Eof => return Ok(None),
                 _ => {}
             }
@@ -121,6 +136,7 @@ impl<R: Read> Rows<R> {
     }
 
     fn start(&mut self, start: &BytesStart<'_>) -> Result<()> {
+        self.begun = true;
         let name = start.name().as_ref().to_owned();
         if self.open.is_empty() && name != self.format.record {
             self.around += 1;

@@ -69,11 +69,12 @@ fn csv_values_are_texts_and_empty_ones_null() {
         &[r#"{"x":"1","y":"2"}"#, r#"{"x":"3","y":"4"}"#],
     );
     check(&Csv::new(), "id,name\n", &[]);
-    check(&Csv::new(), "", &[]);
+    check(&Csv::new().names(["a"]), "", &[]);
 }
 
 #[test]
 fn csv_that_would_lose_a_value_is_an_error() {
+    fails(&Csv::new(), "", 0, "the CSV is empty, without a line of names");
     fails(&Csv::new(), "a,b\n1,2\n3\n", 1, "CSV record 3: has 1 values for 2 names");
     fails(&Csv::new(), "a,b\n1,2,3\n", 0, "CSV record 2: has 3 values for 2 names");
     fails(&Csv::new(), "a,b,a\n1,2,3\n", 0, "CSV record 1: the name `a` is there twice");
@@ -100,6 +101,9 @@ fn xml_elements_are_records_whatever_they_stand_in() {
 #[test]
 fn xml_that_is_damaged_or_hostile_is_an_error() {
     let item = Xml::new("item");
+    for nothing in ["", " ", "<?xml version=\"1.0\"?>\n"] {
+        fails(&item, nothing, 0, "XML record 1: the XML is empty");
+    }
     fails(&item, "<a><item/><item><b>", 1, "XML record 2: the XML ends in the middle of an element");
     fails(
         &item,
