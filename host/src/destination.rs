@@ -365,7 +365,7 @@ pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Desti
     match url {
         DestinationUrl::DuckDb(path) => begin(duckdb::DuckDb::open(path, Access::Write)?, request),
         DestinationUrl::Sqlite(path) => begin(sqlite::Sqlite::open(path, Access::Write)?, request),
-        DestinationUrl::Postgres(address) => begin(postgres::Postgres::open(address, Access::Write)?, request),
+        DestinationUrl::Postgres(address) => begin(postgres::Postgres::open_for_sync(address)?, request),
         DestinationUrl::Delta(address) => begin(delta::DeltaLake::open(address, Access::Write)?, request),
         DestinationUrl::JsonLines => {
             let (destination, opened) = jsonl::JsonLines::open(Path::new(STATE_FOLDER), request)?;

@@ -1,13 +1,15 @@
 //! Postgres as a destination: a server that other hosts may write to at the same time.
 //!
 //! The folder holds one file per concern: `address` (the URL), `open` (a session and its settings), `tls`, `convert` (types),
-//! `copy` (rows on the wire), `query` (any SQL that reads), `errors` (the server's words as codes). Everything else is
+//! `copy` (rows on the wire), `inline` (rows as parameters), `idle` (sessions between two syncs), `query` (any SQL that reads), `errors` (the server's words as codes). Everything else is
 //! `destination::sql`.
 
 mod address;
 mod convert;
 mod copy;
 mod errors;
+mod idle;
+mod inline;
 mod open;
 mod query;
 mod tls;
@@ -28,6 +30,7 @@ pub use address::PostgresAddress;
 pub(super) use query::query;
 
 use self::errors::{Failure, failed};
+use self::idle::{Held, Session};
 use super::Access;
 use super::sql::ddl::{literal, quoted};
 use super::sql::{Census, Engine, KeyedRows, LoadColumn, Scalar, Target};
@@ -36,15 +39,31 @@ use crate::schema::ColumnType;
 
 /// A session with a server. Its client has a runtime of its own: it is used, and closed, on threads that block only.
 pub(super) struct Postgres {
-    client: Client,
+    /// None once the sync has ended.
+    session: Option<Session>,
     address: PostgresAddress,
     access: Access,
+    /// Set once the sync has the fence.
+    held: Option<Held>,
 }
 
 impl Postgres {
     /// Begins a session with the database.
     pub(super) fn open(address: &PostgresAddress, access: Access) -> Result<Self> {
-        Ok(Self { client: open::open(address, access)?, address: address.clone(), access })
+        let session = Some(open::open(address, access)?);
+        Ok(Self { session, address: address.clone(), access, held: None })
+    }
+
+    /// A session for a sync: that of an earlier one, if there is one.
+    pub(super) fn open_for_sync(address: &PostgresAddress) -> Result<Self> {
+        // Whatever keeps one from being used, another one may begin.
+        let used = idle::take(address).and_then(|session| open::set_up(session, Access::Write).ok());
+        let Some(session) = used else { return Self::open(address, Access::Write) };
+        Ok(Self { session: Some(session), address: address.clone(), access: Access::Write, held: None })
+    }
+
+    fn client(&mut self) -> Result<&mut Client, Failure> {
+        self.session.as_mut().map(|session| &mut session.client).ok_or(Failure::Ended)
     }
 
     /// The name of the index of a table's key, quoted.
@@ -180,15 +199,15 @@ impl Engine for Postgres {
     }
 
     fn run(&mut self, sql: &str) -> Result<(), Failure> {
-        Ok(self.client.batch_execute(sql)?)
+        Ok(self.client()?.batch_execute(sql)?)
     }
 
     fn execute(&mut self, sql: &str, values: &[Scalar]) -> Result<u64, Failure> {
-        Ok(self.client.execute_typed(sql, &typed(values))?)
+        Ok(self.client()?.execute_typed(sql, &typed(values))?)
     }
 
     fn query(&mut self, sql: &str, values: &[Scalar]) -> Result<Vec<Vec<Scalar>>, Failure> {
-        let rows = self.client.query_typed(sql, &typed(values))?;
+        let rows = self.client()?.query_typed(sql, &typed(values))?;
         let cells = |row: postgres::Row| (0..row.len()).map(|index| row.try_get(index)).collect::<Result<_, _>>();
         Ok(rows.into_iter().map(cells).collect::<Result<_, postgres::Error>>()?)
     }
@@ -200,12 +219,46 @@ impl Engine for Postgres {
         };
         let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
         let sql = format!("COPY {table} ({}) FROM STDIN (FORMAT binary)", names.join(", "));
-        let mut writer = self.client.copy_in(&sql)?;
+        let mut writer = self.client()?.copy_in(&sql)?;
         let types = columns.iter().map(|column| column.column_type);
         // A writer that is dropped without `finish` takes the rows back.
         copy::write(rows, types, |bytes| writer.write_all(bytes).map_err(Failure::Sending))?;
         writer.finish()?;
         Ok(())
+    }
+
+    fn inlined(&self, columns: &[LoadColumn], rows: &RecordBatch) -> Option<String> {
+        inline::table(columns, rows)
+    }
+
+    fn execute_with(&mut self, sql: &str, columns: &[LoadColumn], rows: &RecordBatch) -> Result<u64, Failure> {
+        let values = inline::values(columns, rows)?;
+        let typed: Vec<(&(dyn ToSql + Sync), Type)> =
+            values.iter().map(|values| (values as &(dyn ToSql + Sync), values.kind())).collect();
+        Ok(self.client()?.execute_typed(sql, &typed)?)
+    }
+
+    /// By name, since to list a schema is to read the names of the whole database. What has no file of its own, such as a
+    /// view, may have rows.
+    fn find_tables(&mut self, names: &[(&str, &str)]) -> Result<Census, Failure> {
+        let one = |(index, (schema, name)): (usize, &(&str, &str))| {
+            format!("({index}, to_regclass({}))", literal(&self.table(schema, name)))
+        };
+        let all: Vec<String> = names.iter().enumerate().map(one).collect();
+        let sql = format!(
+            "SELECT i, pg_relation_filenode(o) IS NULL OR pg_relation_size(o) > 0 FROM (VALUES {}) AS n (i, o) \
+             WHERE o IS NOT NULL",
+            all.join(", ")
+        );
+        let mut found = Census::new();
+        for row in self.query(&sql, &[])? {
+            if let [Scalar::Integer(index), has_rows] = row.as_slice()
+                && let Some((schema, name)) = usize::try_from(*index).ok().and_then(|index| names.get(index))
+            {
+                found.insert(((*schema).to_owned(), (*name).to_owned()), *has_rows != Scalar::Boolean(false));
+            }
+        }
+        Ok(found)
     }
 
     /// A table whose file has no page has no row; one that has may have had rows only.
@@ -216,7 +269,7 @@ impl Engine for Postgres {
              JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND n.nspname IN ({})",
             names.join(", ")
         );
-        let rows = self.client.query_typed(&sql, &[])?;
+        let rows = self.client()?.query_typed(&sql, &[])?;
         let one = |row: postgres::Row| -> Result<_, postgres::Error> {
             Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get::<_, Option<bool>>(2)?.unwrap_or(true)))
         };
@@ -242,9 +295,20 @@ impl Engine for Postgres {
 
     /// Every session of a connection's syncs holds a shared lock of the connection's number, which is how they are found. One
     /// that is inside a transaction now cannot commit it any more, because the fence has moved; if its host stands still, all
-    /// that its rows keep locked would hold up this sync.
+    /// that its rows keep locked would hold up this sync. To look for them is to read the locks of the whole server: they are
+    /// looked for only where this session cannot have the lock for itself, which it then shares within the same statement.
     fn took_fence(&mut self, connection: &str, fence: u64) -> Result<(), Failure> {
         const NUMBER: &str = "hashtextextended('elt connection ' || $1, 0)";
+        let sql = format!(
+            "SELECT CASE WHEN pg_try_advisory_lock({NUMBER}) THEN \
+             CASE WHEN pg_advisory_lock_shared({NUMBER}) IS NOT NULL THEN pg_advisory_unlock({NUMBER}) END END"
+        );
+        let fence = i64::try_from(fence).unwrap_or(i64::MAX);
+        self.held = Some(Held { connection: connection.to_owned(), fence });
+        let alone = self.query(&sql, &[Scalar::Text(connection.to_owned())])?;
+        if alone == [[Scalar::Boolean(true)]] {
+            return Ok(());
+        }
         let sql = format!(
             "SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
              WHERE l.locktype = 'advisory' AND l.objsubid = 1 \
@@ -254,15 +318,20 @@ impl Engine for Postgres {
              AND $2 = (SELECT c.fence FROM {} c WHERE c.connection = $1)",
             self.table(super::sql::SYSTEM, "connections")
         );
-        let fence = i64::try_from(fence).unwrap_or(i64::MAX);
         self.query(&sql, &[Scalar::Text(connection.to_owned()), Scalar::Integer(fence)])?;
         let sql = format!("SELECT pg_advisory_lock_shared({NUMBER})");
         self.query(&sql, &[Scalar::Text(connection.to_owned())]).map(drop)
     }
 
     fn reconnect(&mut self) -> Result<()> {
-        self.client = open::open(&self.address, self.access)?;
+        self.session = Some(open::open(&self.address, self.access)?);
         Ok(())
+    }
+
+    fn finished(&mut self) {
+        if let Some((session, held)) = self.session.take().zip(self.held.take()) {
+            idle::put(&self.address, session, held);
+        }
     }
 
     fn is_conflict(failure: &Failure) -> bool {

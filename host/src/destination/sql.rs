@@ -281,7 +281,9 @@ impl<E: Engine> Destination for SqlDestination<E> {
             })?;
             self.sync = sync.clone();
         }
-        read::count(&mut self.engine, &self.request.connection, &self.tables)
+        let counts = read::count(&mut self.engine, &self.request.connection, &self.tables)?;
+        self.engine.finished();
+        Ok(counts)
     }
 
     fn memory_bytes(&mut self) -> Option<u64> {
@@ -373,12 +375,16 @@ fn try_begin<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Option<
 
 fn begin_inside<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Option<Begun>> {
     let schema = request.connection.as_str();
-    let census = read_census(engine, schema)?;
+    let own = [(SYSTEM, "format"), catalog::HISTORIES, (schema, ddl::SYNCS)];
+    let census = find_tables(engine, &own)?;
     let has = |schema: &str, table: &str| census.contains_key(&(schema.to_owned(), table.to_owned()));
     if has(SYSTEM, "format") {
         let mut catalog = Catalog { engine, schema };
         catalog.check_format()?;
-        if let Some(other) = catalog.namesake().map_err(failed::<E>("read the connections"))? {
+        // Every row is looked at for it: once is enough.
+        if !has(schema, ddl::SYNCS)
+            && let Some(other) = catalog.namesake().map_err(failed::<E>("read the connections"))?
+        {
             return Err(name_refused(schema, &format!("the warehouse already has a connection \"{other}\"")));
         }
     }
@@ -410,16 +416,22 @@ fn begin_inside<E: Engine>(engine: &mut E, request: &OpenRequest) -> Result<Opti
         Err(failure) if E::is_conflict(&failure) => return Ok(None),
         Err(failure) => return Err(E::failed("note the sync in _syncs".to_owned(), failure)),
     }
-    let census = if E::SEES_COMMITS { read_census(engine, schema)? } else { census };
-    let mut catalog = Catalog { engine, schema };
-    let has_history = catalog::has_history(&census);
-    let tables = if row.fence == 1 { Vec::new() } else { catalog.tables(has_history)? };
+    let mut tables = if row.fence == 1 { Vec::new() } else { catalog.tables(false)? };
+    let census = if E::SEES_COMMITS {
+        let names = tables.iter().map(|table| (schema, table.name.as_str())).chain([catalog::HISTORIES]);
+        find_tables(engine, &names.collect::<Vec<_>>())?
+    } else {
+        census
+    };
+    if catalog::has_history(&census) {
+        Catalog { engine, schema }.mark_histories(&mut tables)?;
+    }
     let empty = tables.iter().map(|table| is_empty(engine, &census, schema, table)).collect::<Result<_>>()?;
     Ok(Some(Begun { row, tables, empty }))
 }
 
-fn read_census<E: Engine>(engine: &mut E, schema: &str) -> Result<Census> {
-    engine.census(&[SYSTEM, schema]).map_err(failed::<E>("read the list of tables"))
+fn find_tables<E: Engine>(engine: &mut E, names: &[(&str, &str)]) -> Result<Census> {
+    engine.find_tables(names).map_err(failed::<E>("read the list of tables"))
 }
 
 fn is_empty<E: Engine>(engine: &E, census: &Census, schema: &str, table: &TableSchema) -> Result<bool> {

@@ -110,6 +110,12 @@ impl<E: Engine> Engine for Mortal<E> {
     ) -> Result<bool, E::Failure> {
         self.call(|engine| engine.replace(schema, table, columns, rows))
     }
+    fn inlined(&self, columns: &[LoadColumn], rows: &RecordBatch) -> Option<String> {
+        self.engine.inlined(columns, rows)
+    }
+    fn execute_with(&mut self, sql: &str, columns: &[LoadColumn], rows: &RecordBatch) -> Result<u64, E::Failure> {
+        self.call(|engine| engine.execute_with(sql, columns, rows))
+    }
     fn attach(&mut self, connection: &str) -> Result<()> {
         self.engine.attach(connection)
     }
@@ -140,11 +146,17 @@ impl<E: Engine> Engine for Mortal<E> {
     fn census(&mut self, schemas: &[&str]) -> Result<Census, E::Failure> {
         self.call(|engine| engine.census(schemas))
     }
+    fn find_tables(&mut self, names: &[(&str, &str)]) -> Result<Census, E::Failure> {
+        self.call(|engine| engine.find_tables(names))
+    }
     fn is_bare(&mut self, schema: &str) -> Result<bool, E::Failure> {
         self.call(|engine| engine.is_bare(schema))
     }
     fn memory_bytes(&mut self) -> Option<u64> {
         None
+    }
+    fn finished(&mut self) {
+        self.engine.finished();
     }
     fn is_conflict(failure: &E::Failure) -> bool {
         E::is_conflict(failure)

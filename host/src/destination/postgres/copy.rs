@@ -21,10 +21,14 @@ const MICROS_1970_TO_2000: i64 = 946_684_800_000_000;
 /// A column that is not of the type it is said to be.
 #[derive(Debug, thiserror::Error)]
 #[error("column {0} is {1}, which is not how values of type {2} arrive")]
-pub(in crate::destination) struct WrongArray(usize, arrow::datatypes::DataType, ColumnType);
+pub(in crate::destination) struct WrongArray(
+    pub(super) usize,
+    pub(super) arrow::datatypes::DataType,
+    pub(super) ColumnType,
+);
 
 /// A column, ready to be read by row.
-struct Column<'a> {
+pub(super) struct Column<'a> {
     nulls: Option<&'a NullBuffer>,
     values: Values<'a>,
 }
@@ -83,11 +87,12 @@ impl<'a> Values<'a> {
 }
 
 impl<'a> Column<'a> {
-    fn of(array: &'a dyn Array, column_type: ColumnType) -> Option<Self> {
+    pub(super) fn of(array: &'a dyn Array, column_type: ColumnType) -> Option<Self> {
         Some(Self { nulls: array.nulls(), values: Values::of(array, column_type)? })
     }
 
-    fn write(&self, row: usize, out: &mut Vec<u8>) {
+    /// Writes a value with its length.
+    pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) {
         if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
             out.extend_from_slice(&(-1i32).to_be_bytes());
         } else {

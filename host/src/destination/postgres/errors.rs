@@ -20,6 +20,9 @@ pub(in crate::destination) enum Failure {
     Sending(std::io::Error),
     #[error("{0}")]
     Array(#[from] WrongArray),
+    /// The sync has ended.
+    #[error("the session was given up")]
+    Ended,
 }
 
 impl Failure {
@@ -29,7 +32,7 @@ impl Failure {
             Self::Postgres(error) => Some(error),
             // `CopyInWriter` wraps it.
             Self::Sending(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
-            Self::Array(_) => None,
+            Self::Array(_) | Self::Ended => None,
         }
     }
 

@@ -1,12 +1,13 @@
 //! Opening a session: how it connects, and the settings that every session has.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postgres::config::SslMode;
-use postgres::{Client, Config, NoTls};
+use postgres::{Config, NoTls, SimpleQueryMessage};
 
 use super::address::{PostgresAddress, Tls};
-use super::errors::{Failure, failed, failed_to_connect};
+use super::errors::{failed, failed_to_connect};
+use super::idle::Session;
 use super::tls;
 use crate::destination::Access;
 use crate::error::{Code, Error, Result};
@@ -20,7 +21,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// What makes every session alike, whatever the server, the database and the role have as defaults. A host that stands still
-/// must not hold up others for long: hence the timeouts. A commit that was told as durable must be.
+/// must not hold up others for long: hence the timeouts. At the end, what is looked at: a query for it would cost a session's
+/// beginning several times as much.
 const SETTINGS: &str = "\
 SET lock_timeout = '30s';
 SET idle_in_transaction_session_timeout = '60s';
@@ -35,11 +37,14 @@ SET client_encoding = 'UTF8';
 SET client_min_messages = error;
 SET search_path = pg_catalog;
 SET jit = off;
-SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+SHOW synchronous_commit;
+SHOW server_version_num;
+SHOW server_version;
+SHOW server_encoding;
 ";
 
 /// Begins a session.
-pub(super) fn open(address: &PostgresAddress, access: Access) -> Result<Client> {
+pub(super) fn open(address: &PostgresAddress, access: Access) -> Result<Session> {
     let mut config = Config::new();
     config
         .host(&address.host)
@@ -62,31 +67,43 @@ pub(super) fn open(address: &PostgresAddress, access: Access) -> Result<Client> 
         tls @ Tls::Prefer => config.ssl_mode(SslMode::Prefer).connect(tls::connector(tls)?),
         tls => config.ssl_mode(SslMode::Require).connect(tls::connector(tls)?),
     };
-    let mut client = connected.map_err(|error| failed_to_connect(&address.to_string(), error))?;
-    client.batch_execute(SETTINGS).map_err(|error| failed("configure the session")(error.into()))?;
-    if access == Access::Read {
-        let sql = "SET default_transaction_read_only = on";
+    let client = connected.map_err(|error| failed_to_connect(&address.to_string(), error))?;
+    set_up(Session { client, began: Instant::now() }, access)
+}
+
+/// Gives a session its settings.
+pub(super) fn set_up(mut session: Session, access: Access) -> Result<Session> {
+    let client = &mut session.client;
+    let shown = client.simple_query(SETTINGS).map_err(|error| failed("configure the session")(error.into()))?;
+    check(&shown)?;
+    // A commit that was told as durable must be.
+    let is_lax = setting(&shown, "synchronous_commit") == "off";
+    let more =
+        [(is_lax, "SET synchronous_commit = on"), (access == Access::Read, "SET default_transaction_read_only = on")];
+    for (_, sql) in more.iter().filter(|(is_needed, _)| *is_needed) {
         client.batch_execute(sql).map_err(|error| failed("configure the session")(error.into()))?;
     }
-    check(&mut client)?;
-    Ok(client)
+    Ok(session)
+}
+
+/// A setting that was shown.
+fn setting<'a>(shown: &'a [SimpleQueryMessage], name: &str) -> &'a str {
+    let rows = shown.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let mut values = rows.filter(|row| row.columns().first().is_some_and(|column| column.name() == name));
+    values.next().and_then(|row| row.get(0)).unwrap_or_default()
 }
 
 /// Refuses servers and databases that cannot keep what is promised.
-fn check(client: &mut Client) -> Result<()> {
-    let sql = "SELECT current_setting('server_version_num')::int4, current_setting('server_version'), \
-               current_setting('server_encoding')";
-    let read = |row: postgres::Row| -> Result<(i32, String, String), postgres::Error> {
-        Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
-    };
-    let (number, version, encoding) = client
-        .query_one(sql, &[])
-        .and_then(read)
-        .map_err(|error| failed("read the server's version")(Failure::Postgres(error)))?;
-    if number < SERVER_VERSION_MIN {
-        let what = format!("use the warehouse: the server is Postgres {version}");
+fn check(shown: &[SimpleQueryMessage]) -> Result<()> {
+    let number = setting(shown, "server_version_num").parse::<i32>();
+    if !number.is_ok_and(|number| number >= SERVER_VERSION_MIN) {
+        let what = format!("use the warehouse: the server is Postgres {}", setting(shown, "server_version"));
         return Err(Error::new(Code::DestinationInvalid, what).hint("Use Postgres 14 or newer."));
     }
+    let encoding = setting(shown, "server_encoding");
     if encoding != "UTF8" {
         let what = format!("use the warehouse: the database's encoding is {encoding}");
         return Err(Error::new(Code::DestinationInvalid, what)

@@ -19,7 +19,7 @@ pub(in crate::destination) fn query(address: &PostgresAddress, sql: &str, sink: 
     if sql.contains('\0') {
         return Err(Error::new(Code::QueryFailed, "run the query: it contains a NUL"));
     }
-    let mut client = open::open(address, Access::Read)?;
+    let mut client = open::open(address, Access::Read)?.client;
     let begin = "SET search_path = public; BEGIN READ ONLY";
     client.batch_execute(begin).map_err(|error| failed("begin a transaction")(error.into()))?;
     // Also makes sure that this is one statement: several could end the transaction that only reads.

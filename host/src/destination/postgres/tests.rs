@@ -4,6 +4,8 @@
 #![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 
 mod fence;
+mod idle;
+mod inline;
 mod proxy;
 
 use std::ops::ControlFlow;

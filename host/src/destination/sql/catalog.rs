@@ -22,8 +22,13 @@ const FORMAT: i64 = 1;
 const FORMAT_HISTORY: i64 = 2;
 /// The table that lists them.
 const HISTORY: &str = "history";
+/// The same with its schema.
+pub(super) const HISTORIES: (&str, &str) = (SYSTEM, HISTORY);
 /// How many states of a connection are kept.
 const STATES_MAX: u64 = 100;
+
+/// What fails where the catalog cannot be read.
+const READ: &str = "read the warehouse's catalog";
 
 const LONG: ColumnType = ColumnType::Long { exact: false };
 const TEXT: ColumnType = ColumnType::String;
@@ -80,7 +85,8 @@ pub(super) fn create_history<E: Engine>(engine: &E) -> String {
 
 /// Whether a list of tables has that one.
 pub(super) fn has_history(census: &Census) -> bool {
-    census.contains_key(&(SYSTEM.to_owned(), HISTORY.to_owned()))
+    let (schema, table) = HISTORIES;
+    census.contains_key(&(schema.to_owned(), table.to_owned()))
 }
 
 fn create_table<E: Engine>(engine: &E, name: &str, columns: &str, key: &[&str]) -> String {
@@ -125,14 +131,14 @@ impl<E: Engine> Catalog<'_, E> {
     /// Takes the fence: from now on only this sync can commit for the connection. Returns the connection's row.
     pub(super) fn take_fence(&mut self) -> Result<ConnectionRow, E::Failure> {
         let name = [self.name()];
-        let sql = format!("UPDATE {} SET fence = fence + 1 WHERE connection = $1", self.at("connections"));
-        if self.engine.execute(&sql, &name)? == 0 {
-            let columns = "connection, fence, sequence";
-            let sql = format!("INSERT INTO {} ({columns}) VALUES ($1, 1, 0)", self.at("connections"));
-            self.engine.execute(&sql, &name)?;
-            return Ok(ConnectionRow { connection: self.schema.to_owned(), fence: 1, ..ConnectionRow::default() });
+        let (connections, columns) = (self.at("connections"), self.connection_columns());
+        let sql = format!("UPDATE {connections} SET fence = fence + 1 WHERE connection = $1 RETURNING {columns}");
+        if let Some(row) = self.engine.query(&sql, &name)?.first() {
+            return Ok(connection_row(row));
         }
-        Ok(self.connection()?.unwrap_or_default())
+        let sql = format!("INSERT INTO {connections} (connection, fence, sequence) VALUES ($1, 1, 0)");
+        self.engine.execute(&sql, &name)?;
+        Ok(ConnectionRow { connection: self.schema.to_owned(), fence: 1, ..ConnectionRow::default() })
     }
 
     /// The connection's row, if a sync was ever opened.
@@ -197,12 +203,13 @@ impl<E: Engine> Catalog<'_, E> {
     }
 
     fn select_connections(&self) -> String {
-        format!(
-            "SELECT connection, fence, sequence, state, {}, {}, refresh_tables FROM {}",
-            self.engine.micros("committed_at"),
-            self.engine.micros("refresh_since"),
-            self.at("connections")
-        )
+        format!("SELECT {} FROM {}", self.connection_columns(), self.at("connections"))
+    }
+
+    /// What `connection_row` reads.
+    fn connection_columns(&self) -> String {
+        let [committed_at, refresh_since] = ["committed_at", "refresh_since"].map(|name| self.engine.micros(name));
+        format!("connection, fence, sequence, state, {committed_at}, {refresh_since}, refresh_tables")
     }
 
     /// A connection whose name differs from this one only in case: both would have the same schema.
@@ -274,7 +281,6 @@ impl<E: Engine> Catalog<'_, E> {
 
     /// The connection's tables in the order in which they were made. `has_history`: some connection's tables keep theirs.
     pub(super) fn tables(&mut self, has_history: bool) -> Result<Vec<TableSchema>> {
-        const READ: &str = "read the warehouse's catalog";
         let mut tables = self.table_rows().map_err(failed::<E>(READ))?;
         let mut keys: Vec<BTreeMap<i64, usize>> = vec![BTreeMap::new(); tables.len()];
         for row in self.column_rows().map_err(failed::<E>(READ))? {
@@ -291,11 +297,17 @@ impl<E: Engine> Catalog<'_, E> {
             table.key = key.into_values().collect();
         }
         if has_history {
-            for position in self.histories().map_err(failed::<E>(READ))? {
-                tables.get_mut(position).ok_or_else(|| damaged("a history has no table"))?.history = true;
-            }
+            self.mark_histories(&mut tables)?;
         }
         Ok(tables)
+    }
+
+    /// Marks those of the connection's tables that keep their history.
+    pub(super) fn mark_histories(&mut self, tables: &mut [TableSchema]) -> Result<()> {
+        for position in self.histories().map_err(failed::<E>(READ))? {
+            tables.get_mut(position).ok_or_else(|| damaged("a history has no table"))?.history = true;
+        }
+        Ok(())
     }
 
     /// The positions of the tables that keep their history.

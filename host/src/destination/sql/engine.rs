@@ -3,7 +3,7 @@
 //! Everything else (catalog, fence, merge, staging) is written once, on top of this trait. Statements number their
 //! parameters `$1`, `$2` … in the order in which they appear, which every engine understands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::record_batch::RecordBatch;
 
@@ -202,6 +202,17 @@ pub(in crate::destination) trait Engine: Send {
         Ok(false)
     }
 
+    /// The rows of a batch as a table in a statement that they are sent along with, if the engine does better so than with a
+    /// temporary table: an expression with these columns.
+    fn inlined(&self, _columns: &[LoadColumn], _rows: &RecordBatch) -> Option<String> {
+        None
+    }
+
+    /// Runs a statement that reads the rows of a batch as `inlined` says, and returns how many rows it changed.
+    fn execute_with(&mut self, sql: &str, _columns: &[LoadColumn], _rows: &RecordBatch) -> Result<u64, Self::Failure> {
+        self.execute(sql, &[])
+    }
+
     /// Is called before anything else where the session is for a sync of one connection.
     fn attach(&mut self, _connection: &str) -> Result<()> {
         Ok(())
@@ -262,6 +273,12 @@ pub(in crate::destination) trait Engine: Send {
     /// The tables of these schemas that any connection made.
     fn census(&mut self, schemas: &[&str]) -> Result<Census, Self::Failure>;
 
+    /// Those of some tables, by schema and name, that are there; others may be among them.
+    fn find_tables(&mut self, names: &[(&str, &str)]) -> Result<Census, Self::Failure> {
+        let schemas: BTreeSet<&str> = names.iter().map(|(schema, _)| *schema).collect();
+        self.census(&schemas.into_iter().collect::<Vec<_>>())
+    }
+
     /// Whether nothing is left in a schema, so that it can be dropped.
     fn is_bare(&mut self, schema: &str) -> Result<bool, Self::Failure>;
 
@@ -278,6 +295,9 @@ pub(in crate::destination) trait Engine: Send {
     fn took_fence(&mut self, _connection: &str, _fence: u64) -> Result<(), Self::Failure> {
         Ok(())
     }
+
+    /// Is called when a sync has ended, and is the last call.
+    fn finished(&mut self) {}
 
     /// Begins another session after one was lost (`warehouse-unreachable`).
     fn reconnect(&mut self) -> Result<()> {

@@ -6,7 +6,7 @@
 
 use super::ddl::{self, quoted};
 use super::engine::{Engine, failed, matches};
-use super::merge::{Merge, Place, WORK};
+use super::merge::{Merge, Place, Source, WORK};
 use super::stage::{Batch, Staged};
 use crate::destination::{SegmentColumn, Versions};
 use crate::error::Result;
@@ -58,19 +58,20 @@ impl<E: Engine> Merge<'_, E> {
     }
 
     /// Brings the active rows that patches change to where they are merged, unless they are there already.
-    pub(super) fn bring(&mut self, stage: &str, columns: &[SegmentColumn], truncated: bool) -> Result<()> {
+    pub(super) fn bring(&mut self, source: &Source<'_>, columns: &[SegmentColumn], truncated: bool) -> Result<()> {
         let (table, work) = (self.engine.table(self.schema, &self.table.name), self.engine.temporary(WORK));
         let (deleted, synced_at, active) = (quoted(DELETED), quoted(SYNCED_AT), quoted(ACTIVE));
         let (names, values) = (self.names(""), self.names("t."));
         let same: Vec<String> = self.key_columns().map(|key| format!("w.{key} = t.{key}")).collect();
         let sql = format!(
             "INSERT INTO {work} ({names}, {deleted}, {synced_at}) SELECT {values}, {truncated}, t.{synced_at} \
-             FROM {stage} AS s JOIN {table} AS t ON {} LEFT JOIN {work} AS w ON {} \
+             FROM {} AS s JOIN {table} AS t ON {} LEFT JOIN {work} AS w ON {} \
              WHERE t.{active} AND w.{deleted} IS NULL",
+            source.sql,
             matches(&self.key(columns)?),
             same.join(" AND "),
         );
-        self.execute(&sql, "find the rows to update in").map(drop)
+        self.execute_with(&sql, source, "find the rows to update in").map(drop)
     }
 
     /// Makes versions of the rows in `work`. Three steps, each of which leaves fewer active versions to the next one: those that

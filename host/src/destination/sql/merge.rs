@@ -19,6 +19,14 @@ const SCRATCH: &str = "_scratch";
 /// The temporary table that is a `Place::Work`.
 pub(super) const WORK: &str = "_work";
 
+/// The rows of a batch, where a statement can read them.
+pub(super) struct Source<'a> {
+    /// The temporary table, or an expression of a table.
+    pub(super) sql: String,
+    /// What is sent along with the statement where there is no temporary table.
+    inlined: Option<(Vec<LoadColumn>, &'a RecordBatch)>,
+}
+
 /// One table during a commit.
 pub(super) struct Merge<'a, E> {
     pub(super) engine: &'a mut E,
@@ -55,11 +63,11 @@ impl<E: Engine> Merge<'_, E> {
         }
         let mut ignored = 0;
         if segment.patches.rows() > 0 {
-            ignored = self.staged(&segment.patches, &segment.columns, true, |merge, stage| {
+            ignored = self.staged(&segment.patches, &segment.columns, true, |merge, source| {
                 if let Place::Work { truncated, .. } = merge.place {
-                    merge.bring(stage, &segment.columns, truncated)?;
+                    merge.bring(source, &segment.columns, truncated)?;
                 }
-                merge.update(stage, segment)
+                merge.update(source, segment)
             })?;
         }
         // Rows arrive marked when a delete or a truncate follows their upsert.
@@ -122,11 +130,11 @@ impl<E: Engine> Merge<'_, E> {
                 let appended = self.engine.load(target, &columns, &complete);
                 appended.map_err(failed::<E>(self.what("append to")))
             }
-            rows => self.staged(rows, &segment.columns, false, |merge, stage| {
+            rows => self.staged(rows, &segment.columns, false, |merge, source| {
                 if !fresh {
-                    merge.delete(stage, &segment.columns)?;
+                    merge.delete(source, &segment.columns)?;
                 }
-                merge.insert(stage, segment)
+                merge.insert(source, segment)
             }),
         }
     }
@@ -157,30 +165,33 @@ impl<E: Engine> Merge<'_, E> {
         let projected = rows
             .project(&indices)
             .map_err(|error| Error::new(Code::HostBug, self.what("find the keys of rows for")).because(error))?;
-        self.staged(&Batch::Memory(projected), &keys, false, |merge, stage| merge.delete(stage, &keys)).map(drop)
+        self.staged(&Batch::Memory(projected), &keys, false, |merge, source| merge.delete(source, &keys)).map(drop)
     }
 
-    /// Gives `then` the name of a temporary table with the batch, and drops the table afterwards.
+    /// Gives `then` the rows of a batch; if that takes a temporary table, drops it afterwards.
     fn staged<T>(
         &mut self,
         batch: &Batch,
         columns: &[SegmentColumn],
         is_patch: bool,
-        then: impl FnOnce(&mut Self, &str) -> Result<T>,
+        then: impl FnOnce(&mut Self, &Source<'_>) -> Result<T>,
     ) -> Result<T> {
         let made;
         let spilled: &Spilled = match batch {
             Batch::Spilled(spilled) => spilled,
             Batch::Memory(memory) => {
                 let columns = stage::stage_columns(columns, is_patch);
+                if let Some(sql) = self.engine.inlined(&columns, memory) {
+                    return then(self, &Source { sql, inlined: Some((columns, memory)) });
+                }
                 made = stage::write(self.engine, SCRATCH, &columns, memory)
                     .map_err(failed::<E>(self.what("stage rows for")))?;
                 &made
             }
         };
-        let stage = self.engine.temporary(&spilled.table);
-        let result = then(self, &stage)?;
-        let drop = format!("DROP TABLE {stage}");
+        let source = Source { sql: self.engine.temporary(&spilled.table), inlined: None };
+        let result = then(self, &source)?;
+        let drop = format!("DROP TABLE {}", source.sql);
         self.engine.run(&drop).map_err(failed::<E>(self.what("clear the stage of")))?;
         Ok(result)
     }
@@ -209,30 +220,31 @@ impl<E: Engine> Merge<'_, E> {
         Ok((batch, into))
     }
 
-    fn delete(&mut self, stage: &str, columns: &[SegmentColumn]) -> Result<u64> {
+    fn delete(&mut self, source: &Source<'_>, columns: &[SegmentColumn]) -> Result<u64> {
         let key = self.key(columns)?;
-        self.reach(Reach::Keys { stage, key: &key })?;
-        let sql = self.engine.delete_matching(&self.target(), stage, &key);
-        self.execute(&sql, "replace rows in")
+        self.reach(Reach::Keys { stage: &source.sql, key: &key })?;
+        let sql = self.engine.delete_matching(&self.target(), &source.sql, &key);
+        self.execute_with(&sql, source, "replace rows in")
     }
 
-    fn insert(&mut self, stage: &str, segment: &Staged) -> Result<()> {
+    fn insert(&mut self, source: &Source<'_>, segment: &Staged) -> Result<()> {
         let (mut names, mut values) = (String::new(), String::new());
         for (index, column) in segment.columns.iter().enumerate() {
             names.extend([&quoted(&self.column(column)?.name), ", "]);
             values.extend([&self.value(index, column)?, ", "]);
         }
         let sql = format!(
-            "INSERT INTO {} ({names}{}, {}) SELECT {values}s.d, {} FROM {stage} AS s",
+            "INSERT INTO {} ({names}{}, {}) SELECT {values}s.d, {} FROM {} AS s",
             self.target(),
             quoted(DELETED),
             quoted(SYNCED_AT),
-            self.engine.instant(self.synced_at_us)
+            self.engine.instant(self.synced_at_us),
+            source.sql
         );
-        self.execute(&sql, "insert into").map(drop)
+        self.execute_with(&sql, source, "insert into").map(drop)
     }
 
-    fn update(&mut self, stage: &str, segment: &Staged) -> Result<u64> {
+    fn update(&mut self, source: &Source<'_>, segment: &Staged) -> Result<u64> {
         let mut sets = String::new();
         for (index, column) in segment.columns.iter().enumerate() {
             if self.table.key.contains(&column.column) {
@@ -244,15 +256,16 @@ impl<E: Engine> Merge<'_, E> {
             sets.push_str(&set);
         }
         let (deleted, key) = (quoted(DELETED), self.key(&segment.columns)?);
-        self.reach(Reach::Keys { stage, key: &key })?;
+        self.reach(Reach::Keys { stage: &source.sql, key: &key })?;
         let sql = format!(
-            "UPDATE {} AS t SET {sets}{deleted} = t.{deleted} OR s.d, {} = {} FROM {stage} AS s WHERE {}",
+            "UPDATE {} AS t SET {sets}{deleted} = t.{deleted} OR s.d, {} = {} FROM {} AS s WHERE {}",
             self.target(),
             quoted(SYNCED_AT),
             self.engine.instant(self.synced_at_us),
+            source.sql,
             matches(&key)
         );
-        let changed = self.execute(&sql, "update rows in")?;
+        let changed = self.execute_with(&sql, source, "update rows in")?;
         Ok((segment.patches.rows() as u64).saturating_sub(changed))
     }
 
@@ -292,6 +305,15 @@ impl<E: Engine> Merge<'_, E> {
 
     pub(super) fn what(&self, verb: &str) -> String {
         format!("{verb} the table {}.{}", quoted(self.schema), quoted(&self.table.name))
+    }
+
+    /// Runs a statement that reads the source.
+    pub(super) fn execute_with(&mut self, sql: &str, source: &Source<'_>, verb: &str) -> Result<u64> {
+        let changed = match &source.inlined {
+            Some((columns, rows)) => self.engine.execute_with(sql, columns, rows),
+            None => self.engine.execute(sql, &[]),
+        };
+        changed.map_err(failed::<E>(self.what(verb)))
     }
 
     pub(super) fn execute(&mut self, sql: &str, verb: &str) -> Result<u64> {

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 use tests::source::Source;
+use tests::source::faults::Kind;
 
 use super::{cds, operations, reaching, server_for};
 use crate::records;
@@ -25,6 +26,29 @@ fn quotas_of_a_day_end_and_refuse_syncs() -> Result<()> {
     let body = operations("null:").to_string();
     let third = server.send(Some(&token), "PUT", "/v1/tenants/shop/connections/e", body.as_bytes())?;
     assert_eq!(third.status, 429, "{}", third.body);
+    Ok(())
+}
+
+#[test]
+fn a_sync_that_commits_more_rows_than_its_tenant_may_is_stopped() -> Result<()> {
+    // 50 pages are a commit; five pages later the source answers no more, so the sync does not end by itself.
+    let source = Source::start(records(100_000).failing_from(55, Kind::Hang))?;
+    let (_host, server, token) = server_for(Some(&source), &[])?;
+    let mut settings = reaching(Some(&source));
+    settings["quotas"] = json!({"rows_per_day": 40_000});
+    server.ask("PUT", "/v1/tenants/shop", &settings)?;
+    server.ask_as(&token, "PUT", "/v1/tenants/shop/connections/c", &cds(&source, "null:"))?;
+    let mut rows = Vec::new();
+    for what in ["stopped", "not begun"] {
+        let sync = server.sync("shop", "c")?;
+        let outcome = (&sync["outcome"], &sync["error_code"]);
+        assert_eq!(outcome, (&json!("failed"), &json!("limit-quota")), "{what}: {sync}");
+        rows.push(sync["rows"].as_u64().unwrap_or_default());
+    }
+    // What the pages behind the commit brought by then is committed too.
+    assert!((50_000..=54_000).contains(&rows[0]) && rows[1] == 0, "{rows:?}");
+    let used = server.ask_as(&token, "GET", "/v1/tenants/shop", &Value::Null)?;
+    assert_eq!(used["used_today"]["rows"], rows[0]);
     Ok(())
 }
 
