@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::book::key;
@@ -38,8 +39,7 @@ impl Trial<'_> {
             for (fault, lasts) in
                 BREAKING.map(|fault| (fault, false)).into_iter().chain(LASTING.map(|fault| (fault, true)))
             {
-                // Only a source that said which page comes next can be caught repeating one.
-                if fault == Fault::RepeatedPage && (*at == 0 || !self.names_the_next(at - 1)) {
+                if !self.can_be_told(*at, &fault) {
                     continue;
                 }
                 let request = &self.base.asked[*at].request;
@@ -59,6 +59,21 @@ impl Trial<'_> {
         let tried = format!("{faults} faults at {} of {} requests", places.len(), self.base.asked.len());
         let told = |found: Option<String>| found.map_or_else(|| Ok(tried.clone()), fail);
         Disturbed { survived: told(survived), typed: told(typed) }
+    }
+
+    /// Whether a connector can tell a fault of a request from a good answer.
+    fn can_be_told(&self, at: usize, fault: &Fault) -> bool {
+        let asked = &self.base.asked;
+        match fault {
+            // Only a source that said which page comes next can be caught repeating one.
+            Fault::RepeatedPage => at > 0 && self.names_the_next(at - 1),
+            // JSON and XML show where they end; lines do not.
+            Fault::InvalidJson | Fault::EmptyBody => asked[at].answer.as_ref().is_some_and(|answer| {
+                answer.body.trim_ascii_start().starts_with(b"<")
+                    || serde_json::from_slice::<IgnoredAny>(&answer.body).is_ok()
+            }),
+            _ => true,
+        }
     }
 
     /// What is wrong after a disturbed run and, if that failed, the next sync.

@@ -141,7 +141,7 @@ impl Sync<'_> {
             Error::Authentication(words) if self.is("credentials-refused") => Err(Error::transient(words)),
             Error::Authentication(words) => Err(Error::Authentication(words)),
             error if self.is("faults-survived") || self.is("a-page-left-out") => {
-                warning!("a page is left out: {}", error.message());
+                info!("a page is left out: {}", error.message());
                 Ok(())
             }
             error if self.is("errors-typed") => Err(Error::internal(error.message())),
