@@ -26,7 +26,7 @@ pub type File = (String, String);
 pub fn files(name: &str, choice: Choice) -> Result<Vec<File>> {
     check_name(name)?;
     let own = [
-        ("Cargo.toml", manifest(name)),
+        ("Cargo.toml", manifest(name, choice.sync)),
         ("configuration.json", code::configuration(choice)),
         ("src/lib.rs", code::connector(name, choice)),
         ("src/tests.rs", code::tests(name, choice)),
@@ -59,7 +59,12 @@ fn sdk_workspace() -> String {
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-fn manifest(name: &str) -> String {
+fn manifest(name: &str, sync: SyncStyle) -> String {
+    let features = match sync {
+        SyncStyle::Csv => r#", features = ["csv"]"#,
+        SyncStyle::Xml => r#", features = ["xml"]"#,
+        _ => "",
+    };
     format!(
         r#"[package]
 name = "{name}"
@@ -70,7 +75,7 @@ edition = "2024"
 crate-type = ["cdylib"]
 
 [dependencies]
-elt-sdk = {{ path = "vendor/elt/sdk" }}
+elt-sdk = {{ path = "vendor/elt/sdk"{features} }}
 
 [workspace]
 exclude = ["vendor"]

@@ -1,8 +1,8 @@
 //! A small HTTP source with generated data: the demo reads from it, the tests and benchmarks too.
 //!
-//! It serves three kinds of pagination (cursor, offset, next-page URL) behind an API key, and the APIs that the connectors
-//! of this repository were written for. It computes its records from their position, and can be told to fail in many
-//! ways. It listens on the loopback address only.
+//! It serves three kinds of pagination (cursor, offset, next-page URL) behind an API key, the APIs that the connectors
+//! of this repository were written for, and the list that new ones are made for (`/items`). It computes its records from
+//! their position, and can be told to fail in many ways. It listens on the loopback address only.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {

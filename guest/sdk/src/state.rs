@@ -82,11 +82,15 @@ impl State {
         self.parse::<BTreeMap<String, Box<RawValue>>>(key).map(|slice| Self(slice.unwrap_or_default()))
     }
 
-    /// Sets a value. An error only where it has no JSON form.
+    /// Sets a value; null and `None` forget it, as [`remove`](Self::remove) does. An error only where it has no JSON form.
     pub fn set(&mut self, key: &str, value: impl Serialize) -> Result<()> {
         let complain = |error| Error::internal(format_args!("the state's `{key}` has no JSON form: {error}"));
         let value = to_raw_value(&value).map_err(complain)?;
-        self.0.insert(key.to_owned(), value);
+        if value.get() == "null" {
+            self.0.remove(key);
+        } else {
+            self.0.insert(key.to_owned(), value);
+        }
         Ok(())
     }
 
@@ -128,6 +132,13 @@ impl fmt::Debug for State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_set_to_none_is_forgotten() {
+        let mut state = State::from_json(Some(r#"{"cursor":"x"}"#)).unwrap();
+        state.set("cursor", None::<String>).unwrap();
+        assert_eq!(state.to_string(), "{}");
+    }
 
     #[test]
     fn numbers_of_any_length_survive() {

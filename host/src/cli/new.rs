@@ -16,9 +16,9 @@ pub(super) struct Arguments {
     /// The connector's name: [a-z][a-z0-9_-]*
     #[arg(required_unless_present = "prompt")]
     name: Option<String>,
-    /// How the source pages
-    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
-    pagination: Pagination,
+    /// How the source pages (default: cursor); an export has no pages
+    #[arg(long, value_enum, value_name = "HOW")]
+    pagination: Option<Pagination>,
     /// How the source is told who asks
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     auth: Authentication,
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
     let Some(name) = arguments.name.as_deref().filter(|_| !arguments.prompt) else {
         return screen.data(scaffold::PROMPT).map(|_closed| ());
     };
-    let choice = Choice { pagination: arguments.pagination, authentication: arguments.auth, sync: arguments.sync };
+    let choice = choice(arguments)?;
     let files = scaffold::files(name, choice)?;
     let folder = arguments.dir.clone().unwrap_or_else(|| PathBuf::from(name));
     write(&folder, &files)?;
@@ -50,6 +50,15 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
         own.collect::<Vec<_>>().join(", ")
     ));
     Ok(())
+}
+
+fn choice(arguments: &Arguments) -> Result<Choice> {
+    if arguments.pagination.is_some() && arguments.sync.is_export() {
+        return Err(Error::new(Code::Usage, "make a connector that reads an export page by page")
+            .hint("An export comes in one answer: leave --pagination out, or choose another --sync."));
+    }
+    let pagination = arguments.pagination.unwrap_or_default();
+    Ok(Choice { pagination, authentication: arguments.auth, sync: arguments.sync })
 }
 
 fn write(folder: &Path, files: &[scaffold::File]) -> Result<()> {

@@ -1,63 +1,45 @@
 //! The code of a new connector, put together from parts.
+//!
+//! All of them read the same example: `items`, with their `parts` where a list belongs to each. The author puts her own
+//! names in their place.
 
 use super::words::{Authentication, Choice, Pagination, SyncStyle};
 
-/// What the example's source calls things; the author puts her own in their place.
-struct Example {
-    path: &'static str,
-    /// Where an answer holds its records.
-    records: &'static str,
-    table: &'static str,
-    key: &'static str,
-    /// The parameter for the number of records in a page.
-    size: &'static str,
-    /// The field with the moment of the last change.
-    changed: &'static str,
-}
-
-impl Example {
-    fn of(pagination: Pagination) -> Self {
-        let items =
-            Self { path: "items", records: "items", table: "items", key: "id", size: "limit", changed: "updated_at" };
-        match pagination {
-            Pagination::Cursor => Self {
-                path: "cds_data",
-                records: "cds_records",
-                table: "cds_records",
-                key: "record_id",
-                size: "page_size",
-                changed: "updated_at",
-            },
-            Pagination::Offset => Self { path: "offset/orders", records: "orders", table: "orders", ..items },
-            Pagination::NextUrl => Self { path: "customers", records: "data", table: "customers", ..items },
-            Pagination::Page | Pagination::LinkHeader => items,
-        }
-    }
-}
+/// The longest line that rustfmt leaves as it is, without the body's indentation.
+const LINE_MAX: usize = 112;
 
 /// A field of the configuration: name, declaration, value in the example.
 type Field = (&'static str, &'static str, &'static str);
 
+const CLIENT_ID: Field = ("client_id", r#"Field::required("client_id", "The id of your application.")"#, "app");
+const CLIENT_SECRET: Field =
+    ("client_secret", r#"Field::required("client_secret", "The secret of your application.").secret()"#, "123");
+const REFRESH_TOKEN: Field = (
+    "refresh_token",
+    r#"Field::required("refresh_token", "The refresh token that came when a person agreed.").secret()"#,
+    "123",
+);
+
 fn fields(choice: Choice) -> Vec<Field> {
-    let mut fields: Vec<Field> = vec![(
-        "base_url",
-        r#"Field::required("base_url", "Where the API lives, https://api.example.com for instance.")"#,
-        "http://127.0.0.1:8765",
-    )];
-    match choice.authentication {
+    let base_url = r#"Field::required("base_url", "Where the API lives, https://api.example.com for instance.")"#;
+    let mut fields: Vec<Field> = vec![("base_url", base_url, "http://127.0.0.1:8765")];
+    fields.extend(match choice.authentication {
         Authentication::Header | Authentication::Query => {
-            fields.push(("api_key", r#"Field::required("api_key", "The key the API asks for.").secret()"#, "123"));
+            vec![("api_key", r#"Field::required("api_key", "The key the API asks for.").secret()"#, "123")]
         }
-        Authentication::Basic => {
-            fields.push(("user", r#"Field::required("user", "The user's name.")"#, "ada"));
-            fields.push(("password", r#"Field::required("password", "The user's password.").secret()"#, "123"));
-        }
-        Authentication::Bearer => {
-            fields.push(("token", r#"Field::required("token", "An API token.").secret()"#, "123"));
-        }
-        Authentication::None => {}
+        Authentication::Basic | Authentication::Session => vec![
+            ("user", r#"Field::required("user", "The user's name.")"#, "ada"),
+            ("password", r#"Field::required("password", "The user's password.").secret()"#, "123"),
+        ],
+        Authentication::Bearer => vec![("token", r#"Field::required("token", "An API token.").secret()"#, "123")],
+        Authentication::Oauth2Client => vec![CLIENT_ID, CLIENT_SECRET],
+        Authentication::Oauth2Refresh => vec![CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN],
+        Authentication::None => vec![],
+    });
+    if !choice.sync.is_export() {
+        let declared = r#"Field::optional("page_size", "Records in one answer.").default("100")"#;
+        fields.push(("page_size", declared, "100"));
     }
-    fields.push(("page_size", r#"Field::optional("page_size", "Records in one answer.").default("100")"#, "100"));
     if choice.sync == SyncStyle::Window {
         let declared =
             r#"Field::optional("overlap_minutes", "How far back from the last change to read.").default("60")"#;
@@ -75,17 +57,14 @@ pub(super) fn configuration(choice: Choice) -> String {
 
 /// `src/lib.rs`.
 pub(super) fn connector(name: &str, choice: Choice) -> String {
-    let Example { table, key, .. } = Example::of(choice.pagination);
     let type_name = type_name(name);
-    let fields: Vec<String> = fields(choice).iter().map(|(_, declared, _)| format!("        {declared},\n")).collect();
-    let fields = fields.concat();
-    let about = match choice.sync {
-        SyncStyle::Position => "from the place where the last sync ended",
-        SyncStyle::Window => "what changed since the last sync, and a little before",
-        SyncStyle::Full => "everything each time",
-    };
+    let fields: String = fields(choice).iter().map(|(_, declared, _)| format!("        {declared},\n")).collect();
+    let body: String = body(choice)
+        .lines()
+        .map(|line| if line.is_empty() { "\n".into() } else { format!("        {line}\n") })
+        .collect();
     format!(
-        r#"//! Copies {table} page by page: {about}.
+        r#"//! {about}.
 
 use elt_sdk::prelude::*;
 
@@ -97,212 +76,289 @@ impl Connector for {type_name} {{
     const HOSTS: &[&str] = &["{{base_url}}"];
 
     fn schema(_: &Configuration) -> Result<Vec<Table>> {{
-        Ok(vec![Table::new("{table}", ["{key}"])])
+        Ok(vec![{tables}])
     }}
 
     fn update(configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {{
 {body}    }}
-}}
+{check}}}
 
 elt_sdk::export!({type_name});
 
 #[cfg(test)]
 mod tests;
 "#,
-        body = body(choice)
+        about = about(choice.sync),
+        tables = tables(choice.sync),
+        check = check(choice.authentication),
     )
 }
 
+fn about(sync: SyncStyle) -> &'static str {
+    match sync {
+        SyncStyle::Position => "Copies items page by page: from the place where the last sync ended",
+        SyncStyle::Window => "Copies items page by page: what changed since the last sync, and a little before",
+        SyncStyle::Full => "Copies items page by page: everything each time",
+        SyncStyle::ParentChild => "Copies items page by page and each one's parts: everything each time",
+        SyncStyle::Csv => "Replaces a table by the source's export in CSV",
+        SyncStyle::Ndjson => "Replaces a table by the source's export, lines of JSON",
+        SyncStyle::Xml => "Replaces a table by the source's export in XML",
+    }
+}
+
+fn tables(sync: SyncStyle) -> &'static str {
+    match sync {
+        SyncStyle::ParentChild => r#"Table::new("items", ["id"]), Table::new("parts", ["id"])"#,
+        // Their values are texts: what is more than that is declared.
+        SyncStyle::Csv | SyncStyle::Xml => r#"Table::new("items", ["id"]).column("updated_at", DataType::UtcDatetime)"#,
+        _ => r#"Table::new("items", ["id"])"#,
+    }
+}
+
+/// A check of its own, where the dry run that is usual would do harm.
+fn check(authentication: Authentication) -> &'static str {
+    match authentication {
+        Authentication::Oauth2Refresh => {
+            "
+    /// A dry run would use the refresh token up and forget its successor; the fields are checked already.
+    fn check(_: &Configuration) -> Result<()> {
+        Ok(())
+    }
+"
+        }
+        _ => "",
+    }
+}
+
 fn body(choice: Choice) -> String {
-    let mut lines = client(choice.authentication);
-    lines.extend(match choice.sync {
-        SyncStyle::Position => position(choice),
+    let rest = match choice.sync {
+        SyncStyle::Position | SyncStyle::Full | SyncStyle::ParentChild => paged(choice),
         SyncStyle::Window => window(choice),
-        SyncStyle::Full => full(choice),
-    });
-    lines.iter().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("        {line}\n") }).collect()
-}
-
-fn client(authentication: Authentication) -> Vec<String> {
-    let base = r#"let http = Client::new(configuration.required("base_url")?)"#;
-    let more = match authentication {
-        Authentication::Header => r#"    .header("api_key", configuration.required("api_key")?);"#,
-        Authentication::Basic => {
-            r#"    .basic_auth(configuration.required("user")?, configuration.required("password")?);"#
-        }
-        Authentication::Bearer => r#"    .bearer_auth(configuration.required("token")?);"#,
-        Authentication::Query | Authentication::None => return vec![format!("{base};")],
+        SyncStyle::Csv => export("items.csv", "Csv::new()"),
+        SyncStyle::Ndjson => export("items.ndjson", "JsonLines::new()"),
+        SyncStyle::Xml => export("items.xml", r#"Xml::new("item")"#),
     };
-    vec![base.to_owned(), more.to_owned()]
+    // Every checkpoint has the newest refresh token: those before it are used up.
+    let rest = match choice.authentication {
+        Authentication::Oauth2Refresh => saved(&rest),
+        _ => rest,
+    };
+    client(choice.authentication) + &rest
 }
 
-/// The request for a list: pages have their size and, where it goes there, the key.
-fn request(choice: Choice, more: &[String]) -> Vec<String> {
-    let Example { path, size, .. } = Example::of(choice.pagination);
-    let mut lines = vec!["let request = http".to_owned(), format!("    .get(\"{path}\")")];
-    // An offset's pagination says itself how many it wants.
-    if choice.pagination != Pagination::Offset {
-        lines.push(format!("    .query(\"{size}\", configuration.parse::<u32>(\"page_size\")?)"));
-    }
-    if choice.authentication == Authentication::Query {
-        lines.push("    .query(\"api_key\", configuration.required(\"api_key\")?)".to_owned());
-    }
-    lines.extend(more.iter().map(|line| format!("    {line}")));
-    if let Some(last) = lines.last_mut() {
-        last.push(';');
-    }
-    lines
-}
-
-fn pages(pagination: Pagination) -> &'static str {
-    match pagination {
-        Pagination::Cursor => r#"Cursor::new("cursor", "next_cursor")"#,
-        Pagination::Offset => {
-            "Offset::new(\"offset\", \"limit\", configuration.parse(\"page_size\")?)\n            .total(\"total\")"
+/// The same code with the login saved before every checkpoint.
+fn saved(code: &str) -> String {
+    let line = |line: &str| {
+        let indentation = &line[..line.len() - line.trim_start().len()];
+        if line.trim_start().starts_with("operations.checkpoint(") {
+            format!("{indentation}login.save(&mut state, \"login\")?;\n{line}\n")
+        } else {
+            format!("{line}\n")
         }
-        Pagination::Page => r#"PageNumber::new("page")"#,
-        Pagination::NextUrl => r#"NextUrl::new("next")"#,
-        Pagination::LinkHeader => "LinkHeader::new()",
+    };
+    code.lines().map(line).collect()
+}
+
+fn client(authentication: Authentication) -> String {
+    let base = r#"let http = Client::new(configuration.required("base_url")?)"#;
+    match authentication {
+        Authentication::None => calls(base, &[]),
+        Authentication::Header => calls(base, &[r#".header("api_key", configuration.required("api_key")?)"#]),
+        Authentication::Query => calls(base, &[r#".query("api_key", configuration.required("api_key")?)"#]),
+        Authentication::Basic => {
+            calls(base, &[r#".basic_auth(configuration.required("user")?, configuration.required("password")?)"#])
+        }
+        Authentication::Bearer => calls(base, &[r#".bearer_auth(configuration.required("token")?)"#]),
+        Authentication::Oauth2Client => calls(base, &[]) + OAUTH2_CLIENT,
+        Authentication::Oauth2Refresh => calls(base, &[]) + OAUTH2_REFRESH,
+        Authentication::Session => calls(base, &[]) + SESSION,
     }
 }
 
-/// Where a pagination begins, from the state.
-fn start(pagination: Pagination) -> &'static str {
+const OAUTH2_CLIENT: &str = r#"let [id, secret] = ["client_id", "client_secret"].map(|field| configuration.required(field));
+let login = Login::client_credentials(&http.url("items/oauth/token"), id?, secret?);
+let http = http.login(&login);
+"#;
+
+const OAUTH2_REFRESH: &str = r#"let [id, secret, token] = ["client_id", "client_secret", "refresh_token"].map(|it| configuration.required(it));
+let login = Login::refresh_token(&http.url("items/oauth/token"), id?, secret?, token?).resume(&state, "login")?;
+// The refresh token that was used is gone: its successor must be safe before anything else can fail.
+login.renew()?;
+login.save(&mut state, "login")?;
+operations.checkpoint(&state)?;
+let http = http.login(&login);
+"#;
+
+const SESSION: &str = r#"let [user, password] = ["user", "password"].map(|field| configuration.required(field));
+let credentials = json!({"user": user?, "password": password?});
+let login = http.post("items/session").json(&credentials).idempotent(true);
+let http = http.login(&Login::session(login, "token").header("X-Session", ""));
+"#;
+
+/// A statement that ends in calls: on one line where there is room, else a line for each.
+fn calls(start: &str, calls: &[&str]) -> String {
+    let line = format!("{start}{};\n", calls.concat());
+    if line.trim_end().len() <= LINE_MAX { line } else { format!("{start}\n    {};\n", calls.join("\n    ")) }
+}
+
+/// The request for the list.
+fn request(pagination: Pagination) -> &'static str {
     match pagination {
-        Pagination::Offset => r#"state.parse_or("place", 0)?"#,
-        Pagination::Page => r#"state.parse_or("place", 1)?"#,
-        Pagination::Cursor | Pagination::NextUrl | Pagination::LinkHeader => r#"state.get("place")"#,
+        // Its pagination says itself how many records it wants.
+        Pagination::Offset => "let request = http.get(\"items\");\n",
+        _ => "let request = http.get(\"items\").query(\"limit\", configuration.parse::<u32>(\"page_size\")?);\n",
     }
 }
 
-/// A place as the pagination wants it back: numbers as numbers.
-fn place(choice: Choice) -> &'static str {
-    match choice.pagination {
+/// The pagination; with a place to begin at where `start` is given.
+fn pages(pagination: Pagination, start: bool) -> String {
+    let (style, place) = match pagination {
+        Pagination::Cursor => (&[r#"Cursor::new("cursor", "next_cursor")"#][..], r#"state.get("place")"#),
+        Pagination::Offset => (
+            &[r#"Offset::new("offset", "limit", configuration.parse("page_size")?)"#, r#".total("total")"#][..],
+            r#"state.parse_or("place", 0)?"#,
+        ),
+        Pagination::Page => (&[r#"PageNumber::new("page")"#][..], r#"state.parse_or("place", 1)?"#),
+        Pagination::NextUrl => (&[r#"NextUrl::new("next")"#][..], r#"state.get("place")"#),
+        Pagination::LinkHeader => (&["LinkHeader::new()"][..], r#"state.get("place")"#),
+    };
+    let start = if start { format!(".start({place})") } else { String::new() };
+    let mut all = style[1..].to_vec();
+    all.extend((!start.is_empty()).then_some(start.as_str()));
+    calls(&format!("let pages = {}", style[0]), &all)
+}
+
+/// How the state follows the pages; offsets and page numbers are numbers there.
+fn advance(choice: Choice) -> String {
+    let counts = matches!(choice.pagination, Pagination::Offset | Pagination::Page);
+    let number = "place.parse::<u64>().map_err(Error::internal)?";
+    let place = match (choice.sync, choice.pagination) {
         // The last page may grow: where a sync is to go on from there, it begins with that page again.
-        Pagination::Page if choice.sync == SyncStyle::Position => {
-            r#"state.set("place", place.parse::<u64>().map_err(Error::internal)? - 1)?"#
-        }
-        Pagination::Offset | Pagination::Page => {
-            r#"state.set("place", place.parse::<u64>().map_err(Error::internal)?)?"#
-        }
-        Pagination::Cursor | Pagination::NextUrl | Pagination::LinkHeader => r#"state.set("place", place)?"#,
+        (SyncStyle::Position, Pagination::Page) => format!("{number} - 1"),
+        (SyncStyle::Position, Pagination::Offset) => number.into(),
+        (SyncStyle::Position, _) => "place".into(),
+        _ if counts => "page.cursor().map(str::parse::<u64>).transpose().map_err(Error::internal)?".into(),
+        _ => "page.cursor()".into(),
+    };
+    match choice.sync {
+        SyncStyle::Position => format!(
+            r#"    // The last page names no next one: the next sync begins with that page again.
+    if let Some(place) = page.cursor() {{
+        state.set("place", {place})?;
+    }}
+"#
+        ),
+        _ => format!(
+            r#"    // An interrupted sync resumes at the next page; after the last one, everything is read again.
+    state.set("place", {place})?;
+"#
+        ),
     }
 }
 
-fn page_loop(choice: Choice, inside: &[String]) -> Vec<String> {
-    let Example { records, .. } = Example::of(choice.pagination);
-    let mut lines = vec![String::new(), format!("for page in request.pages(\"{records}\", pages) {{")];
-    lines.extend(inside.iter().map(|line| if line.is_empty() { String::new() } else { format!("    {line}") }));
-    lines.push("}".to_owned());
-    lines
+const CHILDREN: &str = r#"    for item in page.records() {
+        let parts = http.get(format!("items/{}/parts", elt_sdk::http::encode(&item.required("id")?)));
+        for part in parts.page("parts")?.records() {
+            operations.upsert("parts", part.with("item_id", item.value("id"))?)?;
+        }
+    }
+"#;
+
+fn paged(choice: Choice) -> String {
+    let children = if choice.sync == SyncStyle::ParentChild { CHILDREN } else { "" };
+    format!(
+        r#"{request}{pages}for page in request.pages("items", pages) {{
+    let page = page?;
+    operations.upsert_all("items", page.records())?;
+{children}{advance}    operations.checkpoint(&state)?;
+}}
+Ok(())
+"#,
+        request = request(choice.pagination),
+        pages = pages(choice.pagination, true),
+        advance = advance(choice),
+    )
 }
 
-fn owned(lines: &[&str]) -> Vec<String> {
-    lines.iter().map(|line| (*line).to_owned()).collect()
+fn window(choice: Choice) -> String {
+    format!(
+        r#"let overlap = Duration::from_mins(configuration.parse("overlap_minutes")?);
+let mut newest: Option<Timestamp> = state.parse("updated_at")?;
+{request}let request = request.query_if("updated_since", newest.map(|newest| newest - overlap));
+{pages}
+for page in request.pages("items", pages) {{
+    for record in page?.records() {{
+        newest = newest.max(Some(record.required("updated_at")?.parse()?));
+        operations.upsert("items", record)?;
+    }}
+    // Records come in no order of time: until the last page, a resumed sync begins where this one began.
+    operations.checkpoint(&state)?;
+}}
+state.set("updated_at", newest)?;
+operations.checkpoint(&state)
+"#,
+        request = request(choice.pagination),
+        pages = pages(choice.pagination, false),
+    )
 }
 
-fn position(choice: Choice) -> Vec<String> {
-    let Example { table, .. } = Example::of(choice.pagination);
-    let (pages, start, place) = (pages(choice.pagination), start(choice.pagination), place(choice));
-    let mut lines = request(choice, &[]);
-    lines.push(format!("let pages = {pages}.start({start});"));
-    let upsert = format!("operations.upsert_all(\"{table}\", page.records())?;");
-    lines.extend(page_loop(
-        choice,
-        &owned(&[
-            "let page = page?;",
-            &upsert,
-            "// The last page names no next one: the next sync begins with that page again.",
-            "if let Some(place) = page.cursor() {",
-            &format!("    {place};"),
-            "}",
-            "operations.checkpoint(&state)?;",
-        ]),
-    ));
-    lines.push("Ok(())".to_owned());
-    lines
-}
+fn export(path: &str, format: &str) -> String {
+    format!(
+        r#"let exported_at = Timestamp::now();
+let rows = http.get("{path}").stream().send()?.rows({format})?;
 
-fn full(choice: Choice) -> Vec<String> {
-    let Example { table, .. } = Example::of(choice.pagination);
-    let (pages, start, place) = (pages(choice.pagination), start(choice.pagination), place(choice));
-    let mut lines = request(choice, &[]);
-    lines.push(format!("let pages = {pages}.start({start});"));
-    let upsert = format!("operations.upsert_all(\"{table}\", page.records())?;");
-    lines.extend(page_loop(
-        choice,
-        &owned(&[
-            "let page = page?;",
-            &upsert,
-            "// An interrupted sync resumes at the next page; after the last one, everything is read again.",
-            "match page.cursor() {",
-            &format!("    Some(place) => {place},"),
-            "    None => state.remove(\"place\"),",
-            "}",
-            "operations.checkpoint(&state)?;",
-        ]),
-    ));
-    lines.push("Ok(())".to_owned());
-    lines
-}
-
-fn window(choice: Choice) -> Vec<String> {
-    let Example { table, changed, .. } = Example::of(choice.pagination);
-    let pages = pages(choice.pagination);
-    let mut lines = owned(&[
-        "let overlap = Duration::from_mins(configuration.parse(\"overlap_minutes\")?);",
-        &format!("let seen: Option<Timestamp> = state.parse(\"{changed}\")?;"),
-        "let mut newest = seen;",
-    ]);
-    lines.extend(request(choice, &[".query_if(\"updated_since\", seen.map(|seen| seen - overlap))".to_owned()]));
-    lines.push(format!("let pages = {pages};"));
-    lines.extend(page_loop(
-        choice,
-        &owned(&[
-            "for record in page?.records() {",
-            &format!("    newest = newest.max(Some(record.required(\"{changed}\")?.parse()?));"),
-            &format!("    operations.upsert(\"{table}\", record)?;"),
-            "}",
-            "// Records come in no order of time: until the last page, a resumed sync begins where this one began.",
-            "operations.checkpoint(&state)?;",
-        ]),
-    ));
-    lines.extend(owned(&[&format!("state.set(\"{changed}\", newest)?;"), "operations.checkpoint(&state)"]));
-    lines
+operations.truncate("items")?;
+for row in rows {{
+    operations.upsert("items", row?)?;
+}}
+// One checkpoint, at the end: half an export is none.
+state.set("exported_at", exported_at)?;
+operations.checkpoint(&state)
+"#
+    )
 }
 
 /// `src/tests.rs`.
 pub(super) fn tests(name: &str, choice: Choice) -> String {
-    let Example { records, table, key, changed, .. } = Example::of(choice.pagination);
     let type_name = type_name(name);
-    let given: Vec<String> = fields(choice)
+    let given: String = fields(choice)
         .iter()
         .map(|(name, _, value)| {
             let value = if *name == "base_url" { "https://api.test" } else { value };
             format!("\n        .configuration(\"{name}\", \"{value}\")")
         })
         .collect();
-    let given = given.concat();
-    let first = format!(r#"{{"{records}": [{{"{key}": 1, "{changed}": "2026-01-31T10:20:30Z"}}], "total": 1}}"#);
+    let written = match choice.sync {
+        SyncStyle::Csv | SyncStyle::Xml => r#"{"id":"1","updated_at":"2026-01-31T10:20:30Z"}"#,
+        _ => r#"{"id": 1, "updated_at": "2026-01-31T10:20:30Z"}"#,
+    };
+    let parts = match choice.sync {
+        SyncStyle::ParentChild => "\n    assert_eq!(sync.upserts(\"parts\"), [r#\"{\"id\": 7,\"item_id\":1}\"#]);",
+        _ => "",
+    };
     format!(
-        r##"//! What it does with a page, and without its configuration.
+        r##"//! What it does with what the source sends, and without its configuration.
 
-use elt_sdk::testing::{{Answer, Test}};
+use elt_sdk::testing::{{Answer, Asked, Test}};
 
 use super::*;
+
+fn answer(asked: &Asked) -> Answer {{
+    match asked.path() {{
+{answers}        other => Answer::status(404).body(other),
+    }}
+}}
 
 fn connector() -> Test<{type_name}> {{
     Test::new(){given}
 }}
 
 #[test]
-fn the_records_of_a_page_arrive_before_its_checkpoint() {{
-    let page = Answer::json(r#"{first}"#);
-    let end = Answer::json(r#"{{"{records}": [], "total": 1}}"#);
-    let sync = connector().answers([page, end]).update();
+fn records_arrive_before_their_checkpoint() {{
+    let sync = connector().serve(answer).update();
 
     assert_eq!(sync.result, Ok(()));
-    assert_eq!(sync.upserts("{table}"), [r#"{{"{key}": 1, "{changed}": "2026-01-31T10:20:30Z"}}"#]);
+    assert_eq!(sync.upserts("items"), [r#"{written}"#]);{parts}
     assert!(sync.operations().last().is_some_and(|last| last.starts_with("checkpoint")));
 }}
 
@@ -311,8 +367,58 @@ fn without_its_configuration_it_says_what_is_missing() {{
     let sync = Test::<{type_name}>::new().update();
     assert!(matches!(sync.result, Err(Error::Configuration {{ .. }})), "{{:?}}", sync.result);
 }}
-"##
+"##,
+        answers = answers(choice),
     )
+}
+
+/// What the test's source answers, an arm for each path.
+fn answers(choice: Choice) -> String {
+    let login = match choice.authentication {
+        Authentication::Oauth2Client | Authentication::Oauth2Refresh => {
+            r##"        "/items/oauth/token" => Answer::json(r#"{"access_token": "t", "refresh_token": "r"}"#),
+"##
+        }
+        Authentication::Session => {
+            r##"        "/items/session" => Answer::json(r#"{"token": "t"}"#),
+"##
+        }
+        _ => "",
+    };
+    let parts = match choice.sync {
+        SyncStyle::ParentChild => {
+            r##"        "/items/1/parts" => Answer::json(r#"{"parts": [{"id": 7}]}"#),
+"##
+        }
+        _ => "",
+    };
+    login.to_owned() + parts + &list(choice)
+}
+
+fn list(choice: Choice) -> String {
+    let record = r#"{"id": 1, "updated_at": "2026-01-31T10:20:30Z"}"#;
+    match choice.sync {
+        SyncStyle::Csv => {
+            "        \"/items.csv\" => Answer::status(200).body(\"id,updated_at\\n1,2026-01-31T10:20:30Z\\n\"),\n"
+                .into()
+        }
+        SyncStyle::Ndjson => format!("        \"/items.ndjson\" => Answer::status(200).body(r#\"{record}\"#),\n"),
+        SyncStyle::Xml => {
+            let item = "<item><id>1</id><updated_at>2026-01-31T10:20:30Z</updated_at></item>";
+            format!("        \"/items.xml\" => Answer::status(200).body(\"<items>{item}</items>\"),\n")
+        }
+        _ => {
+            // A source that counts pages says with an empty one that there are no more.
+            let end = match choice.pagination {
+                Pagination::Page => {
+                    r##"        "/items" if asked.query("page").is_some_and(|page| page != "1") => Answer::json(r#"{"items": []}"#),
+"##
+                }
+                _ => "",
+            };
+            format!("{end}        \"/items\" => Answer::json(r#\"{{\"items\": [{record}], \"total\": 1}}\"#),\n")
+        }
+    }
 }
 
 /// `my-tickets` -> `MyTickets`.

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 /// How a new connector is to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// How it asks for page after page.
+    /// How it asks for page after page; an export has no pages.
     pub pagination: Pagination,
     /// How it says who it is.
     pub authentication: Authentication,
@@ -41,6 +41,12 @@ pub enum Authentication {
     Basic,
     /// A token
     Bearer,
+    /// OAuth2 with the connector's own credentials
+    Oauth2Client,
+    /// OAuth2 with the refresh token that a person's consent left
+    Oauth2Refresh,
+    /// User and password open a session; its token goes with every request
+    Session,
     /// Nothing is asked
     None,
 }
@@ -55,6 +61,14 @@ pub enum SyncStyle {
     Window,
     /// Everything each time; an interrupted sync is resumed
     Full,
+    /// The same, and for each record a list of what belongs to it
+    ParentChild,
+    /// One export in CSV that replaces the table
+    Csv,
+    /// The same as lines of JSON
+    Ndjson,
+    /// The same in XML
+    Xml,
 }
 
 impl Pagination {
@@ -64,10 +78,25 @@ impl Pagination {
 
 impl Authentication {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Header, Self::Query, Self::Basic, Self::Bearer, Self::None];
+    pub const ALL: &'static [Self] = &[
+        Self::Header,
+        Self::Query,
+        Self::Basic,
+        Self::Bearer,
+        Self::Oauth2Client,
+        Self::Oauth2Refresh,
+        Self::Session,
+        Self::None,
+    ];
 }
 
 impl SyncStyle {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Position, Self::Window, Self::Full];
+    pub const ALL: &'static [Self] =
+        &[Self::Position, Self::Window, Self::Full, Self::ParentChild, Self::Csv, Self::Ndjson, Self::Xml];
+
+    /// Whether it reads an export, which has no pages.
+    pub fn is_export(self) -> bool {
+        matches!(self, Self::Csv | Self::Ndjson | Self::Xml)
+    }
 }

@@ -4,6 +4,7 @@
 mod github;
 mod helpdesk;
 mod hubspot;
+mod items;
 mod oauth;
 mod pages;
 mod products;
@@ -56,6 +57,7 @@ impl Asked<'_> {
 #[derive(Debug)]
 pub(super) struct Apis {
     github: github::GitHub,
+    items: items::Items,
     oauth: oauth::OAuth,
     throttled: throttled::Throttled,
     stations: stations::Stations,
@@ -66,6 +68,7 @@ impl Apis {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             github: github::GitHub::default(),
+            items: items::Items::new(options),
             oauth: oauth::OAuth::default(),
             throttled: throttled::Throttled::default(),
             stations: stations::Stations { broken: options.broken_stations },
@@ -79,6 +82,10 @@ impl Apis {
         Some(match steps.as_slice() {
             ["oauth", "token"] => self.oauth.token(asked),
             ["oauth", "projects"] => self.oauth.projects(asked),
+            ["items", below @ ..] => self.items.answer(asked, below),
+            ["items.csv"] => self.items.export(asked, "csv"),
+            ["items.ndjson"] => self.items.export(asked, "ndjson"),
+            ["items.xml"] => self.items.export(asked, "xml"),
             ["pages"] => pages::answer(asked.query),
             ["events"] => self.throttled.events(asked.query),
             ["stations"] => stations::Stations::list(asked.query),

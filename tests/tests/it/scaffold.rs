@@ -58,12 +58,14 @@ fn built(host: &Host, name: &str) -> Result<PathBuf> {
     Ok(shared_target()?.join(format!("wasm32-wasip2/release/{}.wasm", name.replace('-', "_"))))
 }
 
-fn verified(host: &Host, component: &Path, source: &Source, configuration: &Path) -> Result<()> {
+fn verified(host: &Host, component: &Path, configuration: &Path, open: bool) -> Result<()> {
+    let source = Source::start(Options { open, ..Options::default() })?;
     let mut fields: Value = serde_json::from_str(&fs::read_to_string(configuration)?)?;
     fields["base_url"] = source.url().into();
-    fields["page_size"] = "10".into();
-    if fields.get("overlap_minutes").is_some() {
-        fields["overlap_minutes"] = "5".into();
+    for (name, value) in [("page_size", "10"), ("overlap_minutes", "5")] {
+        if fields.get(name).is_some() {
+            fields[name] = value.into();
+        }
     }
     host.write("configuration.json", fields.to_string())?;
     let component = component.to_string_lossy();
@@ -72,53 +74,112 @@ fn verified(host: &Host, component: &Path, source: &Source, configuration: &Path
     host.run(&verify)?.succeeded().map(drop)
 }
 
-/// One for each pagination that the demo's source has and each way to go on, each with another authentication.
 #[test]
-fn a_new_connector_builds_elsewhere_and_passes_verify() -> Result<()> {
+fn a_new_connector_builds_elsewhere_and_passes_its_own_test_and_verify() -> Result<()> {
     let host = host()?;
-    let options = Options { records: 95, orders: 95, customers: 35, ..Options::default() };
-    for (name, choice) in [
-        ("first", &[][..]),
-        ("by-offset", &["--pagination", "offset", "--sync", "window"]),
-        ("by-url", &["--pagination", "next-url", "--sync", "full"]),
-    ] {
-        let source = Source::start(options.clone())?;
-        let folder = make(&host, name, choice)?;
-        let component = built(&host, name)?;
-        verified(&host, &component, &source, &folder.join("configuration.json")).context(name)?;
-    }
+    let folder = make(&host, "first", &[])?;
+    let component = built(&host, "first")?;
+    verified(&host, &component, &folder.join("configuration.json"), false)?;
     // The connector's own test, without a host.
-    cargo(&host.folder().join("first"), &["test", "--quiet"])?;
+    cargo(&folder, &["test", "--quiet"]).map(drop)
+}
+
+/// Each pagination with each other way to go on, each way to log in, each format of an export; authentication, pagination
+/// (none: an export) and sync.
+const TEMPLATES: [[&str; 3]; 14] = [
+    ["query", "cursor", "window"],
+    ["basic", "page", "full"],
+    ["bearer", "next-url", "parent-child"],
+    ["oauth2-client", "link-header", "full"],
+    ["oauth2-refresh", "cursor", "window"],
+    ["oauth2-refresh", "page", "parent-child"],
+    ["session", "offset", "parent-child"],
+    ["none", "page", "position"],
+    ["header", "next-url", "position"],
+    ["query", "link-header", "position"],
+    ["bearer", "offset", "window"],
+    ["header", "", "ndjson"],
+    ["session", "", "csv"],
+    ["oauth2-refresh", "", "xml"],
+];
+
+/// Every template at least once, as members of one workspace: they are built by one call of cargo, with one SDK.
+#[test]
+fn every_template_passes_verify() -> Result<()> {
+    let host = host()?;
+    let all = host.folder().join("all");
+    let mut members = Vec::new();
+    for template in TEMPLATES {
+        let name = ["made", template[0], template[1], template[2]].join("-");
+        let folder = make(&host, &name, &options(template))?;
+        let manifest = fs::read_to_string(folder.join("Cargo.toml"))?;
+        let manifest = manifest.split("[workspace]").next().unwrap_or_default();
+        fs::create_dir_all(all.join(&name))?;
+        fs::rename(folder.join("src"), all.join(&name).join("src"))?;
+        fs::write(all.join(&name).join("Cargo.toml"), manifest.replace("vendor/", "../vendor/"))?;
+        fs::rename(folder.join("vendor"), all.join("vendor")).or_else(|_| fs::remove_dir_all(folder.join("vendor")))?;
+        fs::copy(folder.join("Cargo.lock"), all.join("Cargo.lock"))?;
+        members.push(name);
+    }
+    let workspace = format!("[workspace]\nresolver = \"3\"\nmembers = {members:?}\nexclude = [\"vendor\"]\n");
+    fs::write(all.join("Cargo.toml"), workspace)?;
+    let said = cargo(&all, &["build", "--release", "--target", "wasm32-wasip2"])?;
+    ensure!(!said.contains("warning"), "{said}");
+    for (name, [auth, ..]) in members.iter().zip(TEMPLATES) {
+        let component = shared_target()?.join(format!("wasm32-wasip2/release/{}.wasm", name.replace('-', "_")));
+        let configuration = host.folder().join(name).join("configuration.json");
+        verified(&host, &component, &configuration, auth == "none").with_context(|| name.clone())?;
+    }
     Ok(())
 }
 
-/// All the other choices compile and pass their tests: as modules of one crate, since each alone would take long.
+/// The options of `host new` for a template.
+fn options([auth, pagination, sync]: [&str; 3]) -> Vec<&str> {
+    let mut options = vec!["--auth", auth, "--sync", sync];
+    if !pagination.is_empty() {
+        options.extend(["--pagination", pagination]);
+    }
+    options
+}
+
+/// Every pair of an authentication, a pagination and a sync compiles and passes its test: as modules of one crate, since each
+/// alone would take long.
 #[test]
 fn every_choice_compiles_and_passes_its_test() -> Result<()> {
     let host = host()?;
     let folder = make(&host, "all-choices", &[])?;
-    let mut modules = String::from("//! Every choice of `host new`.\n");
-    for pagination in ["cursor", "offset", "page", "next-url", "link-header"] {
-        for auth in ["header", "query", "basic", "bearer", "none"] {
-            for sync in ["position", "window", "full"] {
-                let name = format!("{}_{auth}_{sync}", pagination.replace('-', "_"));
-                let dir = format!("made/{name}");
-                let choice = ["--pagination", pagination, "--auth", auth, "--sync", sync, "--dir", &dir];
-                host.run(&[&["new", "choice"][..], &choice].concat())?.succeeded()?;
-                let made = host.folder().join(&dir).join("src");
-                let module = folder.join("src").join(&name);
-                fs::create_dir_all(&module)?;
-                fs::copy(made.join("lib.rs"), folder.join(format!("src/{name}.rs")))?;
-                fs::copy(made.join("tests.rs"), module.join("tests.rs"))?;
-                modules.extend(["mod ", &name, ";\n"]);
-            }
-        }
+    let manifest = fs::read_to_string(folder.join("Cargo.toml"))?;
+    let manifest = manifest.replace("\"vendor/elt/sdk\"", "\"vendor/elt/sdk\", features = [\"csv\", \"xml\"]");
+    fs::write(folder.join("Cargo.toml"), manifest)?;
+    let mut modules = String::from("//! Choices of `host new`.\n");
+    for template in pairs() {
+        let name = template.join("_").replace('-', "_");
+        let dir = format!("made/{name}");
+        host.run(&[&["new", "choice", "--dir", &dir][..], &options(template)].concat())?.succeeded()?;
+        let made = host.folder().join(&dir).join("src");
+        let module = folder.join("src").join(&name);
+        fs::create_dir_all(&module)?;
+        fs::copy(made.join("lib.rs"), folder.join(format!("src/{name}.rs")))?;
+        fs::copy(made.join("tests.rs"), module.join("tests.rs"))?;
+        modules.extend(["mod ", &name, ";\n"]);
     }
     fs::write(folder.join("src/lib.rs"), modules)?;
     fs::remove_file(folder.join("src/tests.rs"))?;
     let said = cargo(&folder, &["test", "--quiet"])?;
     ensure!(!said.contains("warning"), "{said}");
     Ok(())
+}
+
+fn pairs() -> Vec<[&'static str; 3]> {
+    let mut all = Vec::new();
+    let auths = ["header", "query", "basic", "bearer", "oauth2-client", "oauth2-refresh", "session", "none"];
+    for (number, auth) in auths.into_iter().enumerate() {
+        for (place, pagination) in ["cursor", "offset", "page", "next-url", "link-header"].into_iter().enumerate() {
+            all.push([auth, pagination, ["position", "window", "full", "parent-child"][(number + place) % 4]]);
+        }
+        all.extend(["csv", "ndjson", "xml"].map(|export| [auth, "", export]));
+    }
+    all
 }
 
 #[test]
@@ -128,6 +189,8 @@ fn what_is_there_is_not_overwritten() -> Result<()> {
     host.run(&["new", "tickets"])?.failed(2, "scaffold-failed")?;
     host.run(&["new", "Tickets"])?.failed(2, "usage")?;
     host.run(&["new", "../tickets"])?.failed(2, "usage")?;
+    let paged_export = host.run(&["new", "export", "--sync", "csv", "--pagination", "page"])?.failed(2, "usage")?;
+    ensure!(paged_export.stderr.contains("--pagination"), "{}", paged_export.stderr);
     Ok(())
 }
 
@@ -151,7 +214,7 @@ fn the_usual_mistakes_are_explained() -> Result<()> {
 #[test]
 fn a_saved_file_is_built_and_run_again() -> Result<()> {
     let host = host()?;
-    let source = Source::start(Options { records: 20, ..Options::default() })?;
+    let source = Source::start(Options::default())?;
     let folder = make(&host, "developed", &[])?;
     let configuration = fs::read_to_string(folder.join("configuration.json"))?;
     fs::write(folder.join("configuration.json"), configuration.replace("http://127.0.0.1:8765", &source.url()))?;
@@ -169,5 +232,5 @@ fn a_saved_file_is_built_and_run_again() -> Result<()> {
     let louder =
         code.replace("let page = page?;", "let page = page?;\n            info!(\"a page of {}\", page.len());");
     fs::write(folder.join("src/lib.rs"), louder)?;
-    wait("a page of 20")
+    wait("a page of 45")
 }

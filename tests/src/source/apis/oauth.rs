@@ -68,7 +68,7 @@ impl OAuth {
 }
 
 /// The fields of a form; its values have nothing to decode.
-fn form(body: &[u8]) -> Query {
+pub(super) fn form(body: &[u8]) -> Query {
     let text = String::from_utf8_lossy(body);
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     Query::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
