@@ -110,7 +110,7 @@ fn every_template_passes_verify() -> Result<()> {
     let all = host.folder().join("all");
     let mut members = Vec::new();
     for template in TEMPLATES {
-        let name = ["made", template[0], template[1], template[2]].join("-");
+        let name = format!("made-{}", named(template));
         let folder = make(&host, &name, &options(template))?;
         let manifest = fs::read_to_string(folder.join("Cargo.toml"))?;
         let manifest = manifest.split("[workspace]").next().unwrap_or_default();
@@ -125,12 +125,21 @@ fn every_template_passes_verify() -> Result<()> {
     fs::write(all.join("Cargo.toml"), workspace)?;
     let said = cargo(&all, &["build", "--release", "--target", "wasm32-wasip2"])?;
     ensure!(!said.contains("warning"), "{said}");
+    let mut broken = Vec::new();
     for (name, [auth, ..]) in members.iter().zip(TEMPLATES) {
         let component = shared_target()?.join(format!("wasm32-wasip2/release/{}.wasm", name.replace('-', "_")));
         let configuration = host.folder().join(name).join("configuration.json");
-        verified(&host, &component, &configuration, auth == "none").with_context(|| name.clone())?;
+        broken.extend(
+            verified(&host, &component, &configuration, auth == "none").err().map(|error| format!("{name}: {error}")),
+        );
     }
+    ensure!(broken.is_empty(), "{}", broken.join("\n"));
     Ok(())
+}
+
+/// A template's name: its parts.
+fn named(template: [&str; 3]) -> String {
+    template.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
 /// The options of `host new` for a template.
@@ -153,7 +162,7 @@ fn every_choice_compiles_and_passes_its_test() -> Result<()> {
     fs::write(folder.join("Cargo.toml"), manifest)?;
     let mut modules = String::from("//! Choices of `host new`.\n");
     for template in pairs() {
-        let name = template.join("_").replace('-', "_");
+        let name = named(template).replace('-', "_");
         let dir = format!("made/{name}");
         host.run(&[&["new", "choice", "--dir", &dir][..], &options(template)].concat())?.succeeded()?;
         let made = host.folder().join(&dir).join("src");
