@@ -58,7 +58,8 @@ pub(super) fn configuration(choice: Choice) -> String {
 /// `src/lib.rs`.
 pub(super) fn connector(name: &str, choice: Choice) -> String {
     let type_name = type_name(name);
-    let fields: String = fields(choice).iter().map(|(_, declared, _)| format!("        {declared},\n")).collect();
+    let declared = fields(choice).into_iter().map(|(_, declared, _)| format!("        {declared},\n"));
+    let fields = declared.collect::<Vec<_>>().concat();
     let body: String = body(choice)
         .lines()
         .map(|line| if line.is_empty() { "\n".into() } else { format!("        {line}\n") })
@@ -321,13 +322,11 @@ operations.checkpoint(&state)
 /// `src/tests.rs`.
 pub(super) fn tests(name: &str, choice: Choice) -> String {
     let type_name = type_name(name);
-    let given: String = fields(choice)
-        .iter()
-        .map(|(name, _, value)| {
-            let value = if *name == "base_url" { "https://api.test" } else { value };
-            format!("\n        .configuration(\"{name}\", \"{value}\")")
-        })
-        .collect();
+    let given = fields(choice).into_iter().map(|(name, _, value)| {
+        let value = if name == "base_url" { "https://api.test" } else { value };
+        format!("\n        .configuration(\"{name}\", \"{value}\")")
+    });
+    let given = given.collect::<Vec<_>>().concat();
     let written = match choice.sync {
         SyncStyle::Csv | SyncStyle::Xml => r#"{"id":"1","updated_at":"2026-01-31T10:20:30Z"}"#,
         _ => r#"{"id": 1, "updated_at": "2026-01-31T10:20:30Z"}"#,

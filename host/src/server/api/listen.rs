@@ -23,31 +23,30 @@ const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// Connections at one time; more wait in the system's queue until one of them ends.
-    connections_max: usize,
+    connections: usize,
     /// How long the head of a request may take, from the moment when a request could come: idle connections end too.
-    head_max: Duration,
+    head: Duration,
     /// How long a client may take nothing of what it is sent.
-    stall_max: Duration,
+    stall: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { connections_max: 1_024, head_max: Duration::from_secs(15), stall_max: Duration::from_secs(30) }
+        Self { connections: 1_024, head: Duration::from_secs(15), stall: Duration::from_secs(30) }
     }
 }
 
 /// Answers requests until the task is aborted.
 pub(super) async fn listen(listener: TcpListener, router: Router, bounds: Bounds) {
-    let slots = Arc::new(Semaphore::new(bounds.connections_max));
+    let slots = Arc::new(Semaphore::new(bounds.connections));
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         let stream = accept(&listener).await;
         let service = TowerToHyperService::new(router.clone());
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(bounds.head_max);
-            if let Err(error) = http.serve_connection(TokioIo::new(Taken::new(stream, bounds.stall_max)), service).await
-            {
+            http.timer(TokioTimer::new()).header_read_timeout(bounds.head);
+            if let Err(error) = http.serve_connection(TokioIo::new(Taken::new(stream, bounds.stall)), service).await {
                 tracing::debug!("a connection to the API has broken off: {error}");
             }
             drop(slot);
@@ -58,14 +57,14 @@ pub(super) async fn listen(listener: TcpListener, router: Router, bounds: Bounds
 /// A connection that breaks off when nothing of what is written is taken for too long.
 struct Taken {
     stream: TcpStream,
-    stall_max: Duration,
+    stall: Duration,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Taken {
-    fn new(stream: TcpStream, stall_max: Duration) -> Self {
-        Self { stream, stall_max, stalled: None }
+    fn new(stream: TcpStream, stall: Duration) -> Self {
+        Self { stream, stall, stalled: None }
     }
 
     /// What came of a write; an error once it has waited too long.
@@ -74,7 +73,7 @@ impl Taken {
             self.stalled = None;
             return written;
         }
-        let until = Instant::now() + self.stall_max;
+        let until = Instant::now() + self.stall;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(until)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the client takes nothing of what it is sent")))
@@ -165,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn more_connections_than_there_may_be_wait_for_one_that_ends() {
-        let address = listening(Bounds { connections_max: 2, head_max: PATIENCE, stall_max: PATIENCE }).await;
+        let address = listening(Bounds { connections: 2, head: PATIENCE, stall: PATIENCE }).await;
         let (mut first, second) =
             (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         first.write_all(REQUEST).await.unwrap();
@@ -180,8 +179,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_takes_nothing_of_an_answer_is_cut_off() {
-        let stall_max = Duration::from_millis(100);
-        let address = listening(Bounds { connections_max: 1, head_max: PATIENCE, stall_max }).await;
+        let stall = Duration::from_millis(100);
+        let address = listening(Bounds { connections: 1, head: PATIENCE, stall }).await;
         let mut idle = TcpStream::connect(address).await.unwrap();
         idle.write_all(b"GET /much HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
         // The only slot is free again although the first connection is open and has not said goodbye.
@@ -195,8 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_silent_or_slow_with_a_head_is_cut_off() {
-        let address =
-            listening(Bounds { connections_max: 1, head_max: Duration::from_millis(100), stall_max: PATIENCE }).await;
+        let address = listening(Bounds { connections: 1, head: Duration::from_millis(100), stall: PATIENCE }).await;
         // One after the other has the only slot: the next is answered because the one before was cut off.
         let mut silent = TcpStream::connect(address).await.unwrap();
         let mut slow = TcpStream::connect(address).await.unwrap();
