@@ -22,9 +22,9 @@ const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 /// What a listener bears.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Connections at one time; more wait in the system's queue until one of them ends.
+    /// Connections at one time at most; more wait in the system's queue until one of them ends.
     connections: usize,
-    /// How long the head of a request may take, from the moment when a request could come: idle connections end too.
+    /// How long the head of a request may take at most, from the moment when a request could come: idle connections end too.
     head: Duration,
     /// How long a client may take nothing of what it is sent.
     stall: Duration,
