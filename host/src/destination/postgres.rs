@@ -1,8 +1,8 @@
 //! Postgres as a destination: a server that other hosts may write to at the same time.
 //!
 //! The folder holds one file per concern: `address` (the URL), `open` (a session and its settings), `tls`, `convert` (types),
-//! `copy` (rows on the wire), `inline` (rows as parameters), `idle` (sessions between two syncs), `query` (any SQL that reads), `errors` (the server's words as codes). Everything else is
-//! `destination::sql`.
+//! `copy` (rows on the wire), `inline` (rows as parameters), `idle` (sessions between two syncs), `query` (any SQL that reads),
+//! `errors` (the server's words as codes). Everything else is `destination::sql`.
 
 mod address;
 mod convert;
