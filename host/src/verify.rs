@@ -157,10 +157,12 @@ async fn trials(findings: &mut Findings<'_>, trial: &Trial<'_>) {
     findings.add(Rule::UnknownFields, trial.unknown_fields().await);
     findings.add(Rule::CredentialsRefused, trial.credentials_refused().await);
     findings.add(Rule::Repeatable, trial.repeatable().await);
-    findings.add(Rule::Incremental, trial.incremental().await);
+    let next = trial.next_sync().await;
+    let of_next = |tried: &dyn Fn(&Run) -> Tried| next.as_ref().map_or_else(|broken| Err(broken.clone()), tried);
+    findings.add(Rule::Incremental, of_next(&|next| trial.incremental(next)));
     findings.add(Rule::CheckpointsHonest, trial.checkpoints_honest().await);
-    findings.add(Rule::TiesKept, trial.ties_kept().await);
-    findings.add(Rule::EditsKept, trial.edits_kept().await);
+    findings.add(Rule::TiesKept, of_next(&|next| trial.ties_kept(next)));
+    findings.add(Rule::EditsKept, of_next(&|next| trial.edits_kept(next)));
     let disturbed = trial.disturbed().await;
     findings.add(Rule::FaultsSurvived, disturbed.survived);
     findings.add(Rule::ErrorsTyped, disturbed.typed);

@@ -13,8 +13,8 @@ const KEPT_BYTES: i32 = LARGE_BLOCK_BYTES / 2;
 /// Unless told so, the allocator takes the largest block ever freed (up to 32 MiB) as the bound below which it keeps what
 /// is freed for itself. The columns of a transaction then leave holes that the next ones do not fit into: 20 MB more at
 /// the peak of a load into DuckDB, and not a millisecond less. Told so much and no more, it keeps 128 KiB at the end of an
-/// arena, and every page of an answer is given back and taken again: 91,000 page faults in a load of 200,000 records, 77,000 with
-/// 1 MiB kept, 57,000 with 2 MiB but 4 MB more at the peak (docs/decisions/0008-path-of-a-batch.md).
+/// arena, and every page of an answer is given back and taken again: 91,000 page faults in a load of 200,000 records,
+/// 77,000 with 1 MiB kept, 57,000 with 2 MiB but 4 MB more at the peak (docs/decisions/0008-path-of-a-batch.md).
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(super) fn give_back_large_blocks() {
     const M_TRIM_THRESHOLD: i32 = -1;

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::book::key;
-use super::fault::{BREAKING, Fault, LASTING, NEW_COLUMN};
+use super::fault::{BREAKING, Fault, LASTING, NEW_COLUMN, has_record};
 use super::rule::{Tried, fail, skip};
 use super::run::Run;
 use super::stage::{Place, Script};
@@ -193,20 +193,9 @@ impl Trial<'_> {
         })
     }
 
-    /// Whether the answer to a request has such an object in a list.
+    /// Whether the answer to a request has such a record.
     fn holds(&self, at: usize, is_wanted: &dyn Fn(&Row) -> bool) -> bool {
-        fn within(value: &Value, is_wanted: &dyn Fn(&Row) -> bool) -> bool {
-            match value {
-                Value::Array(items) => {
-                    items.iter().any(|item| item.as_object().is_some_and(is_wanted) || within(item, is_wanted))
-                }
-                Value::Object(fields) => fields.values().any(|field| within(field, is_wanted)),
-                _ => false,
-            }
-        }
-        let answer = self.base.asked[at].answer.as_ref();
-        let json = answer.and_then(|answer| serde_json::from_slice(&answer.body).ok());
-        json.is_some_and(|json| within(&json, is_wanted))
+        self.base.asked[at].answer.as_ref().is_some_and(|answer| has_record(answer, is_wanted))
     }
 }
 

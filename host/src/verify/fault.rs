@@ -160,13 +160,25 @@ fn walk(value: &mut Value, change: &mut dyn FnMut(&mut Value)) {
     }
 }
 
-/// The answer with a change to each object in a list.
+/// The answer with a change to each of its records.
 fn of_records(good: &Answer, change: &mut dyn FnMut(&mut Map<String, Value>)) -> Given {
-    changed(good, &mut |value| {
-        if let Value::Array(items) = value {
-            items.iter_mut().filter_map(Value::as_object_mut).for_each(&mut *change);
-        }
-    })
+    changed(good, &mut |value| each_record(value, change))
+}
+
+/// The records among the parts of an answer: the objects in its lists.
+fn each_record(value: &mut Value, then: &mut dyn FnMut(&mut Map<String, Value>)) {
+    if let Value::Array(items) = value {
+        items.iter_mut().filter_map(Value::as_object_mut).for_each(then);
+    }
+}
+
+/// Whether an answer has such a record.
+pub(super) fn has_record(answer: &Answer, is_wanted: &dyn Fn(&Map<String, Value>) -> bool) -> bool {
+    let mut found = false;
+    if let Ok(mut json) = serde_json::from_slice::<Value>(&answer.body) {
+        walk(&mut json, &mut |value| each_record(value, &mut |record| found |= is_wanted(record)));
+    }
+    found
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use url::Url;
 use super::rule::{Broken, Tried, fail, skip};
 use super::run::Run;
 use super::tables::{Tables, cut, key_of, key_text};
-use super::trial::{Trial, is_empty, known};
+use super::trial::Trial;
 use crate::guest::Sent;
 use crate::model::Table;
 
@@ -32,20 +32,6 @@ struct Named {
 }
 
 impl Trial<'_> {
-    /// The sync after the first one, and what it asks from; skipped where there is nothing to see.
-    async fn next_sync(&self) -> Result<Run, Broken> {
-        let (_, state) = self.base.durable(None);
-        let Some(state) = state.filter(|state| !is_empty(state)) else {
-            return skip("it keeps no state: every sync is a full copy");
-        };
-        let run = self.subject.run(Some(state), self.bounded()).await;
-        known(&run)?;
-        if run.outcome.is_err() {
-            return skip("the next sync fails: see incremental");
-        }
-        Ok(run)
-    }
-
     /// The moments that a request of the next sync names and none of the first one did.
     fn named<'r>(&self, next: &'r Run) -> Vec<(&'r Sent, Named)> {
         let before: Vec<(String, String)> =
@@ -65,12 +51,12 @@ impl Trial<'_> {
 
     /// A row at the very moment that the next sync asks from comes again: so do others of that moment that the source shows
     /// only later.
-    pub(super) async fn ties_kept(&self) -> Tried {
-        let next = self.next_sync().await?;
+    pub(super) fn ties_kept(&self, next: &Run) -> Tried {
+        succeeded(next)?;
         let latest = latest(&self.tables, self.declared);
         let mut again = Tables::default();
         next.apply(next.steps.len(), &mut again, self.declared);
-        let named = self.named(&next);
+        let named = self.named(next);
         let mut tied = 0;
         for (request, Named { parameter, text, moment }) in &named {
             // A key beside the moment says where to go on among the rows that share it.
@@ -100,11 +86,11 @@ impl Trial<'_> {
     }
 
     /// The next sync asks from a moment that no page of the first one was read after.
-    pub(super) async fn edits_kept(&self) -> Tried {
-        let next = self.next_sync().await?;
+    pub(super) fn edits_kept(&self, next: &Run) -> Tried {
+        succeeded(next)?;
         let Some(first) = self.base.first_asked_at.and_then(timestamp) else { return skip("it asks for nothing") };
         let latest = latest(&self.tables, self.declared);
-        let named = self.named(&next);
+        let named = self.named(next);
         for (request, Named { parameter, text, moment }) in &named {
             let is_of_a_record = latest.values().any(|latest| latest.moment == *moment);
             if *moment > first && !is_of_a_record {
@@ -118,6 +104,11 @@ impl Trial<'_> {
         }
         if named.is_empty() { skip("the next sync asks for no moment") } else { Ok(format!("{} moments", named.len())) }
     }
+}
+
+/// What a sync that fails asks from is another rule's business.
+fn succeeded(next: &Run) -> Result<(), Broken> {
+    if next.outcome.is_ok() { Ok(()) } else { skip("the next sync fails: see incremental") }
 }
 
 fn timestamp(since_1970: Duration) -> Option<Timestamp> {

@@ -112,26 +112,36 @@ impl<'a> Trial<'a> {
         }
     }
 
-    pub(super) async fn incremental(&self) -> Tried {
-        let (_, state) = self.base.durable(None);
-        let Some(state) = state.filter(|state| !is_empty(state)) else {
+    /// The sync after the first one; skipped where there is no state to go on from.
+    pub(super) async fn next_sync(&self) -> Result<Run, Broken> {
+        let Some(state) = self.last_state() else {
             return skip("it keeps no state: every sync is a full copy");
         };
         let run = self.subject.run(Some(state), self.bounded()).await;
         known(&run)?;
-        if let Err(error) = &run.outcome {
-            return fail(format!("from {} it ended with [{}] {}", cut(state), error.code(), cut(&error.chain())));
+        Ok(run)
+    }
+
+    /// The state that the first run left; none where it says nothing.
+    fn last_state(&self) -> Option<&str> {
+        self.base.durable(None).1.filter(|state| !is_empty(state))
+    }
+
+    pub(super) fn incremental(&self, next: &Run) -> Tried {
+        let from = cut(self.last_state().unwrap_or_default());
+        if let Err(error) = &next.outcome {
+            return fail(format!("from {from} it ended with [{}] {}", error.code(), cut(&error.chain())));
         }
         let mut tables = self.tables.clone();
-        run.apply(run.steps.len(), &mut tables, self.declared);
+        next.apply(next.steps.len(), &mut tables, self.declared);
         if let Some(difference) = self.tables.difference(&tables) {
-            return fail(format!("a second sync from {} of an unchanged source: {difference}", cut(state)));
+            return fail(format!("a second sync from {from} of an unchanged source: {difference}"));
         }
-        let (first, second) = (self.base.rows(), run.rows());
-        let seen = format!("{first} rows in {} requests, then {second} in {}", self.base.asked.len(), run.asked.len());
+        let (first, second) = (self.base.rows(), next.rows());
+        let seen = format!("{first} rows in {} requests, then {second} in {}", self.base.asked.len(), next.asked.len());
         let pages = self.base.asked.len() > 2;
-        if pages && second >= first && run.asked.len() >= self.base.asked.len() {
-            return fail(format!("{seen}, from {}", cut(state)));
+        if pages && second >= first && next.asked.len() >= self.base.asked.len() {
+            return fail(format!("{seen}, from {from}"));
         }
         Ok(seen)
     }
@@ -165,7 +175,7 @@ impl<'a> Trial<'a> {
 }
 
 /// A run that asked what nobody could answer shows nothing.
-pub(super) fn known(run: &Run) -> Result<(), Broken> {
+fn known(run: &Run) -> Result<(), Broken> {
     match &run.unanswered {
         Some(label) => skip(format!("it asked for {}, which was not recorded", cut(label))),
         None => Ok(()),
@@ -187,7 +197,7 @@ fn is_about_configuration(error: &Error) -> bool {
     matches!(error.code(), Code::ConfigurationRejected | Code::ConfigurationFieldMissing | Code::ConfigurationInvalid)
 }
 
-pub(super) fn is_empty(state: &str) -> bool {
+fn is_empty(state: &str) -> bool {
     matches!(state.trim(), "{}" | "null" | "[]" | "\"\"")
 }
 

@@ -6,7 +6,7 @@
 
 use super::ddl::{self, quoted};
 use super::engine::{Engine, failed, matches};
-use super::merge::{Merge, Place, Source, WORK};
+use super::merge::{Incoming, Merge, Place, WORK};
 use super::stage::{Batch, Staged};
 use crate::destination::{SegmentColumn, Versions};
 use crate::error::Result;
@@ -58,7 +58,7 @@ impl<E: Engine> Merge<'_, E> {
     }
 
     /// Brings the active rows that patches change to where they are merged, unless they are there already.
-    pub(super) fn bring(&mut self, source: &Source<'_>, columns: &[SegmentColumn], truncated: bool) -> Result<()> {
+    pub(super) fn bring(&mut self, incoming: &Incoming<'_>, columns: &[SegmentColumn], truncated: bool) -> Result<()> {
         let (table, work) = (self.engine.table(self.schema, &self.table.name), self.engine.temporary(WORK));
         let (deleted, synced_at, active) = (quoted(DELETED), quoted(SYNCED_AT), quoted(ACTIVE));
         let (names, values) = (self.names(""), self.names("t."));
@@ -67,11 +67,11 @@ impl<E: Engine> Merge<'_, E> {
             "INSERT INTO {work} ({names}, {deleted}, {synced_at}) SELECT {values}, {truncated}, t.{synced_at} \
              FROM {} AS s JOIN {table} AS t ON {} LEFT JOIN {work} AS w ON {} \
              WHERE t.{active} AND w.{deleted} IS NULL",
-            source.sql,
+            incoming.sql,
             matches(&self.key(columns)?),
             same.join(" AND "),
         );
-        self.execute_with(&sql, source, "find the rows to update in").map(drop)
+        self.execute_with(&sql, incoming, "find the rows to update in").map(drop)
     }
 
     /// Makes versions of the rows in `work`. Three steps, each of which leaves fewer active versions to the next one: those that

@@ -20,7 +20,7 @@ const SCRATCH: &str = "_scratch";
 pub(super) const WORK: &str = "_work";
 
 /// The rows of a batch, where a statement can read them.
-pub(super) struct Source<'a> {
+pub(super) struct Incoming<'a> {
     /// The temporary table, or an expression of a table.
     pub(super) sql: String,
     /// What is sent along with the statement where there is no temporary table.
@@ -63,11 +63,11 @@ impl<E: Engine> Merge<'_, E> {
         }
         let mut ignored = 0;
         if segment.patches.rows() > 0 {
-            ignored = self.staged(&segment.patches, &segment.columns, true, |merge, source| {
+            ignored = self.staged(&segment.patches, &segment.columns, true, |merge, incoming| {
                 if let Place::Work { truncated, .. } = merge.place {
-                    merge.bring(source, &segment.columns, truncated)?;
+                    merge.bring(incoming, &segment.columns, truncated)?;
                 }
-                merge.update(source, segment)
+                merge.update(incoming, segment)
             })?;
         }
         // Rows arrive marked when a delete or a truncate follows their upsert.
@@ -130,11 +130,11 @@ impl<E: Engine> Merge<'_, E> {
                 let appended = self.engine.load(target, &columns, &complete);
                 appended.map_err(failed::<E>(self.what("append to")))
             }
-            rows => self.staged(rows, &segment.columns, false, |merge, source| {
+            rows => self.staged(rows, &segment.columns, false, |merge, incoming| {
                 if !fresh {
-                    merge.delete(source, &segment.columns)?;
+                    merge.delete(incoming, &segment.columns)?;
                 }
-                merge.insert(source, segment)
+                merge.insert(incoming, segment)
             }),
         }
     }
@@ -165,7 +165,7 @@ impl<E: Engine> Merge<'_, E> {
         let projected = rows
             .project(&indices)
             .map_err(|error| Error::new(Code::HostBug, self.what("find the keys of rows for")).because(error))?;
-        self.staged(&Batch::Memory(projected), &keys, false, |merge, source| merge.delete(source, &keys)).map(drop)
+        self.staged(&Batch::Memory(projected), &keys, false, |merge, incoming| merge.delete(incoming, &keys)).map(drop)
     }
 
     /// Gives `then` the rows of a batch; if that takes a temporary table, drops it afterwards.
@@ -174,7 +174,7 @@ impl<E: Engine> Merge<'_, E> {
         batch: &Batch,
         columns: &[SegmentColumn],
         is_patch: bool,
-        then: impl FnOnce(&mut Self, &Source<'_>) -> Result<T>,
+        then: impl FnOnce(&mut Self, &Incoming<'_>) -> Result<T>,
     ) -> Result<T> {
         let made;
         let spilled: &Spilled = match batch {
@@ -182,16 +182,16 @@ impl<E: Engine> Merge<'_, E> {
             Batch::Memory(memory) => {
                 let columns = stage::stage_columns(columns, is_patch);
                 if let Some(sql) = self.engine.inlined(&columns, memory) {
-                    return then(self, &Source { sql, inlined: Some((columns, memory)) });
+                    return then(self, &Incoming { sql, inlined: Some((columns, memory)) });
                 }
                 made = stage::write(self.engine, SCRATCH, &columns, memory)
                     .map_err(failed::<E>(self.what("stage rows for")))?;
                 &made
             }
         };
-        let source = Source { sql: self.engine.temporary(&spilled.table), inlined: None };
-        let result = then(self, &source)?;
-        let drop = format!("DROP TABLE {}", source.sql);
+        let incoming = Incoming { sql: self.engine.temporary(&spilled.table), inlined: None };
+        let result = then(self, &incoming)?;
+        let drop = format!("DROP TABLE {}", incoming.sql);
         self.engine.run(&drop).map_err(failed::<E>(self.what("clear the stage of")))?;
         Ok(result)
     }
@@ -220,14 +220,14 @@ impl<E: Engine> Merge<'_, E> {
         Ok((batch, into))
     }
 
-    fn delete(&mut self, source: &Source<'_>, columns: &[SegmentColumn]) -> Result<u64> {
+    fn delete(&mut self, incoming: &Incoming<'_>, columns: &[SegmentColumn]) -> Result<u64> {
         let key = self.key(columns)?;
-        self.reach(Reach::Keys { stage: &source.sql, key: &key })?;
-        let sql = self.engine.delete_matching(&self.target(), &source.sql, &key);
-        self.execute_with(&sql, source, "replace rows in")
+        self.reach(Reach::Keys { stage: &incoming.sql, key: &key })?;
+        let sql = self.engine.delete_matching(&self.target(), &incoming.sql, &key);
+        self.execute_with(&sql, incoming, "replace rows in")
     }
 
-    fn insert(&mut self, source: &Source<'_>, segment: &Staged) -> Result<()> {
+    fn insert(&mut self, incoming: &Incoming<'_>, segment: &Staged) -> Result<()> {
         let (mut names, mut values) = (String::new(), String::new());
         for (index, column) in segment.columns.iter().enumerate() {
             names.extend([&quoted(&self.column(column)?.name), ", "]);
@@ -239,12 +239,12 @@ impl<E: Engine> Merge<'_, E> {
             quoted(DELETED),
             quoted(SYNCED_AT),
             self.engine.instant(self.synced_at_us),
-            source.sql
+            incoming.sql
         );
-        self.execute_with(&sql, source, "insert into").map(drop)
+        self.execute_with(&sql, incoming, "insert into").map(drop)
     }
 
-    fn update(&mut self, source: &Source<'_>, segment: &Staged) -> Result<u64> {
+    fn update(&mut self, incoming: &Incoming<'_>, segment: &Staged) -> Result<u64> {
         let mut sets = String::new();
         for (index, column) in segment.columns.iter().enumerate() {
             if self.table.key.contains(&column.column) {
@@ -256,16 +256,16 @@ impl<E: Engine> Merge<'_, E> {
             sets.push_str(&set);
         }
         let (deleted, key) = (quoted(DELETED), self.key(&segment.columns)?);
-        self.reach(Reach::Keys { stage: &source.sql, key: &key })?;
+        self.reach(Reach::Keys { stage: &incoming.sql, key: &key })?;
         let sql = format!(
             "UPDATE {} AS t SET {sets}{deleted} = t.{deleted} OR s.d, {} = {} FROM {} AS s WHERE {}",
             self.target(),
             quoted(SYNCED_AT),
             self.engine.instant(self.synced_at_us),
-            source.sql,
+            incoming.sql,
             matches(&key)
         );
-        let changed = self.execute_with(&sql, source, "update rows in")?;
+        let changed = self.execute_with(&sql, incoming, "update rows in")?;
         Ok((segment.patches.rows() as u64).saturating_sub(changed))
     }
 
@@ -307,9 +307,9 @@ impl<E: Engine> Merge<'_, E> {
         format!("{verb} the table {}.{}", quoted(self.schema), quoted(&self.table.name))
     }
 
-    /// Runs a statement that reads the source.
-    pub(super) fn execute_with(&mut self, sql: &str, source: &Source<'_>, verb: &str) -> Result<u64> {
-        let changed = match &source.inlined {
+    /// Runs a statement that reads the incoming rows.
+    pub(super) fn execute_with(&mut self, sql: &str, incoming: &Incoming<'_>, verb: &str) -> Result<u64> {
+        let changed = match &incoming.inlined {
             Some((columns, rows)) => self.engine.execute_with(sql, columns, rows),
             None => self.engine.execute(sql, &[]),
         };
