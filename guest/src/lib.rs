@@ -27,7 +27,7 @@ impl Connector for Cds {
         let mut records = 0;
         for page in request.pages("cds_records", cursor) {
             let page = page?;
-            operations.upsert_all("cds_records", page.records())?;
+            operations.upsert_page("cds_records", &page)?;
             // The last page has no cursor: the next sync begins with that page again.
             if let Some(cursor) = page.cursor() {
                 state.set("next_cursor", cursor)?;

@@ -18,6 +18,7 @@ mod instance;
 mod limits;
 mod memory;
 mod output;
+mod records;
 mod secrets;
 mod world;
 

@@ -28,7 +28,6 @@ pub use ahead::{Ahead, ahead};
 pub use client::Client;
 pub use login::Login;
 pub use request::Request;
-pub(crate) use response::not_json;
 pub use response::{Pending, Response};
 pub use url::encode;
 

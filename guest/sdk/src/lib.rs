@@ -18,7 +18,7 @@
 //!         let cursor = Cursor::new("cursor", "next_cursor").start(state.get("cursor"));
 //!         for page in http.get("tickets").pages("tickets", cursor) {
 //!             let page = page?;
-//!             operations.upsert_all("tickets", page.records())?;
+//!             operations.upsert_page("tickets", &page)?;
 //!             if let Some(cursor) = page.cursor() {
 //!                 state.set("cursor", cursor)?;
 //!             }

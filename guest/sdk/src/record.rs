@@ -37,7 +37,7 @@ impl Record<'_> {
 
     /// A top-level field as the JSON it is; `None` where it is absent.
     pub fn value(&self, field: &str) -> Option<&RawValue> {
-        json::search(&self.0, None, Some(&Path::field(field))).ok()?.value
+        json::search(&self.0, &Path::field(field)).ok()?
     }
 
     /// As [`get`](Self::get); a source error that names the field where it is absent or null.
@@ -58,8 +58,8 @@ impl Record<'_> {
 
     /// The record with a field added at its end, or as it is where it has that field already, even as null.
     pub fn with(self, field: &str, value: impl Serialize) -> Result<Self> {
-        let found = json::search(&self.0, None, Some(&Path::field(field)))?;
-        if found.value.is_some() {
+        let found = json::search(&self.0, &Path::field(field))?;
+        if found.is_some() {
             return Ok(self);
         }
         let no_object = || Error::source(format_args!("a record is no JSON object: {}", start_of(&self.0)));

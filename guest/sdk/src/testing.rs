@@ -14,7 +14,7 @@
 //!     fn update(_: &Configuration, state: State, operations: &mut Operations) -> Result<()> {
 //!         let http = Client::new("https://api.example.com");
 //!         for page in http.get("people").pages("items", PageNumber::new("page")) {
-//!             operations.upsert_all("people", page?.records())?;
+//!             operations.upsert_page("people", &page?)?;
 //!         }
 //!         operations.checkpoint(&state)
 //!     }

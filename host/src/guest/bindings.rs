@@ -12,6 +12,7 @@ wasmtime::component::bindgen!({
     with: {
         "elt:connector/http.pending-response": super::imports::PendingResponse,
         "elt:connector/http.response": super::imports::OpenResponse,
+        "elt:connector/http.records": super::imports::KeptRecords,
     },
 });
 

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::bindings::elt::connector::http;
 use super::client::{self, ErrorKind, Failure, HttpError};
 use super::world::{Answer, Crossing, Ending, Given, Sent, Trouble, TroubleKind, World};
@@ -29,6 +31,8 @@ pub(super) struct Open {
     ended: bool,
     /// What every further read is told.
     broken: Option<HttpError>,
+    /// The rest of the body, where it was read already and stays to be read again.
+    kept: Option<Bytes>,
 }
 
 enum Body {
@@ -79,7 +83,7 @@ impl Pending {
         };
         match result {
             Ok(source) => {
-                let open = Open { source, watcher: self.watcher, ended: false, broken: None };
+                let open = Open { source, watcher: self.watcher, ended: false, broken: None, kept: None };
                 open.tell(|exchange| Crossing::Answered {
                     exchange,
                     status: open.status(),
@@ -124,6 +128,10 @@ impl Open {
     /// where the body broke; none at the end.
     pub(super) async fn read(&mut self, bytes_max: u32) -> Result<Vec<u8>, Failure> {
         let wanted = bytes_max.clamp(1, READ_BYTES_MAX);
+        if let Some(kept) = &mut self.kept {
+            let count = kept.len().min(wanted as usize);
+            return Ok(kept.split_to(count).into());
+        }
         let result = match (&self.broken, &mut self.source) {
             (Some(error), _) => return Err(Failure::Exchange(error.clone())),
             (None, Body::Network(response)) => filled(response, wanted).await,
@@ -135,12 +143,27 @@ impl Open {
 
     /// The rest of the body.
     pub(super) async fn read_all(&mut self) -> Result<Vec<u8>, Failure> {
+        if let Some(kept) = &mut self.kept {
+            return Ok(std::mem::take(kept).into());
+        }
         let result = match (&self.broken, &mut self.source) {
             (Some(error), _) => return Err(Failure::Exchange(error.clone())),
             (None, Body::Network(response)) => response.read_all().await,
             (None, Body::Given { answer, taken }) => rest(answer, taken),
         };
         self.told(result, true)
+    }
+
+    /// The rest of the body, which stays to be read again.
+    pub(super) async fn peek_all(&mut self) -> Result<Bytes, Failure> {
+        let mut rest = self.read_all().await?;
+        rest.shrink_to_fit();
+        Ok(self.kept.insert(rest.into()).clone())
+    }
+
+    /// Lets go of what stays to be read.
+    pub(super) fn discard(&mut self) {
+        self.kept = Some(Bytes::new());
     }
 
     fn told(&mut self, result: Result<Vec<u8>, Failure>, at_end: bool) -> Result<Vec<u8>, Failure> {

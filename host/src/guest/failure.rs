@@ -50,13 +50,7 @@ pub(super) fn of_trap(error: wasmtime::Error, guest: &Guest) -> Error {
     };
     tracing::debug!("the guest trapped: {error:?}");
     if guest.memory.refused {
-        let message = format!(
-            "go on: the connector wanted more than {} bytes of memory (limit memory-bytes)",
-            guest.limits.memory_bytes_max
-        );
-        return Error::new(Code::LimitMemory, message).hint(
-            "A connector should hold one page at a time; raise the limit with --limit memory-bytes=… if it needs more.",
-        );
+        return too_much_memory(guest);
     }
     let words = error.root_cause().to_string();
     if words.contains("count too high at") {
@@ -74,6 +68,16 @@ pub(super) fn of_trap(error: wasmtime::Error, guest: &Guest) -> Error {
         Some(trap) => trapped.because(*trap),
         None => trapped.because(words),
     }
+}
+
+/// The guest wanted more memory than it may have, of its own or in the host.
+pub(super) fn too_much_memory(guest: &Guest) -> Error {
+    let message = format!(
+        "go on: the connector wanted more than {} bytes of memory (limit memory-bytes)",
+        guest.limits.memory_bytes_max
+    );
+    Error::new(Code::LimitMemory, message)
+        .hint("A connector should hold one page at a time; raise the limit with --limit memory-bytes=… if it needs more.")
 }
 
 /// The limit on calls that was passed, and what to do, by the engine's words: these errors of its have no type.

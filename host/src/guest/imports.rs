@@ -6,9 +6,13 @@ mod checkpoint;
 mod http;
 mod log;
 mod operations;
+mod records;
 
 #[expect(unreachable_pub, reason = "the generated bindings re-export them, which needs `pub`")]
-pub use http::{OpenResponse, PendingResponse};
+pub use {
+    http::{OpenResponse, PendingResponse},
+    records::KeptRecords,
+};
 pub(super) use log::Gate;
 
 use super::bindings::elt::connector::types;

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Limits of one sync's sandbox. The table in docs/guides/limits.md is made from these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Memory summed over all memories and tables of the instance.
+    /// Memory summed over all memories and tables of the instance, and the bodies and records that the host keeps for it.
     pub memory_bytes_max: u64,
     /// Time the guest computes in one sync.
     pub cpu_max: Duration,

@@ -270,7 +270,7 @@ fn paged(choice: Choice) -> String {
     format!(
         r#"{request}{pages}for page in request.pages("items", pages) {{
     let page = page?;
-    operations.upsert_all("items", page.records())?;
+    operations.upsert_page("items", &page)?;
 {children}{advance}    operations.checkpoint(&state)?;
 }}
 Ok(())

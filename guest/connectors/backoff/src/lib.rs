@@ -22,8 +22,8 @@ impl Connector for Events {
 
         for page in request.pages("events", Keyset::new("after_id", "id").start(state.get("id"))) {
             let page = page?;
-            operations.upsert_all("events", page.records())?;
-            if let Some(last) = page.records().last() {
+            operations.upsert_page("events", &page)?;
+            if let Some(last) = page.last() {
                 state.set("id", last.required("id")?)?;
             }
             operations.checkpoint(&state)?;

@@ -26,7 +26,7 @@ impl Connector for Products {
     fn update(configuration: &Configuration, state: State, operations: &mut Operations) -> Result<()> {
         let http = Client::new(configuration.required("base_url")?);
         for page in http.get("products").pages("products", PageNumber::new("page").first(0).total_pages("pages")) {
-            operations.upsert_all("products", page?.records())?;
+            operations.upsert_page("products", &page?)?;
             operations.checkpoint(&state)?;
         }
         Ok(())

@@ -38,8 +38,8 @@ impl Connector for Issues {
             let request = request.query("per_page", 100).query_if("since", state.get(table));
             for page in request.pages("", LinkHeader::new()) {
                 let page = page?;
-                operations.upsert_all(table, page.records())?;
-                if let Some(last) = page.records().last() {
+                operations.upsert_page(table, &page)?;
+                if let Some(last) = page.last() {
                     state.set(table, last.required("updated_at")?)?;
                 }
                 operations.checkpoint(&state)?;

@@ -23,8 +23,8 @@ impl Connector for Users {
 
         for page in http.get("pagination/keyset").pages("data", keyset) {
             let page = page?;
-            operations.upsert_all("users", page.records())?;
-            if let Some(last) = page.records().last() {
+            operations.upsert_page("users", &page)?;
+            if let Some(last) = page.last() {
                 state.set("updated_at", last.required("updatedAt")?)?;
             }
             operations.checkpoint(&state)?;

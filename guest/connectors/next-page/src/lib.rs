@@ -21,8 +21,8 @@ impl Connector for Users {
 
         for page in request.pages("data", NextUrl::new("next_page_url")) {
             let page = page?;
-            operations.upsert_all("users", page.records())?;
-            if let Some(last) = page.records().last() {
+            operations.upsert_page("users", &page)?;
+            if let Some(last) = page.last() {
                 state.set("updated_at", last.required("updatedAt")?)?;
             }
             operations.checkpoint(&state)?;

@@ -32,7 +32,7 @@ impl Connector for Projects {
         let cursor = Cursor::new("cursor", "next_cursor").start(state.get("cursor"));
         for page in http.login(&login).get("oauth/projects").pages("projects", cursor) {
             let page = page?;
-            operations.upsert_all("projects", page.records())?;
+            operations.upsert_page("projects", &page)?;
             match page.cursor() {
                 Some(cursor) => state.set("cursor", cursor)?,
                 None => state.remove("cursor"),

@@ -25,7 +25,7 @@ impl Connector for Stations {
     fn update(configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {
         let http = Client::new(configuration.required("base_url")?).query("key", configuration.required("api_key")?);
         let stations = http.get("stations").page("stations")?;
-        operations.upsert_all("stations", stations.records())?;
+        operations.upsert_page("stations", &stations)?;
 
         let mut lists = Vec::new();
         for station in stations.records() {
@@ -43,8 +43,8 @@ impl Connector for Stations {
             match page {
                 Ok(page) => {
                     failures = 0;
-                    operations.upsert_all("readings", page.records())?;
-                    if let Some(last) = page.records().last() {
+                    operations.upsert_page("readings", &page)?;
+                    if let Some(last) = page.last() {
                         state.set(&id, json!({"at": last.required("at")?}))?;
                     }
                     operations.checkpoint(&state)?;

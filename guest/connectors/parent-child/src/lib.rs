@@ -27,7 +27,7 @@ impl Connector for Billing {
 
         for page in request.pages("data", NextUrl::new("next").start(state.get("next"))) {
             let page = page?;
-            operations.upsert_all("customers", page.records())?;
+            operations.upsert_page("customers", &page)?;
             if operations.selects("invoices") {
                 invoices(&http, &page, operations)?;
             }

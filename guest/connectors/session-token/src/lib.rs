@@ -28,7 +28,7 @@ impl Connector for Users {
             .resume(&state, "session")?;
 
         let users = http.login(&login).get("auth/session_token/data").page("data")?;
-        operations.upsert_all("users", users.records())?;
+        operations.upsert_page("users", &users)?;
         // The next sync goes on with this session if there is time left.
         login.save(&mut state, "session")?;
         operations.checkpoint(&state)

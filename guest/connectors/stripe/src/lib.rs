@@ -40,7 +40,7 @@ impl Connector for Stripe {
 fn lists(http: &Client, mut state: State, operations: &mut Operations) -> Result<()> {
     if state.get("from").is_none() {
         let newest = http.get("v1/events").query("limit", 1).page("data")?;
-        let newest = newest.records().next().map_or_else(|| "{}".to_owned(), |event| event.json().to_owned());
+        let newest = newest.first().map_or_else(|| "{}".to_owned(), |event| event.json().to_owned());
         state = State::default();
         state.set("from", newest)?;
     }
@@ -48,8 +48,8 @@ fn lists(http: &Client, mut state: State, operations: &mut Operations) -> Result
         let after = Keyset::new("starting_after", "id").more("has_more").start(state.get(table));
         for page in http.get(format!("v1/{table}")).query("limit", 100).pages("data", after) {
             let page = page?;
-            operations.upsert_all(table, page.records())?;
-            if let Some(last) = page.records().last() {
+            operations.upsert_page(table, &page)?;
+            if let Some(last) = page.last() {
                 state.set(table, last.required("id")?)?;
             }
             operations.checkpoint(&state)?;
@@ -124,7 +124,7 @@ impl Pagination for Newer {
     }
 
     fn next(&mut self, page: &Page) -> Result<Option<String>> {
-        let newest = page.records().next().filter(|_| page.mark() == Some("true"));
+        let newest = page.first().filter(|_| page.mark() == Some("true"));
         newest.map(|event| event.required("id")).transpose()
     }
 

@@ -30,7 +30,7 @@ impl Again {
     pub(super) fn settle(mut self, mut answer: Response) -> Result<Response> {
         let (mut attempt, mut renewed) = (1, false);
         loop {
-            let judged = self.request.judge(&mut answer);
+            let judged = self.request.judge(&answer);
             let refused = matches!(judged, Err(Error::Authentication(_))) || answer.status() == 401;
             if refused && !renewed && self.request.has_login() {
                 self.request.renew_login(self.generation)?;

@@ -33,7 +33,7 @@ struct Extensions {
 
 /// Makes an error of the `errors` in an answer, whatever its status. Half an answer is none: its rows would be missing.
 pub(super) fn judge(answer: &Response, body: &str) -> Result<()> {
-    let errors = json::search(body, None, Some(&Path::field("errors"))).ok().and_then(|found| found.value);
+    let errors = json::search(body, &Path::field("errors")).ok().flatten();
     let Some(problems) = errors.and_then(|errors| serde_json::from_str::<Vec<Problem>>(errors.get()).ok()) else {
         return Ok(());
     };

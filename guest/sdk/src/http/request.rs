@@ -288,7 +288,7 @@ impl Request {
     }
 
     /// What the judges say of an answer; its body is read for them unless it is a stream.
-    pub(super) fn judge(&self, answer: &mut Response) -> Result<()> {
+    pub(super) fn judge(&self, answer: &Response) -> Result<()> {
         if self.judges.is_empty() {
             return Ok(());
         }

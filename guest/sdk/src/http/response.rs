@@ -11,6 +11,7 @@ use super::request::Request;
 use crate::bindings::elt::connector::http::{self as wit, Method};
 use crate::error::{Error, Result};
 use crate::imports;
+use crate::json::Path;
 use crate::record::{Record, start_of};
 use crate::rows::Format;
 
@@ -59,13 +60,11 @@ pub struct Response {
     method: Method,
     status: u16,
     inner: imports::Response,
-    /// The body as far as it was read ahead, and how much of that was given out.
-    ahead: (Vec<u8>, usize),
 }
 
 impl Response {
     pub(super) fn new(method: Method, inner: imports::Response) -> Self {
-        Self { method, status: inner.status(), inner, ahead: (Vec::new(), 0) }
+        Self { method, status: inner.status(), inner }
     }
 
     /// The final status, after the host's retries and redirects.
@@ -100,7 +99,7 @@ impl Response {
 
     /// The answer itself below status 400; from there on the error it stands for: 401 and 403 authentication, 429 rate
     /// limited, 408 and 5xx transient, others source. The message has method, URL, status and the body's start.
-    pub fn error_for_status(mut self) -> Result<Self> {
+    pub fn error_for_status(self) -> Result<Self> {
         if self.status < 400 {
             return Ok(self);
         }
@@ -116,13 +115,7 @@ impl Response {
 
     /// The whole body.
     pub fn bytes(self) -> Result<Vec<u8>> {
-        let (mut body, given) = self.ahead;
-        if body.is_empty() {
-            return self.inner.read_all().map_err(failure::from_exchange);
-        }
-        body.drain(..given);
-        body.extend(self.inner.read_all().map_err(failure::from_exchange)?);
-        Ok(body)
+        self.inner.read_all().map_err(failure::from_exchange)
     }
 
     /// The whole body as UTF-8.
@@ -163,28 +156,36 @@ impl Response {
     }
 
     /// The whole body as text, which stays there to be read again.
-    pub(super) fn peek(&mut self) -> Result<String> {
-        if self.ahead.0.is_empty() {
-            self.ahead = (self.inner.read_all().map_err(failure::from_exchange)?, 0);
+    pub(super) fn peek(&self) -> Result<String> {
+        let body = self.inner.peek_all().map_err(failure::from_exchange)?;
+        Ok(String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// The records of the body, kept in the host; the errors say what is there instead.
+    pub(crate) fn records(self, path: &Path) -> Result<imports::Records> {
+        match self.inner.records(&path.pointer()) {
+            Ok(records) => Ok(records),
+            Err(wit::NoRecords::Exchange(error)) => Err(failure::from_exchange(error)),
+            Err(wit::NoRecords::NotJson(error)) => {
+                Err(not_json(&self.name(), self.header("content-type"), &self.start()?, &error))
+            }
+            Err(wit::NoRecords::NotThere) => {
+                let (place, start) = (self.name(), self.start()?);
+                let start = start_of(start.trim_start());
+                Err(Error::source(format_args!("{place}: no array of records at `{path}`; the body starts: {start}")))
+            }
         }
-        Ok(String::from_utf8_lossy(&self.ahead.0).into_owned())
+    }
+
+    /// The next kilobyte of the body as text, for a message.
+    fn start(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.piece(1024)?).into_owned())
     }
 
     /// The next bytes of the body; none at its end.
-    fn piece(&mut self, max_bytes: usize) -> Result<Vec<u8>> {
-        let (body, given) = &mut self.ahead;
-        if *given < body.len() {
-            let piece = body[*given..].iter().take(max_bytes).copied().collect::<Vec<_>>();
-            *given += piece.len();
-            return Ok(piece);
-        }
+    fn piece(&self, max_bytes: usize) -> Result<Vec<u8>> {
         let max_bytes = u32::try_from(max_bytes).unwrap_or(u32::MAX);
         self.inner.read(max_bytes).map_err(failure::from_exchange)
-    }
-
-    /// The method.
-    pub(crate) fn method(&self) -> Method {
-        self.method
     }
 
     /// Method, URL and status, for messages.
@@ -207,7 +208,7 @@ impl io::Read for Response {
 }
 
 /// The error for a body that is no JSON, or JSON of another shape.
-pub(crate) fn not_json(place: &str, content_type: Option<String>, body: &str, error: &dyn std::fmt::Display) -> Error {
+fn not_json(place: &str, content_type: Option<String>, body: &str, error: &dyn std::fmt::Display) -> Error {
     let content_type = content_type.unwrap_or_else(|| "of no content type".to_owned());
     let start = start_of(body.trim_start());
     Error::source(format_args!(

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::bindings::elt::connector;
 pub(crate) use connector::checkpoint::{flush, save};
-pub(crate) use connector::http::{PendingResponse as Pending, Response, fetch, protect, send};
+pub(crate) use connector::http::{PendingResponse as Pending, Records, Response, fetch, protect, send};
 pub(crate) use connector::log::write as log;
-pub(crate) use connector::operations::write;
+pub(crate) use connector::operations::{write, write_records};
 
 pub(crate) fn now() -> SystemTime {
     SystemTime::now()

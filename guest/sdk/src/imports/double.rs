@@ -4,7 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use crate::bindings::elt::connector::{http, log::Level, operations::Batch};
+use serde_json::value::RawValue;
+
+use crate::bindings::elt::connector::{http, log::Level, operations::Batch, operations::Kind};
+use crate::json::{self, Path};
 use crate::testing::double::{self, Operation};
 use crate::testing::{Answer, Asked};
 
@@ -53,6 +56,55 @@ impl Response {
     pub(crate) fn read_all(&self) -> Result<Vec<u8>, http::Error> {
         Ok(self.body.take().into())
     }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the contract's signature")]
+    pub(crate) fn peek_all(&self) -> Result<Vec<u8>, http::Error> {
+        Ok(self.body.borrow().clone().into())
+    }
+
+    pub(crate) fn records(&self, pointer: &str) -> Result<Records, http::NoRecords> {
+        let not_json = |error: &dyn std::fmt::Display| http::NoRecords::NotJson(error.to_string());
+        let body: Vec<u8> = self.body.borrow().clone().into();
+        let body = String::from_utf8(body).map_err(|error| not_json(&error))?;
+        let array = json::search(&body, &Path::new(pointer)).map_err(|error| not_json(&error))?;
+        // Null counts as a list without elements; anything but a list is none.
+        let elements: Option<Vec<&RawValue>> =
+            array.map_or(Err(()), |array| serde_json::from_str(array.get()).map_err(drop)).map_err(|()| http::NoRecords::NotThere)?;
+        let at = |text: &str| text.as_ptr().addr() - body.as_ptr().addr();
+        let elements = elements.unwrap_or_default();
+        let ends = elements.first().zip(elements.last()).map(|(first, last)| (at(first.get()), at(last.get()) + last.get().len()));
+        let rest = ends.map_or_else(|| body.clone(), |(first, last)| [&body[..first], &body[last..]].concat());
+        let lines = elements.iter().map(|element| element.get().replace(['\n', '\r'], " ") + "\n").collect();
+        self.body.take();
+        Ok(Records { lines, rest, body_bytes: body.len() as u64 })
+    }
+}
+
+/// The records of an answer's body.
+#[derive(Debug)]
+pub(crate) struct Records {
+    lines: Vec<String>,
+    rest: String,
+    body_bytes: u64,
+}
+
+impl Records {
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.lines.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    pub(crate) fn rest(&self) -> Vec<u8> {
+        self.rest.clone().into_bytes()
+    }
+
+    pub(crate) fn read(&self, first: u32, count: u32) -> Vec<u8> {
+        let lines = self.lines.iter().skip(first as usize).take(count as usize);
+        lines.flat_map(|line| line.bytes()).collect()
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the contract's signature")]
@@ -83,6 +135,10 @@ pub(crate) fn write(batches: &[Batch]) {
         double.writes += 1;
         double.operations.extend(batches.iter().flat_map(Operation::of));
     });
+}
+
+pub(crate) fn write_records(table: &str, kind: Kind, records: &Records) {
+    write(&[Batch { table: table.to_owned(), kind, rows: records.read(0, records.count()) }]);
 }
 
 pub(crate) fn save(state: &str) {

@@ -71,7 +71,7 @@ impl Pagination for Keyset {
 
     fn next(&mut self, page: &Page) -> Result<Option<String>> {
         let ended = self.more.is_some() && matches!(page.mark(), None | Some("false" | "" | "0"));
-        let key = page.records().last().filter(|_| !ended).map(|last| last.required(&self.field)).transpose()?;
+        let key = page.last().filter(|_| !ended).map(|last| last.required(&self.field)).transpose()?;
         let Some(full) = self.inclusive else { return Ok(key) };
         // What was asked for is kept here: the key of the page before.
         let asked = std::mem::replace(&mut self.start, key.clone());

@@ -1,20 +1,28 @@
-//! One page: the answer's body and where its records lie in it.
+//! One page: what stands around its records, and a hold on the records in the host.
 
+use std::cell::OnceCell;
 use std::fmt;
-use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::http::{Response, failure, not_json, url};
+use crate::http::{Response, url};
+use crate::imports;
 use crate::json::{self, Path};
-use crate::record::{Record, start_of};
+use crate::record::Record;
 
-/// One page of records.
+/// One page of records. They stay in the host until they are looked at.
 #[derive(Debug, Default)]
 pub struct Page {
     url: String,
     links: Vec<String>,
     body: String,
-    records: Vec<Range<usize>>,
+    body_bytes: u64,
+    /// `None` where there is not one record.
+    kept: Option<imports::Records>,
+    count: u32,
+    /// The first and the last record.
+    ends: [String; 2],
+    /// All of them, a line each, once they were looked at.
+    lines: OnceCell<String>,
     mark: Option<String>,
     pub(super) cursor: Option<String>,
 }
@@ -23,38 +31,59 @@ impl Page {
     /// Reads an answer; its records are told apart, not read.
     pub(crate) fn read(answer: Response, records: &Path, mark: Option<&Path>) -> Result<Self> {
         let answer = answer.error_for_status()?;
-        let (method, status, url, headers) = (answer.method(), answer.status(), answer.url(), answer.headers());
-        let place = failure::name(method, &url, status);
-        let header = |name| headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.clone());
-        let links = header("link").collect();
+        let (status, url, headers) = (answer.status(), answer.url(), answer.headers());
+        let links = headers.into_iter().filter(|(name, _)| name == "link").map(|(_, value)| value).collect();
         if status == 204 {
             return Ok(Self { url, links, ..Self::default() });
         }
-        let body = String::from_utf8(answer.bytes()?);
-        let body = body.map_err(|error| Error::source(format_args!("{place}: {error}")))?;
-        let found = json::records(&body, records, mark)
-            .map_err(|error| not_json(&place, header("content-type").next(), &body, &error))?;
-        let no_records = || {
-            let start = start_of(body.trim_start());
-            Error::source(format_args!("{place}: no array of records at `{records}`; the body starts: {start}"))
-        };
-        let records = found.elements.ok_or_else(no_records)?;
-        Ok(Self { url, links, body, records, mark: found.value, cursor: None })
+        let kept = answer.records(records)?;
+        let (count, body_bytes) = (kept.count(), kept.body_bytes());
+        let body = text(kept.rest());
+        let mark = mark.and_then(|mark| json::search(&body, mark).ok()?).and_then(json::text);
+        let mut page = Self { url, links, body, body_bytes, count, mark, ..Self::default() };
+        if count > 0 {
+            page.ends = [0, count - 1].map(|number| text(kept.read(number, 1)));
+            page.kept = Some(kept);
+        }
+        Ok(page)
     }
 
-    /// The records, in the source's order. One that is damaged inside shows where it is read: here, or in the host.
+    /// The records, in the source's order; they are fetched from the host at the first call. One that is damaged inside
+    /// shows where it is read. To write them as they are,
+    /// [`upsert_page`](crate::operations::Operations::upsert_page) is cheaper.
     pub fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
-        self.records.iter().map(|range| Record::from(&self.body[range.clone()]))
+        let fetch = || self.kept.as_ref().map_or_else(String::new, |kept| text(kept.read(0, self.count)));
+        let lines = self.lines.get_or_init(fetch);
+        Records { lines: lines.split_terminator('\n'), left: self.len() }
+    }
+
+    /// The first record.
+    pub fn first(&self) -> Option<Record<'_>> {
+        self.end(0)
+    }
+
+    /// The last record, for what a state remembers of it.
+    pub fn last(&self) -> Option<Record<'_>> {
+        self.end(1)
+    }
+
+    fn end(&self, which: usize) -> Option<Record<'_>> {
+        (!self.is_empty()).then(|| Record::from(self.ends[which].trim_end_matches('\n')))
+    }
+
+    /// The records in the host; `None` where there are none.
+    pub(crate) fn kept(&self) -> Option<&imports::Records> {
+        self.kept.as_ref()
     }
 
     /// How many records there are.
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.count as usize
     }
 
     /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.count == 0
     }
 
     /// What leads to the next page, for the state: pass it to the pagination's `start` to resume there. `None` on the
@@ -63,7 +92,7 @@ impl Page {
         self.cursor.as_deref()
     }
 
-    /// The whole body, for what else is in it.
+    /// The body without the records, whose array is empty in it: for what else is in it.
     pub fn body(&self) -> &str {
         &self.body
     }
@@ -90,8 +119,34 @@ impl Page {
 
     /// The body's length, its first and its last record: the same again for another page means that the source does
     /// not look at the page it is asked for.
-    pub(super) fn fingerprint(&self) -> (usize, &str, &str) {
-        let record = |range: Option<&Range<usize>>| range.map_or("", |range| &self.body[range.clone()]);
-        (self.body.len(), record(self.records.first()), record(self.records.last()))
+    pub(super) fn fingerprint(&self) -> (u64, &[String; 2]) {
+        (self.body_bytes, &self.ends)
     }
+}
+
+/// The iterator of [`Page::records`].
+struct Records<'a> {
+    lines: std::str::SplitTerminator<'a, char>,
+    left: usize,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        let line = self.lines.next()?;
+        self.left -= 1;
+        Some(Record::from(line))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Records<'_> {}
+
+/// What the host cut out of a text is text.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_default()
 }

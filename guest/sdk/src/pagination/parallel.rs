@@ -27,7 +27,7 @@ use crate::error::Result;
 ///     });
 ///     for (region, page) in parallel(4, lists) {
 ///         let page = page?;
-///         operations.upsert_all("readings", page.records())?;
+///         operations.upsert_page("readings", &page)?;
 ///         state.set(region, json!({"cursor": page.cursor()}))?;
 ///         operations.checkpoint(state)?;
 ///     }

@@ -25,7 +25,7 @@ impl Connector for Probe {
             },
             _ => http.get("x").page("items")?,
         };
-        operations.upsert_all("x", page.records())
+        operations.upsert_page("x", &page)
     }
 }
 

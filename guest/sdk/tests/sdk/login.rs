@@ -33,7 +33,7 @@ impl Connector for Probe {
         let login = login.resume(&state, "login")?;
         let http = Client::new("https://api.test").login(&login);
         for page in http.get("x").pages("items", NextUrl::new("next")) {
-            operations.upsert_all("x", page?.records())?;
+            operations.upsert_page("x", &page?)?;
             login.save(&mut state, "login")?;
             operations.checkpoint(&state)?;
         }

@@ -1,14 +1,18 @@
 //! `http`: hands requests to the client and answers back, as resources.
 
+use bytes::Bytes;
 use wasmtime::component::Resource;
 
 use super::end;
+use super::records::KeptRecords;
 use crate::error::{Code, Error};
 use crate::guest::Secrets;
 use crate::guest::bindings::elt::connector::http;
 use crate::guest::client::{self, ErrorKind, Failure, HttpError};
 use crate::guest::exchange::{self, Open, Pending};
+use crate::guest::failure;
 use crate::guest::instance::Guest;
+use crate::guest::memory::Hold;
 use crate::guest::world::{BodyKind, Credentials, Crossing, Sent};
 
 /// A request under way; empty once it was waited for.
@@ -17,7 +21,11 @@ pub struct PendingResponse(Option<Pending>);
 
 /// An answer whose body may not be read yet.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it, which needs `pub`")]
-pub struct OpenResponse(Open);
+pub struct OpenResponse {
+    pub(super) open: Open,
+    /// What of the body stays in the host is memory of the guest.
+    pub(super) hold: Option<Hold>,
+}
 
 type Answer<T> = Result<T, http::Error>;
 
@@ -65,7 +73,7 @@ impl http::HostPendingResponse for Guest {
             return Err(end(Error::new(Code::OperationInvalid, "wait a second time for the same response")));
         };
         match answer(&self.wires.secrets, taken.wait().await)? {
-            Ok(response) => Ok(Ok(self.resources.push(OpenResponse(response))?)),
+            Ok(open) => Ok(Ok(self.resources.push(OpenResponse { open, hold: None })?)),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -78,28 +86,62 @@ impl http::HostPendingResponse for Guest {
 
 impl http::HostResponse for Guest {
     async fn status(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<u16> {
-        Ok(self.resources.get(&response)?.0.status())
+        Ok(self.resources.get(&response)?.open.status())
     }
 
     async fn headers(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<Vec<(String, String)>> {
-        Ok(self.resources.get(&response)?.0.headers().to_vec())
+        Ok(self.resources.get(&response)?.open.headers().to_vec())
     }
 
     async fn url(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<String> {
-        Ok(self.resources.get(&response)?.0.url().to_owned())
+        Ok(self.resources.get(&response)?.open.url().to_owned())
     }
 
     async fn read(&mut self, response: Resource<OpenResponse>, max_bytes: u32) -> wasmtime::Result<Answer<Vec<u8>>> {
-        answer(&self.wires.secrets, self.resources.get_mut(&response)?.0.read(max_bytes).await)
+        answer(&self.wires.secrets, self.resources.get_mut(&response)?.open.read(max_bytes).await)
     }
 
     async fn read_all(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<Answer<Vec<u8>>> {
-        answer(&self.wires.secrets, self.resources.get_mut(&response)?.0.read_all().await)
+        let response = self.resources.get_mut(&response)?;
+        let body = response.open.read_all().await;
+        response.hold = None;
+        answer(&self.wires.secrets, body)
+    }
+
+    async fn peek_all(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<Answer<Vec<u8>>> {
+        let body = self.peeked(&response).await?;
+        Ok(body.map(Into::into))
+    }
+
+    async fn records(
+        &mut self,
+        response: Resource<OpenResponse>,
+        pointer: String,
+    ) -> wasmtime::Result<Result<Resource<KeptRecords>, http::NoRecords>> {
+        self.find_records(&response, &pointer).await
     }
 
     async fn drop(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<()> {
         self.resources.delete(response)?;
         Ok(())
+    }
+}
+
+impl Guest {
+    /// The rest of a body, which stays to be read again and counts as memory of the guest until then.
+    pub(super) async fn peeked(&mut self, response: &Resource<OpenResponse>) -> wasmtime::Result<Answer<Bytes>> {
+        let response = self.resources.get_mut(response)?;
+        let body = match answer(&self.wires.secrets, response.open.peek_all().await)? {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(error)),
+        };
+        if response.hold.is_none() {
+            response.hold = self.memory.hold(body.len());
+            if response.hold.is_none() {
+                return Err(end(failure::too_much_memory(self)));
+            }
+        }
+        Ok(Ok(body))
     }
 }
 

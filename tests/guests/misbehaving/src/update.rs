@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what the sandbox does with it is tested")]
 
 mod names;
+mod pages;
 mod resources;
 mod rows;
 mod secrets;
@@ -12,6 +13,7 @@ mod words;
 mod world;
 
 pub(crate) use names::*;
+pub(crate) use pages::*;
 pub(crate) use resources::*;
 pub(crate) use rows::*;
 pub(crate) use secrets::*;

@@ -165,7 +165,7 @@ impl Sync<'_> {
 
     fn page(&mut self, page: &Page, operations: &mut Operations) -> Result<()> {
         if self.is("memory-flat") {
-            self.kept.push(page.body().to_owned());
+            self.kept.extend(page.records().map(|record| record.json().to_owned()));
         }
         for record in page.records() {
             let id = record.required("record_id")?;

@@ -33,7 +33,7 @@ impl Granted {
             return Err(Error::source(format_args!("{place}: the answer to the login is no JSON (line {line})")));
         }
         let get = |path: &Path| {
-            let value = json::search(&body, None, Some(path)).ok()?.value?;
+            let value = json::search(&body, path).ok()??;
             json::text(value).filter(|text| !text.is_empty())
         };
         let access = get(&fields.token).ok_or_else(|| no_token(&place, &body, &fields.token))?;
@@ -49,7 +49,7 @@ impl Granted {
 
 /// What an OAuth2 server says in its own words (RFC 6749, 5.2), `invalid_grant: The token was revoked` for instance.
 pub(super) fn reason(body: &str) -> Option<String> {
-    let get = |name| json::text(json::search(body, None, Some(&Path::field(name))).ok()?.value?);
+    let get = |name| json::text(json::search(body, &Path::field(name)).ok()??);
     let mut reason = get("error")?;
     if let Some(description) = get("error_description") {
         reason = format!("{reason}: {description}");

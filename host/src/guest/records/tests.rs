@@ -3,28 +3,102 @@
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::super::{Path, Records, records, search, text};
+use super::*;
 
-/// What `serde_json` alone makes of a page.
-fn thorough(page: &str) -> Result<Records, String> {
-    let found = search(page, Some(&Path::new("items")), Some(&Path::new("next"))).map_err(|e| e.to_string())?;
-    Ok(Records { elements: found.elements, value: found.value.and_then(text) })
+type Found = Result<Vec<Range<usize>>, Missing>;
+
+fn steps(pointer: &str) -> Vec<String> {
+    path(pointer).unwrap()
 }
 
-fn fast(page: &str) -> Result<Records, String> {
-    records(page, &Path::new("items"), Some(&Path::new("next"))).map_err(|e| e.to_string())
+/// What `serde_json` alone makes of a page.
+fn thorough_at(page: &str, pointer: &str) -> Found {
+    let (found, searched) = search(page, Goal { path: &steps(pointer), elements_max: 1_000, to_first: false });
+    searched.map_err(|error| Missing::NotJson(error.to_string()))?;
+    found.elements.ok_or(Missing::NotThere)
+}
+
+fn thorough(page: &str) -> Found {
+    thorough_at(page, "/items")
+}
+
+fn found(page: &str, pointer: &str) -> Result<Records, Missing> {
+    Records::find(Bytes::copy_from_slice(page.as_bytes()), &steps(pointer), 1_000)
+}
+
+fn fast(page: &str) -> Found {
+    found(page, "/items").map(|records| records.elements)
 }
 
 /// Compares the two.
-fn check(page: &str) -> Records {
-    let records = fast(page).unwrap();
-    assert_eq!(Ok(&records), thorough(page).as_ref(), "{page}");
-    records
+fn check(page: &str) -> Found {
+    let elements = fast(page);
+    assert_eq!(elements, thorough(page), "{page}");
+    elements
 }
 
 fn is_split(page: &str) -> bool {
     let first = page.find('[').unwrap() + 1;
-    super::objects(page.as_bytes(), first).is_some()
+    split::objects(page.as_bytes(), first, 1_000).is_some()
+}
+
+/// The page as rows passed it through the connector: each record as it stands, line breaks as spaces, a line each.
+fn lines_of(page: &str, elements: &[Range<usize>]) -> String {
+    elements.iter().map(|range| page[range.clone()].replace(['\n', '\r'], " ") + "\n").collect()
+}
+
+#[test]
+fn the_rest_has_an_empty_array() {
+    let check = |page: &str, pointer: &str, rest: &str, lines: &str| {
+        let records = found(page, pointer).unwrap();
+        let texts = [records.rest(), records.read(0, usize::MAX)].map(|text| String::from_utf8(text).unwrap());
+        assert_eq!(texts, [rest, lines], "{page}");
+    };
+    check("{\"items\": [ {\"a\":\r\n1.0} , {} ], \"next\": \"n\"}", "/items", r#"{"items": [  ], "next": "n"}"#, "{\"a\":  1.0}\n{}\n");
+    check(r#"{"items":null}"#, "/items", r#"{"items":null}"#, "");
+    check("[1,null]", "", "[]", "1\nnull\n");
+    check(r#"{"a/b":[[],[{"~":[{}]}]]}"#, "/a~1b/1/0/~0", r#"{"a/b":[[],[{"~":[]}]]}"#, "{}\n");
+}
+
+#[test]
+fn what_is_no_array_is_told_from_what_is_no_json() {
+    for page in ["{}", "7", r#"{"items":{}}"#, r#"{"items":[{}],"items":7}"#] {
+        assert_eq!(check(page), Err(Missing::NotThere));
+    }
+    assert_eq!(found(r#"{"items":[[1]]}"#, "/items/00").err(), Some(Missing::NotThere));
+    assert_eq!(found("[]", &"/0".repeat(100_000)).err(), Some(Missing::NotThere));
+    assert!(path("items").is_none());
+    let not_text = Records::find(Bytes::from_static(b"{\"items\":[{\"a\":\"\xff\"}]}"), &steps("/items"), 9);
+    assert_eq!(not_text.err(), Some(Missing::NotJson("invalid utf-8 sequence of 1 bytes from index 16".into())));
+    assert!(matches!(fast("\u{feff}{\"items\":[]}"), Err(Missing::NotJson(_))));
+}
+
+#[test]
+fn more_than_there_is_memory_for_are_not_kept() {
+    for page in [format!("[{}]", vec!["{}"; 11].join(",")), format!("[{}]", vec!["1"; 11].join(","))] {
+        let find = |max| Records::find(Bytes::from(page.clone()), &[], max).map(|records| records.len());
+        assert_eq!((find(10), find(11)), (Err(Missing::TooMany), Ok(11)));
+    }
+}
+
+#[test]
+fn batches_end_at_a_mebibyte_or_at_the_limit_of_rows() {
+    let record = format!("{{\"a\":\"{}\"}}", "x".repeat(100_000));
+    let page = format!("[{}]", vec![record; 25].join(","));
+    let batches = |page: &str, rows_max| {
+        let records = found(page, "").unwrap();
+        let (mut first, mut all, mut counts) = (0, Vec::new(), Vec::new());
+        while let Some((rows, count)) = records.batch(first, rows_max) {
+            all.extend(rows);
+            counts.push(count);
+            first += count;
+        }
+        assert_eq!(all, records.read(0, records.len()));
+        counts
+    };
+    assert_eq!(batches(&page, 100_000), [11, 11, 3]);
+    assert_eq!(batches(&page, 10), [10, 10, 5]);
+    assert_eq!(batches("[]", 10), [0; 0]);
 }
 
 #[test]
@@ -36,7 +110,7 @@ fn any_run_of_backslashes_ends_anywhere_in_a_block() {
             let even = format!(r#"{{"items":[{space}{{"a":"{slashes}"}},{{"b":"]}}"}}],"next":1}}"#);
             let odd = format!(r#"{{"items":[{space}{{"a":"{slashes}\"}},{{"}},{{"b":"\"]}}"}}],"next":1}}"#);
             for page in [even, odd] {
-                assert_eq!(check(&page).elements.unwrap().len(), 2);
+                assert_eq!(check(&page).unwrap().len(), 2);
                 assert!(is_split(&page), "{page}");
             }
         }
@@ -48,8 +122,7 @@ fn every_border_of_a_block_falls_on_every_byte() {
     let objects = r#"{"a": "\"},{[é\\"} , {"b":[[{}],{"c":["]"]}]},{}"#;
     for before in 0..130 {
         let page = format!("{{\"items\":[{}{objects}\n\t], \"next\": \"n\"}}", " ".repeat(before));
-        let records = check(&page);
-        assert_eq!((records.elements.unwrap().len(), records.value.as_deref()), (3, Some("n")));
+        assert_eq!(check(&page).unwrap().len(), 3);
         assert!(is_split(&page), "{page}");
     }
 }
@@ -63,26 +136,24 @@ fn names_elsewhere_are_not_the_array() {
         r#"{"items":[{"a":1},{"b":2}],"items":7}"#,
         r#"{"items":[7],"items":[{"a":1}]}"#,
     ] {
-        check(page);
+        let _ = check(page);
     }
-    for (page, array, value, count) in [
-        (r#"[{"next":1},{}]"#, "", Some("next"), Some(2)),
-        (r#"[{"a":1},{}]"#, "", Some("/0/a"), Some(2)),
-        (r#"{"d":{"i":[{}, {}]}}"#, "/d/i", Some("d"), None),
-        (r#"{"d":[1,{"i":[{},{},{}]}]}"#, "/d/1/i", Some("/d/0"), Some(3)),
+    for (page, pointer, count) in [
+        (r#"[{"next":1},{}]"#, "", 2),
+        (r#"{"d":{"i":[{}, {}]}}"#, "/d/i", 2),
+        (r#"{"d":[1,{"i":[{},{},{}]}]}"#, "/d/1/i", 3),
+        (r#"{"d":{"i":[{},{}]},"d":{}}"#, "/d/i", 2),
     ] {
-        let (array, value) = (Path::new(array), value.map(Path::new));
-        let records = records(page, &array, value.as_ref()).unwrap();
-        let found = search(page, Some(&array), value.as_ref()).unwrap();
-        assert_eq!((&records.elements, &records.value), (&found.elements, &found.value.and_then(text)), "{page}");
-        assert_eq!(records.elements.map(|elements| elements.len()), count, "{page}");
+        let elements = found(page, pointer).map(|records| records.elements);
+        assert_eq!(elements, thorough_at(page, pointer), "{page}");
+        assert_eq!(elements.unwrap().len(), count, "{page}");
     }
 }
 
 #[test]
 fn other_elements_are_left_to_serde_json() {
     for elements in ["1", "null,{}", "{},null", "{},[1]", "[{}],{}", "{},\"]\",{}", "{},true", "", " \n"] {
-        check(&format!(r#"{{"items":[{elements}],"next":"x"}}"#));
+        let _ = check(&format!(r#"{{"items":[{elements}],"next":"x"}}"#));
     }
 }
 
@@ -163,9 +234,18 @@ proptest! {
 
     #[test]
     fn a_valid_page_splits_as_by_serde_json(page in page()) {
-        let found = thorough(&page);
-        prop_assert!(found.is_ok(), "{found:?} {page}");
-        prop_assert_eq!(fast(&page), found);
+        let expected = thorough(&page);
+        prop_assert!(!matches!(expected, Err(Missing::NotJson(_))), "{expected:?} {page}");
+        prop_assert_eq!(fast(&page), expected.clone());
+        let Ok(elements) = expected else { return Ok(()) };
+        let records = found(&page, "/items").unwrap();
+        let lines = String::from_utf8(records.read(0, records.len())).unwrap();
+        prop_assert_eq!(&lines, &lines_of(&page, &elements));
+        for (number, line) in lines.lines().enumerate() {
+            prop_assert_eq!(records.read(number, 1), [line.as_bytes(), b"\n"].concat());
+        }
+        let rest = String::from_utf8(records.rest()).unwrap();
+        prop_assert_eq!(thorough(&rest), Ok(Vec::new()), "{}", rest);
     }
 
     #[test]
@@ -185,7 +265,7 @@ proptest! {
         let page = String::from_iter(damaged);
         match (fast(&page), thorough(&page)) {
             // Damage inside an object is for its reader to find.
-            (Ok(records), Err(_)) => for range in records.elements.into_iter().flatten() {
+            (Ok(elements), Err(_)) => for range in elements {
                 prop_assert!(page[range.clone()].starts_with('{') && page[range].ends_with('}'), "{}", page);
             },
             (fast, thorough) => prop_assert_eq!(fast, thorough),
@@ -196,6 +276,6 @@ proptest! {
     fn any_text_is_taken_without_a_panic(text in any::<String>(), object in any::<bool>()) {
         let page = if object { format!(r#"{{"items":[{{}},{text}]}}"#) } else { format!(r#"[{{"a":"{text}"}}]"#) };
         let _ = fast(&page);
-        let _ = records(&page, &Path::new(""), None);
+        let _ = found(&page, "");
     }
 }

@@ -7,12 +7,20 @@ use std::ops::Range;
 
 use super::block::{Masks, SIZE};
 
-/// The objects of the array whose first element starts at `first`; `None` where the array has other elements too,
-/// does not end, or is damaged.
-#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
-pub(super) fn objects(json: &[u8], first: usize) -> Option<Vec<Range<usize>>> {
+/// The objects of an array.
+pub(super) struct Objects {
+    /// Where they lie in the text.
+    pub(super) elements: Vec<Range<usize>>,
+    /// Whether there may be line breaks in them.
+    pub(super) has_breaks: bool,
+}
+
+/// The objects of the array whose first element starts at `first`; `None` where there are more than `elements_max`,
+/// where the array has other elements too, does not end, or is damaged.
+pub(super) fn objects(json: &[u8], first: usize, elements_max: usize) -> Option<Objects> {
     let mut strings = Strings::default();
     let mut array = Array { json, elements: Vec::new(), start: first, depth: 0 };
+    let mut controls = 0;
     let (blocks, tail) = json.get(first..)?.as_chunks::<SIZE>();
     let mut last = [b' '; SIZE];
     last[..tail.len()].copy_from_slice(tail);
@@ -24,12 +32,16 @@ pub(super) fn objects(json: &[u8], first: usize) -> Option<Vec<Range<usize>>> {
             // may become a space.
             return None;
         }
+        controls |= masks.controls;
         let mut brackets = masks.brackets & !inside;
         while brackets != 0 {
             let at = brackets.trailing_zeros() as usize;
             brackets &= brackets - 1;
             if array.bracket(block[at % SIZE], first + index * SIZE + at)? {
-                return Some(array.elements);
+                return Some(Objects { elements: array.elements, has_breaks: controls != 0 });
+            }
+            if array.elements.len() > elements_max {
+                return None;
             }
         }
     }
@@ -117,6 +129,3 @@ impl Array<'_> {
         gap.iter().filter(|byte| !white(byte)).eq(separator).then_some(())
     }
 }
-
-#[cfg(test)]
-mod tests;
