@@ -76,8 +76,9 @@ pub(super) fn too_much_memory(guest: &Guest) -> Error {
         "go on: the connector wanted more than {} bytes of memory (limit memory-bytes)",
         guest.limits.memory_bytes_max
     );
-    Error::new(Code::LimitMemory, message)
-        .hint("A connector should hold one page at a time; raise the limit with --limit memory-bytes=… if it needs more.")
+    Error::new(Code::LimitMemory, message).hint(
+        "A connector should hold one page at a time; raise the limit with --limit memory-bytes=… if it needs more.",
+    )
 }
 
 /// The limit on calls that was passed, and what to do, by the engine's words: these errors of its have no type.

@@ -8,12 +8,12 @@ mod log;
 mod operations;
 mod records;
 
+pub(super) use log::Gate;
 #[expect(unreachable_pub, reason = "the generated bindings re-export them, which needs `pub`")]
 pub use {
     http::{OpenResponse, PendingResponse},
     records::KeptRecords,
 };
-pub(super) use log::Gate;
 
 use super::bindings::elt::connector::types;
 use super::instance::Guest;

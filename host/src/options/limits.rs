@@ -34,7 +34,7 @@ macro_rules! limits {
 
 /// Every field of `Limits`, in its order; a test compares.
 const LIMITS: &[Limit] = limits! {
-    Bytes memory_bytes_max: "memory of the guest, summed over all its memories and tables";
+    Bytes memory_bytes_max: "memory of the guest, summed over all its memories and tables, and what the host keeps of answers for it";
     Time cpu_max: "time the guest computes in one sync";
     Time cpu_without_call_max: "time the guest computes without calling the host";
     Time wall_max: "time a sync takes from start to end";

@@ -68,11 +68,15 @@ impl Response {
         let body = String::from_utf8(body).map_err(|error| not_json(&error))?;
         let array = json::search(&body, &Path::new(pointer)).map_err(|error| not_json(&error))?;
         // Null counts as a list without elements; anything but a list is none.
-        let elements: Option<Vec<&RawValue>> =
-            array.map_or(Err(()), |array| serde_json::from_str(array.get()).map_err(drop)).map_err(|()| http::NoRecords::NotThere)?;
+        let elements: Option<Vec<&RawValue>> = array
+            .map_or(Err(()), |array| serde_json::from_str(array.get()).map_err(drop))
+            .map_err(|()| http::NoRecords::NotThere)?;
         let at = |text: &str| text.as_ptr().addr() - body.as_ptr().addr();
         let elements = elements.unwrap_or_default();
-        let ends = elements.first().zip(elements.last()).map(|(first, last)| (at(first.get()), at(last.get()) + last.get().len()));
+        let ends = elements
+            .first()
+            .zip(elements.last())
+            .map(|(first, last)| (at(first.get()), at(last.get()) + last.get().len()));
         let rest = ends.map_or_else(|| body.clone(), |(first, last)| [&body[..first], &body[last..]].concat());
         let lines = elements.iter().map(|element| element.get().replace(['\n', '\r'], " ") + "\n").collect();
         self.body.take();

@@ -83,11 +83,7 @@ impl http::HostRecords for Guest {
 }
 
 /// See [`Records::find`].
-async fn find(
-    body: Bytes,
-    path: Vec<String>,
-    elements_max: usize,
-) -> wasmtime::Result<Result<Records, Missing>> {
+async fn find(body: Bytes, path: Vec<String>, elements_max: usize) -> wasmtime::Result<Result<Records, Missing>> {
     if body.len() <= AT_ONCE_BYTES_MAX {
         return Ok(Records::find(body, &path, elements_max));
     }

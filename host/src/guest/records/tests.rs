@@ -54,7 +54,12 @@ fn the_rest_has_an_empty_array() {
         let texts = [records.rest(), records.read(0, usize::MAX)].map(|text| String::from_utf8(text).unwrap());
         assert_eq!(texts, [rest, lines], "{page}");
     };
-    check("{\"items\": [ {\"a\":\r\n1.0} , {} ], \"next\": \"n\"}", "/items", r#"{"items": [  ], "next": "n"}"#, "{\"a\":  1.0}\n{}\n");
+    check(
+        "{\"items\": [ {\"a\":\r\n1.0} , {} ], \"next\": \"n\"}",
+        "/items",
+        r#"{"items": [  ], "next": "n"}"#,
+        "{\"a\":  1.0}\n{}\n",
+    );
     check(r#"{"items":null}"#, "/items", r#"{"items":null}"#, "");
     check("[1,null]", "", "[]", "1\nnull\n");
     check(r#"{"a/b":[[],[{"~":[{}]}]]}"#, "/a~1b/1/0/~0", r#"{"a/b":[[],[{"~":[]}]]}"#, "{}\n");

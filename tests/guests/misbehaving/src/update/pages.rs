@@ -33,7 +33,7 @@ pub(crate) fn records_in_order(sync: &Sync) -> Done {
     Ok(())
 }
 
-/// Asks at places where no records can be.
+/// Asks at places where no records can be; the cursor is null, which counts as no records.
 pub(crate) fn records_nowhere(sync: &Sync) -> Done {
     let long = "/cds_records".repeat(100_000);
     let pointers = ["cds_records", "/cds_records/0", "/cds_records/x", "/", "", "/~", "/next_cursor", &long];
