@@ -231,7 +231,9 @@ mod delta_in_s3 {
             upserts_replace_whole_rows_and_patches_overlay,
             a_truncate_marks_what_came_before_it_and_an_upsert_revives,
             hard_deletes_remove_rows,
+            synced_at_never_stands_still,
             fifty_thousand_rows_at_once,
+            staging_in_temporary_tables_and_in_memory_is_the_same,
         }
         fence {
             a_sync_opens_where_the_last_commit_ended,
@@ -252,12 +254,17 @@ mod delta_in_s3 {
             rows_that_did_not_come_back_are_swept_at_the_last_commit,
             swept_rows_are_removed_by_hard_deletes,
             a_refresh_goes_on_in_a_later_sync,
+            a_refresh_that_begins_anew_sweeps_what_the_one_before_it_brought,
+            a_refresh_that_died_before_its_first_commit_sweeps_nothing,
         }
         names {
             any_name_will_do,
+            a_thousand_columns,
         }
         types {
             tables_columns_and_types_change_in_the_transaction_of_their_rows,
+            any_float_keeps_its_bits,
+            texts_of_any_length_and_script_are_kept,
         }
     }
 }

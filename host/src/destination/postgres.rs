@@ -1,8 +1,8 @@
 //! Postgres as a destination: a server that other hosts may write to at the same time.
 //!
 //! The folder holds one file per concern: `address` (the URL), `open` (a session and its settings), `tls`, `convert` (types),
-//! `copy` (rows on the wire), `inline` (rows as parameters), `idle` (sessions between two syncs), `query` (any SQL that reads),
-//! `errors` (the server's words as codes). Everything else is `destination::sql`.
+//! `copy` (rows on the wire), `inline` (rows as parameters), `idle` (sessions between two syncs), `pool` (whose turn it is to
+//! have one), `query` (any SQL that reads), `errors` (the server's words as codes). Everything else is `destination::sql`.
 
 mod address;
 mod convert;
@@ -11,6 +11,7 @@ mod errors;
 mod idle;
 mod inline;
 mod open;
+mod pool;
 mod query;
 mod tls;
 
@@ -56,10 +57,10 @@ impl Postgres {
 
     /// A session for a sync: that of an earlier one, if there is one.
     pub(super) fn open_for_sync(address: &PostgresAddress) -> Result<Self> {
-        // Whatever keeps one from being used, another one may begin.
-        let used = idle::take(address).and_then(|session| open::set_up(session, Access::Write).ok());
-        let Some(session) = used else { return Self::open(address, Access::Write) };
-        Ok(Self { session: Some(session), address: address.clone(), access: Access::Write, held: None })
+        let access = Access::Write;
+        let set_up = |session| open::set_up(session, access);
+        let session = Some(idle::session(address, set_up, || open::open(address, access))?);
+        Ok(Self { session, address: address.clone(), access, held: None })
     }
 
     fn client(&mut self) -> Result<&mut Client, Failure> {

@@ -4,22 +4,25 @@
 //! The whole address is the key: who cannot name the password does not get the session. And what a sync has left in a
 //! session is taken out of it before the next one has it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use postgres::Client;
 use postgres::types::Type;
 
 use super::address::PostgresAddress;
+use super::pool::{Pool, Turn};
 use crate::destination::sql::SYSTEM;
 use crate::destination::sql::ddl::quoted;
+use crate::error::Result;
 
-/// Sessions that wait, of all addresses together. Where syncs follow one another closely, few wait.
-const SESSIONS_MAX: usize = 16;
 /// How long after its beginning a session still serves: it goes on with the rights that the login had then.
 const AGE_MAX: Duration = Duration::from_mins(1);
+/// How long a sync waits for a session of another one, where many begin theirs; as long as a session may take to begin.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The server ends a session that waits for longer. Nobody who holds the lock of a connection waits.
 const REST: &str = "SELECT pg_advisory_unlock_all(); SET idle_session_timeout = '10s'";
+
+static IDLE: Pool<PostgresAddress, Idle> = Pool::new();
 
 /// Whose session it was: the connection, and the fence of the sync.
 #[derive(Clone, Debug)]
@@ -34,45 +37,43 @@ pub(super) struct Session {
     pub(super) began: Instant,
 }
 
+impl Session {
+    fn is_old(&self) -> bool {
+        self.began.elapsed() >= AGE_MAX
+    }
+}
+
 struct Idle {
-    address: PostgresAddress,
     session: Session,
     held: Held,
 }
 
-static IDLE: Mutex<Vec<Idle>> = Mutex::new(Vec::new());
-
-fn idle() -> MutexGuard<'static, Vec<Idle>> {
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Lets a session wait whose sync has ended.
 pub(super) fn put(address: &PostgresAddress, mut session: Session, held: Held) {
-    if session.began.elapsed() >= AGE_MAX || session.client.batch_execute(REST).is_err() {
-        return;
+    if !session.is_old() && session.client.batch_execute(REST).is_ok() {
+        // To close a session takes a while: others need not wait for it.
+        drop(IDLE.put(address.clone(), Idle { session, held }, |idle| idle.session.is_old()));
     }
-    let mut idle = idle();
-    let (old, mut kept): (Vec<Idle>, Vec<Idle>) =
-        std::mem::take(&mut *idle).into_iter().partition(|idle| idle.session.began.elapsed() >= AGE_MAX);
-    let surplus = if kept.len() < SESSIONS_MAX { None } else { Some(kept.remove(0)) };
-    kept.push(Idle { address: address.clone(), session, held });
-    *idle = kept;
-    drop(idle);
-    // To close a session takes a while: others need not wait for it.
-    drop((old, surplus));
 }
 
-/// A session with this address that waits, as new but for the settings of `open`.
-pub(super) fn take(address: &PostgresAddress) -> Option<Session> {
+/// A session with this address: one that waits, as new but for the settings of `open`, or one that is begun.
+pub(super) fn session(
+    address: &PostgresAddress,
+    set_up: impl Fn(Session) -> Result<Session>,
+    begin: impl Fn() -> Result<Session>,
+) -> Result<Session> {
     loop {
-        let mut idle_now = idle();
-        let place = idle_now.iter().rposition(|idle| idle.address == *address)?;
-        let mut found = idle_now.remove(place);
-        drop(idle_now);
-        if found.session.began.elapsed() < AGE_MAX
-            && clear(&mut found.session.client, &found.held).is_ok_and(|clear| clear)
-        {
-            return Some(found.session);
+        match IDLE.turn(address, PATIENCE) {
+            // Whatever keeps one from being used, another one may begin.
+            Turn::Use(Idle { mut session, held }) => {
+                if !session.is_old()
+                    && clear(&mut session.client, &held).is_ok_and(|clear| clear)
+                    && let Ok(session) = set_up(session)
+                {
+                    return Ok(session);
+                }
+            }
+            Turn::Begin(_beginning) => return begin(),
         }
     }
 }

@@ -1,0 +1,229 @@
+//! Whose turn it is to have what waits, or to make a new one: things that are dear to begin and serve one user after another.
+//!
+//! Whoever comes while few are being begun begins one. Everybody else stands in line, and has what comes first: one that
+//! another user has given back, or the turn to begin one. So where many users come at once for a short time, as syncs do
+//! that are due together, a few things serve them all.
+
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How many of one key are begun at the same time.
+const BEGUN_AT_ONCE: usize = 4;
+/// Things that wait, of all keys together. Where users follow one another closely, few wait.
+const IDLE_MAX: usize = 16;
+
+/// Things of type `T`, each serving users of one key.
+pub(super) struct Pool<K: PartialEq + Clone + 'static, T: 'static>(Mutex<State<K, T>>);
+
+struct State<K: PartialEq + Clone + 'static, T: 'static> {
+    idle: Vec<(K, T)>,
+    /// Once for each that is being begun.
+    beginning: Vec<K>,
+    /// In the order they came.
+    line: Vec<Waiting<K, T>>,
+    /// What the next one in line is known by.
+    number: u64,
+}
+
+struct Waiting<K: PartialEq + Clone + 'static, T: 'static> {
+    key: K,
+    number: u64,
+    turn: SyncSender<Turn<K, T>>,
+}
+
+/// What a user got.
+pub(super) enum Turn<K: PartialEq + Clone + 'static, T: 'static> {
+    /// One that waited.
+    Use(T),
+    /// The turn to begin one; keep it until that has ended.
+    Begin(Beginning<K, T>),
+}
+
+/// One is being begun; dropping this says that it has, or that it failed.
+pub(super) struct Beginning<K: PartialEq + Clone + 'static, T: 'static> {
+    pool: &'static Pool<K, T>,
+    key: K,
+}
+
+impl<K: PartialEq + Clone, T> Pool<K, T> {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(State { idle: Vec::new(), beginning: Vec::new(), line: Vec::new(), number: 0 }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<K, T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a turn, but no longer than `patience`: then it is time to begin one, however many others do.
+    pub(super) fn turn(&'static self, key: &K, patience: Duration) -> Turn<K, T> {
+        let mut state = self.state();
+        if let Some(place) = state.idle.iter().rposition(|(idle, _)| idle == key) {
+            return Turn::Use(state.idle.remove(place).1);
+        }
+        if state.beginning(key) < BEGUN_AT_ONCE {
+            return Turn::Begin(self.begin(&mut state, key));
+        }
+        let (number, turn) = state.stand_in_line(key);
+        drop(state);
+        if let Ok(turn) = turn.recv_timeout(patience) {
+            return turn;
+        }
+        let mut state = self.state();
+        state.line.retain(|waiting| waiting.number != number);
+        // It may have come just now.
+        turn.try_recv().unwrap_or_else(|_| Turn::Begin(self.begin(&mut state, key)))
+    }
+
+    fn begin(&'static self, state: &mut State<K, T>, key: &K) -> Beginning<K, T> {
+        state.beginning.push(key.clone());
+        Beginning { pool: self, key: key.clone() }
+    }
+
+    /// One is begun, or could not be: the next one in line may begin one.
+    fn begun(&'static self, key: &K) {
+        let mut state = self.state();
+        if let Some(place) = state.beginning.iter().position(|beginning| beginning == key) {
+            state.beginning.remove(place);
+        }
+        if state.beginning(key) < BEGUN_AT_ONCE
+            && let Some(first) = state.first(key)
+        {
+            let turn = Turn::Begin(self.begin(&mut state, key));
+            let sent = first.send(turn);
+            // Were it unheard, its drop would come here again.
+            drop(state);
+            drop(sent);
+        }
+    }
+
+    /// Gives one back: to the first in line, or to wait. What need not wait any longer is returned, to be closed without
+    /// holding up others: one too many, and those that `is_over`.
+    #[must_use]
+    pub(super) fn put(&self, key: K, thing: T, is_over: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut state = self.state();
+        let Err(thing) = state.hand_over(&key, thing) else { return Vec::new() };
+        let (mut over, mut kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.idle).into_iter().partition(|(_, idle)| is_over(idle));
+        if kept.len() >= IDLE_MAX {
+            over.push(kept.remove(0));
+        }
+        kept.push((key, thing));
+        state.idle = kept;
+        over.into_iter().map(|(_, idle)| idle).collect()
+    }
+}
+
+impl<K: PartialEq + Clone, T> Drop for Beginning<K, T> {
+    fn drop(&mut self) {
+        self.pool.begun(&self.key);
+    }
+}
+
+impl<K: PartialEq + Clone, T> State<K, T> {
+    fn beginning(&self, key: &K) -> usize {
+        self.beginning.iter().filter(|beginning| *beginning == key).count()
+    }
+
+    fn stand_in_line(&mut self, key: &K) -> (u64, Receiver<Turn<K, T>>) {
+        let (sender, receiver) = sync_channel(1);
+        self.number += 1;
+        self.line.push(Waiting { key: key.clone(), number: self.number, turn: sender });
+        (self.number, receiver)
+    }
+
+    /// The first in line for a key, who stands there no longer.
+    fn first(&mut self, key: &K) -> Option<SyncSender<Turn<K, T>>> {
+        let place = self.line.iter().position(|waiting| waiting.key == *key)?;
+        Some(self.line.remove(place).turn)
+    }
+
+    /// Gives a thing to the first in line, or back. Who stands in line listens: it leaves the line before it goes.
+    fn hand_over(&mut self, key: &K, thing: T) -> Result<(), T> {
+        let Some(first) = self.first(key) else { return Err(thing) };
+        match first.send(Turn::Use(thing)) {
+            Err(SendError(Turn::Use(thing))) => Err(thing),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_mins(10);
+
+    fn pool() -> &'static Pool<&'static str, u32> {
+        Box::leak(Box::new(Pool::new()))
+    }
+
+    fn begin(pool: &'static Pool<&'static str, u32>, key: &'static str) -> Beginning<&'static str, u32> {
+        match pool.turn(&key, LONG) {
+            Turn::Begin(beginning) => beginning,
+            Turn::Use(thing) => panic!("{thing} waited"),
+        }
+    }
+
+    /// Somebody stands in line; what it gets, or none where it was to begin one.
+    fn in_line(pool: &'static Pool<&'static str, u32>, key: &'static str) -> thread::JoinHandle<Option<u32>> {
+        let before = pool.state().line.len();
+        let user = thread::spawn(move || match pool.turn(&key, LONG) {
+            Turn::Use(thing) => Some(thing),
+            Turn::Begin(_) => None,
+        });
+        while pool.state().line.len() == before {
+            thread::yield_now();
+        }
+        user
+    }
+
+    #[test]
+    fn what_was_given_back_serves_the_next_user_of_its_key() {
+        let pool = pool();
+        assert!(pool.put("a", 1, |_| false).is_empty());
+        drop(begin(pool, "b"));
+        assert!(matches!(pool.turn(&"a", LONG), Turn::Use(1)));
+        drop(begin(pool, "a"));
+    }
+
+    #[test]
+    fn the_first_in_line_has_what_comes_first() {
+        let pool = pool();
+        let mut beginnings: Vec<_> = (0..BEGUN_AT_ONCE).map(|_| begin(pool, "a")).collect();
+        let users: Vec<_> = (0..3).map(|_| in_line(pool, "a")).collect();
+        // Another key has a line of its own.
+        drop(begin(pool, "b"));
+        assert!(pool.put("b", 7, |_| false).is_empty());
+        assert!(pool.put("a", 1, |_| false).is_empty());
+        drop(beginnings.pop());
+        let got = users.into_iter().map(|user| user.join().unwrap()).collect::<Vec<_>>();
+        // The turn of the second one ends at once, and is that of the third.
+        assert_eq!(got, [Some(1), None, None]);
+        assert_eq!(pool.state().beginning(&"a"), BEGUN_AT_ONCE - 1);
+        assert!(pool.state().line.is_empty());
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_its_patience() {
+        let pool = pool();
+        let beginnings: Vec<_> = (0..BEGUN_AT_ONCE).map(|_| begin(pool, "a")).collect();
+        assert!(matches!(pool.turn(&"a", Duration::from_millis(1)), Turn::Begin(_)));
+        assert!(pool.state().line.is_empty());
+        drop(beginnings);
+        assert_eq!(pool.state().beginning(&"a"), 0);
+    }
+
+    #[test]
+    fn few_wait_and_the_oldest_goes_first() {
+        let pool = pool();
+        for number in 0..u32::try_from(IDLE_MAX).unwrap() {
+            assert!(pool.put("a", number, |_| false).is_empty());
+        }
+        assert_eq!(pool.put("b", 100, |_| false), [0]);
+        assert_eq!(pool.put("b", 101, |number| *number < 3 || *number == 100), [1, 2, 100]);
+        assert!(matches!(pool.turn(&"b", LONG), Turn::Use(101)));
+    }
+}
