@@ -37,11 +37,6 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 
-/// What `GET /pages?number=` answers: a page of records that are hard to tell apart, every fourth one damaged.
-pub fn page(number: u64) -> String {
-    apis::page(number)
-}
-
 /// A running source. Dropping it stops the server and closes its connections.
 #[derive(Debug)]
 pub struct Source {

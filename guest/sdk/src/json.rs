@@ -33,7 +33,7 @@ impl Path {
 
     /// The same as an RFC 6901 pointer.
     pub(crate) fn pointer(&self) -> String {
-        self.0.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
+        self.0.iter().flat_map(|step| ["/".to_owned(), step.replace('~', "~0").replace('/', "~1")]).collect()
     }
 }
 

@@ -6,7 +6,6 @@ mod helpdesk;
 mod hubspot;
 mod items;
 mod oauth;
-mod pages;
 mod products;
 mod stations;
 mod stripe;
@@ -17,11 +16,6 @@ use serde_json::Value;
 
 use super::answer::{Answer, Query};
 use super::options::Options;
-
-/// The generated page of that number.
-pub(super) fn page(number: u64) -> String {
-    pages::page(number)
-}
 
 /// A request as the APIs see it.
 pub(super) struct Asked<'a> {
@@ -86,7 +80,6 @@ impl Apis {
             ["items.csv"] => self.items.export(asked, "csv"),
             ["items.ndjson"] => self.items.export(asked, "ndjson"),
             ["items.xml"] => self.items.export(asked, "xml"),
-            ["pages"] => pages::answer(asked.query),
             ["events"] => self.throttled.events(asked.query),
             ["stations"] => stations::Stations::list(asked.query),
             ["stations", id, "readings"] => self.stations.readings(id, asked.query),

@@ -21,7 +21,6 @@ mod readme;
 mod recordings;
 mod scaffold;
 mod server;
-mod splitter;
 mod states;
 mod tls;
 mod two_hosts;

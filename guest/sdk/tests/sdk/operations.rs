@@ -2,7 +2,7 @@
 
 use elt_sdk::RawValue;
 use elt_sdk::prelude::*;
-use elt_sdk::testing::{Sync, Test};
+use elt_sdk::testing::{Answer, Sync, Test};
 
 /// Runs `work` as a connector's `update`.
 macro_rules! sync {
@@ -118,4 +118,55 @@ fn tables_that_are_not_selected_are_dropped() {
         operations.upsert("a", json!({"id": 1}))
     });
     assert_eq!(operations_of(&sync.select(["a"]).update()), ["upsert a {\"id\":1}"]);
+}
+
+/// Two records, as a source sends them.
+fn two() -> Answer {
+    Answer::json("{\"items\":[{\"id\":1},\n{\"id\":\n2.0}],\"next\":null}")
+}
+
+#[test]
+fn a_page_keeps_its_place_among_rows() {
+    let sync = sync!(|operations| {
+        let page = Client::new("https://api.test").get("x").page("items")?;
+        operations.upsert("a", json!({"id": 0}))?;
+        operations.upsert_page("a", &page)?;
+        operations.delete("a", page.last().unwrap())?;
+        operations.truncate("b")?;
+        operations.upsert_page("b", &page)?;
+        operations.checkpoint(&json!({}))
+    });
+    let sync = sync.answers([two()]).update();
+    let expect = "upsert a {\"id\":0}|upsert a {\"id\":1}|upsert a {\"id\": 2.0}|delete a {\"id\": 2.0}|truncate b|\
+        upsert b {\"id\":1}|upsert b {\"id\": 2.0}|checkpoint {}";
+    assert_eq!(operations_of(&sync).join("|"), expect);
+    // Row, page, delete and truncate, page.
+    assert_eq!(sync.writes, 4);
+}
+
+#[test]
+fn a_page_of_a_table_that_is_not_selected_or_without_records_is_not_written() {
+    let sync = sync!(|operations| {
+        let page = Client::new("https://api.test").get("x").page("items")?;
+        operations.upsert("a", json!({"id": 0}))?;
+        operations.upsert_page("b", &page)?;
+        let empty = Client::new("https://api.test").get("y").page("items")?;
+        operations.upsert_page("a", &empty)
+    });
+    let sync = sync.select(["a"]).answers([two(), Answer::json("{\"items\":[]}")]).update();
+    assert_eq!(operations_of(&sync), ["upsert a {\"id\":0}"]);
+    assert_eq!(sync.writes, 1);
+}
+
+#[test]
+fn a_check_ends_at_the_first_page_that_has_records() {
+    let sync = sync!(|operations| {
+        for path in ["x", "y", "z"] {
+            let page = Client::new("https://api.test").get(path).page("items")?;
+            operations.upsert_page("a", &page)?;
+        }
+        Err(Error::source("a check goes no further than the first row"))
+    });
+    // One more request would be denied.
+    assert_eq!(sync.answers([Answer::json("{\"items\":[]}"), two()]).check(), Ok(()));
 }

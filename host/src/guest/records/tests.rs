@@ -80,7 +80,7 @@ fn what_is_no_array_is_told_from_what_is_no_json() {
 
 #[test]
 fn more_than_there_is_memory_for_are_not_kept() {
-    for page in [format!("[{}]", vec!["{}"; 11].join(",")), format!("[{}]", vec!["1"; 11].join(","))] {
+    for page in [format!("[{}]", ["{}"; 11].join(",")), format!("[{}]", ["1"; 11].join(","))] {
         let find = |max| Records::find(Bytes::from(page.clone()), &[], max).map(|records| records.len());
         assert_eq!((find(10), find(11)), (Err(Missing::TooMany), Ok(11)));
     }

@@ -30,7 +30,7 @@ macro_rules! modes {
                 key_missing key_null key_of_another_type key_twice_in_a_batch value_of_another_type
                 table_name_too_long table_names_that_fit tables_too_many table_not_selected
                 truncate_with_rows update_without_key
-                records_hoarded records_in_order records_nowhere truncate_with_records
+                records_carried records_hoarded records_in_order records_nowhere truncate_with_records
                 save_in_a_loop save_not_json save_nested_deep save_too_long save_very_long flush_in_a_loop
                 error_of_hostile_words error_too_long
                 nothing_but_the_contract odd_requests clock_and_chance
