@@ -39,7 +39,7 @@ fn invoices_follow_their_customers_and_carry_their_ids() {
             "checkpoint {}",
         ]
     );
-    assert_eq!(sync.writes, 2, "one call a checkpoint, however tables alternate");
+    assert_eq!(sync.writes, 3, "one call for each page of customers, one for the invoices of all of its customers");
 }
 
 #[test]
