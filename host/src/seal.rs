@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -15,6 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use rustix::fs::OFlags;
 
 use crate::error::{Code, Error, Result};
 
@@ -115,15 +116,33 @@ pub(crate) fn write_keys(path: &Path, lines: &str) -> Result<()> {
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
-/// The text of a key file, if nobody but its owner can read it.
+/// The text of a key file, if nobody but its owner can read it, and that is whoever runs this process, or root.
 pub(crate) fn read_keys(path: &Path) -> Result<String> {
     let subject = || format!("read the key file {}", path.display());
-    let found = fs::metadata(path).map_err(|error| Error::new(Code::KeyInvalid, subject()).because(error))?;
-    if found.mode() & 0o077 != 0 {
-        return Err(Error::new(Code::KeyInvalid, format!("{}: others than its owner can read it", subject()))
-            .hint(format!("Close it: chmod 600 {}", path.display())));
+    let failed = |error| Error::new(Code::KeyInvalid, subject()).because(error);
+    // A pipe without a writer would hold up the open.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let mut file = fs::File::options().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
+    let owners = [rustix::process::geteuid().as_raw(), 0];
+    if let Some((problem, hint)) = unsafe_file(path, &found, owners) {
+        return Err(Error::new(Code::KeyInvalid, format!("{}: {problem}", subject())).hint(hint));
     }
-    fs::read_to_string(path).map_err(|error| Error::new(Code::KeyInvalid, subject()).because(error))
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+/// Why a file must not hold keys, and what to do about it. `owners`: the users it may belong to.
+fn unsafe_file(path: &Path, found: &fs::Metadata, owners: [u32; 2]) -> Option<(&'static str, String)> {
+    let path = path.display();
+    if !found.is_file() {
+        return Some(("it is no regular file", "Name the file that `host serve --init` has made.".to_owned()));
+    }
+    if !owners.contains(&found.uid()) {
+        return Some(("it belongs to another user", format!("Take it over: chown \"$(id -u)\" {path}")));
+    }
+    (found.mode() & 0o077 != 0).then(|| ("others than its owner can read it", format!("Close it: chmod 600 {path}")))
 }
 
 impl Keys {
@@ -249,5 +268,33 @@ mod tests {
         assert!(Keys::parse(&read_keys(&path).unwrap()).is_ok());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(read_keys(&path).unwrap_err().code(), Code::KeyInvalid);
+    }
+
+    #[test]
+    fn a_key_file_of_another_user_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_keys(&path, &new_key().unwrap()).unwrap();
+        let (found, me) = (fs::metadata(&path).unwrap(), rustix::process::geteuid().as_raw());
+        assert_eq!(unsafe_file(&path, &found, [me, 0]), None);
+        let other = me + 1;
+        assert_eq!(unsafe_file(&path, &found, [other, other]).unwrap().0, "it belongs to another user");
+        // Only root can give a file away.
+        if me == 0 {
+            std::os::unix::fs::chown(&path, Some(other), None).unwrap();
+            assert_eq!(read_keys(&path).unwrap_err().code(), Code::KeyInvalid);
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_holds_no_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        for path in [folder.path(), &pipe] {
+            let error = read_keys(path).unwrap_err();
+            assert_eq!(error.code(), Code::KeyInvalid);
+            assert!(error.to_string().contains("no regular file"), "{error}");
+        }
     }
 }

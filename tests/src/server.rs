@@ -71,9 +71,18 @@ impl Server {
     /// # Errors
     /// When it does not end.
     pub fn end(&mut self, signal: &str) -> Result<i32> {
+        Ok(self.ended_saying(signal)?.0)
+    }
+
+    /// Sends a signal, and waits for the exit status and all that it has written to stderr.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn ended_saying(&mut self, signal: &str) -> Result<(i32, String)> {
         let process = self.process.take().context("the server has ended already")?;
         process.signal(signal)?;
-        Ok(process.wait()?.status)
+        let ended = process.wait()?;
+        Ok((ended.status, ended.stderr))
     }
 
     /// The process.

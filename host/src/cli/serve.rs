@@ -144,7 +144,9 @@ fn log(level: Level, traces: Option<&Traces>) {
         Level::Info => LevelFilter::INFO,
         Level::Debug => LevelFilter::DEBUG,
     };
-    let only_ours = Targets::new().with_target("host", level);
+    // And what becomes of traces that no collector takes.
+    let only_ours =
+        Targets::new().with_target("host", level).with_target("opentelemetry_sdk", level.min(LevelFilter::WARN));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     #[expect(clippy::redundant_closure_for_method_calls, reason = "the method has a lifetime too few")]
     let events = filter_fn(|metadata| metadata.is_event());

@@ -147,7 +147,10 @@ fn a_collector_that_is_away_or_refuses_fails_no_sync() -> Result<()> {
             let sync = server.sync("shop", "orders")?;
             assert_eq!(sync["outcome"], "succeeded", "{endpoint}: {sync}");
         }
-        assert_eq!(server.end("TERM")?, 0, "{endpoint}");
+        let (status, log) = server.ended_saying("TERM")?;
+        assert_eq!(status, 0, "{endpoint}");
+        // An operator is told why no traces come.
+        assert!(log.contains("BatchSpanProcessor.ExportError"), "{endpoint}: {log}");
     }
     let host = Host::new()?;
     host.run(&["serve", "--init"])?.succeeded()?;
