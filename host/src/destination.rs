@@ -11,6 +11,8 @@ mod duckdb;
 mod file;
 mod jsonl;
 mod null;
+#[cfg(test)]
+pub(crate) mod panicking;
 mod postgres;
 mod query;
 mod remembered;
@@ -362,17 +364,20 @@ pub fn open(url: &DestinationUrl, request: OpenRequest) -> Result<(Box<dyn Desti
     if request.history {
         check_history(url)?;
     }
-    match url {
+    let opened = match url {
         DestinationUrl::DuckDb(path) => begin(duckdb::DuckDb::open(path, Access::Write)?, request),
         DestinationUrl::Sqlite(path) => begin(sqlite::Sqlite::open(path, Access::Write)?, request),
         DestinationUrl::Postgres(address) => begin(postgres::Postgres::open_for_sync(address)?, request),
         DestinationUrl::Delta(address) => begin(delta::DeltaLake::open(address, Access::Write)?, request),
         DestinationUrl::JsonLines => {
             let (destination, opened) = jsonl::JsonLines::open(Path::new(STATE_FOLDER), request)?;
-            Ok((Box::new(destination), opened))
+            Ok((Box::new(destination) as Box<dyn Destination>, opened))
         }
-        DestinationUrl::Null => Ok((Box::new(null::Null::default()), Opened::default())),
-    }
+        DestinationUrl::Null => Ok((Box::new(null::Null::default()) as Box<dyn Destination>, Opened::default())),
+    };
+    #[cfg(test)]
+    let opened = opened.map(|(destination, opened)| (panicking::trapped(url, destination), opened));
+    opened
 }
 
 fn begin<E: sql::Engine + 'static>(engine: E, request: OpenRequest) -> Result<(Box<dyn Destination>, Opened)> {

@@ -16,6 +16,8 @@ mod cron;
 mod fair;
 mod live;
 mod metrics;
+#[cfg(test)]
+mod panic_tests;
 mod place;
 mod runner;
 mod schedule;

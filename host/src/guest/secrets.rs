@@ -10,6 +10,10 @@
 //! A placeholder cannot be guessed, is made anew for each sync, and consists of `[A-Za-z0-9_]`, so that it survives
 //! every way of writing it down. A token that the source hands out is protected in the same way; its placeholder holds
 //! the token itself, sealed, so that it may be kept in a state and opened by the next sync of the same connection.
+//!
+//! A text that holds a secret inside base64, a session token made of name and password perhaps, comes back as it was: what
+//! stands for the part of it says which of its base64 forms it was. A token with placeholders in it is sealed with what they
+//! stand for, and goes only where each of them may go.
 
 mod escape;
 mod forms;
@@ -27,7 +31,7 @@ pub use placeholder::{KeySource, SecretKey};
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use self::placeholder::Sealer;
+use self::placeholder::{Sealed, Sealer};
 use self::replace::Replacer;
 use super::Limits;
 use super::egress::{Hosts, Target};
@@ -76,17 +80,28 @@ struct Entry {
     value: String,
     /// None: the guest has the value itself.
     placeholder: Option<String>,
-    /// Where it may be sent; none: wherever the connector may send anything.
-    hosts: Option<Hosts>,
-    /// For a token: the patterns that were asked for.
-    asked: Option<Vec<String>>,
+    /// Where it may be sent: to what all of these cover; none: wherever the connector may send anything.
+    hosts: Vec<Hosts>,
+    /// The patterns of each of them.
+    patterns: Vec<Vec<String>>,
+    /// The source handed it out.
+    is_token: bool,
+}
+
+/// What the guest may have in the place of a secret.
+struct Stand {
+    placeholder: String,
+    entry: usize,
+    /// The text inside base64 that it stands for; none: it stands for the value.
+    encoded: Option<String>,
 }
 
 /// All secrets, and how to find them.
 #[derive(Default)]
 struct Held {
     entries: Vec<Entry>,
-    /// Placeholders, to be replaced in requests; the index is that of `entries` with one.
+    stands: Vec<Stand>,
+    /// Placeholders, to be replaced in requests; the index is that of `stands`.
     fill: Option<Replacer>,
     /// Forms of values, to be replaced by placeholders in answers.
     mask: Option<Replacer>,
@@ -130,12 +145,10 @@ impl Secrets {
             if let Some(placeholder) = &placeholder {
                 shown.0.insert(field.name.clone(), placeholder.clone());
             }
-            let hosts = if field.hosts.is_empty() {
-                None
-            } else {
-                Some(Hosts::new(&field.hosts, &description.fields, configuration)?)
-            };
-            entries.push(Entry { name: field.name.clone(), value: value.to_owned(), placeholder, hosts, asked: None });
+            let patterns = if field.hosts.is_empty() { vec![] } else { vec![field.hosts.clone()] };
+            let hosts = hosts(&patterns, &description.fields, configuration)?;
+            let (name, value) = (field.name.clone(), value.to_owned());
+            entries.push(Entry { name, value, placeholder, hosts, patterns, is_token: false });
         }
         Ok(Self(Arc::new(Vault {
             configuration: configuration.clone(),
@@ -172,17 +185,20 @@ impl Secrets {
     pub(super) fn protect(&self, token: &str, hosts: &[String]) -> Result<String> {
         let asked = if hosts.is_empty() { &self.0.declared[..] } else { hosts };
         let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
-        let same = |entry: &&Entry| {
-            entry.placeholder.as_deref() == Some(token) || entry.value == token && entry.asked.as_deref() == Some(asked)
-        };
-        if token.is_empty() {
-            return Ok(String::new());
+        let is_known = held.entries.iter().any(|entry| entry.placeholder.as_deref() == Some(token));
+        if token.is_empty() || is_known {
+            return Ok(token.to_owned());
         }
+        let sealed = held.whole(token, asked);
+        let same = |entry: &&Entry| {
+            let patterns = || std::iter::once(&sealed.1).chain(&sealed.2);
+            entry.is_token && entry.value == sealed.0 && entry.patterns.iter().eq(patterns())
+        };
         if let Some(known) = held.entries.iter().find(same).and_then(|entry| entry.placeholder.clone()) {
             return Ok(known);
         }
-        let entry = self.token(token.to_owned(), asked.to_vec(), None)?;
-        let placeholder = entry.placeholder.clone().unwrap_or_default();
+        let placeholder = self.0.sealer.seal(&sealed)?;
+        let entry = self.token(sealed, placeholder.clone())?;
         let entries = held.entries.iter().cloned().chain([entry]).collect();
         *held = Arc::new(self.bounded(entries)?);
         Ok(placeholder)
@@ -199,7 +215,7 @@ impl Secrets {
             }
             let opened = self.0.sealer.open(placeholder)?;
             // Its hosts may refer to a field that the connector no longer has.
-            match opened.map(|(value, asked)| self.token(value, asked, Some(placeholder.to_owned()))) {
+            match opened.map(|sealed| self.token(sealed, placeholder.to_owned())) {
                 Some(Ok(entry)) => tokens.push(entry),
                 Some(Err(_)) | None => lost += 1,
             }
@@ -212,20 +228,16 @@ impl Secrets {
         Ok(lost)
     }
 
-    fn token(&self, value: String, asked: Vec<String>, placeholder: Option<String>) -> Result<Entry> {
-        let vault = &self.0;
-        let hosts = Hosts::new(&asked, &vault.fields, &vault.configuration)?;
-        let placeholder = match placeholder {
-            Some(placeholder) => placeholder,
-            None => vault.sealer.seal(&value, &asked)?,
-        };
-        let (hosts, placeholder, asked) = (Some(hosts), Some(placeholder), Some(asked));
-        Ok(Entry { name: "token".to_owned(), value, placeholder, hosts, asked })
+    fn token(&self, Sealed(value, asked, inside): Sealed, placeholder: String) -> Result<Entry> {
+        let patterns: Vec<_> = std::iter::once(asked).chain(inside).collect();
+        let hosts = hosts(&patterns, &self.0.fields, &self.0.configuration)?;
+        let placeholder = Some(placeholder);
+        Ok(Entry { name: "token".to_owned(), value, placeholder, hosts, patterns, is_token: true })
     }
 
     /// These secrets, if the tokens among them are within the limits.
     fn bounded(&self, entries: Vec<Entry>) -> Result<Held> {
-        let tokens = || entries.iter().filter(|entry| entry.asked.is_some());
+        let tokens = || entries.iter().filter(|entry| entry.is_token);
         let (count, bytes) = (tokens().count() as u64, tokens().map(|entry| entry.value.len() as u64).sum::<u64>());
         let Bounds { tokens_max, bytes_max } = self.0.bounds;
         let passed = if count > u64::from(tokens_max) {
@@ -251,13 +263,12 @@ impl Secrets {
     ) -> Result<Option<Vec<u8>>, Refusal> {
         let held = self.held();
         let Some(fill) = held.fill.as_ref().filter(|fill| fill.is_in(text)) else { return Ok(None) };
-        let entries: Vec<&Entry> = held.entries.iter().filter(|entry| entry.placeholder.is_some()).collect();
         let (mut filled, mut end) = (Vec::new(), 0);
         for (index, range) in fill.find(text) {
-            let entry = entries[index];
+            let (entry, value) = held.stands[index].meaning(&held.entries);
             entry.check_place(target)?;
-            let Some(value) = escape.escaped(&entry.value) else {
-                return Err(Refusal::Characters { name: entry.name.clone(), is_token: entry.asked.is_some() });
+            let Some(value) = escape.escaped(value) else {
+                return Err(Refusal::Characters { name: entry.name.clone(), is_token: entry.is_token });
             };
             filled.extend_from_slice(&text[end..range.start]);
             filled.extend_from_slice(value.as_bytes());
@@ -304,7 +315,7 @@ impl Secrets {
     pub fn redact_state<'t>(&self, state: &'t str) -> Cow<'t, str> {
         let held = self.held();
         let Some(redact) = &held.redact else { return Cow::Borrowed(state) };
-        let forms = redact.len() - held.entries.iter().filter(|entry| entry.placeholder.is_some()).count();
+        let forms = redact.len() - held.stands.len();
         redact.replaced_text_where(state, |pattern| pattern < forms)
     }
 
@@ -336,35 +347,89 @@ impl std::fmt::Debug for Secrets {
 
 impl Entry {
     fn check_place(&self, target: &Target) -> Result<(), Refusal> {
-        match &self.hosts {
-            Some(hosts) if !hosts.covers(target) => {
-                Err(Refusal::Place { name: self.name.clone(), allowed: hosts.to_string() })
-            }
-            _ => Ok(()),
+        match self.hosts.iter().find(|hosts| !hosts.covers(target)) {
+            Some(hosts) => Err(Refusal::Place { name: self.name.clone(), allowed: hosts.to_string() }),
+            None => Ok(()),
         }
+    }
+
+    /// What people are told in its place.
+    fn told(&self) -> String {
+        format!("[secret:{}]", self.name)
+    }
+
+    /// Its forms of at least so many bytes, and what the guest has in the place of each, if it is not the value itself.
+    fn forms(&self, bytes_min: usize) -> impl Iterator<Item = (String, Option<String>)> {
+        let written = forms::written(&self.value, bytes_min).into_iter().map(|form| (form, self.placeholder.clone()));
+        let encoded = forms::encoded(&self.value).into_iter().enumerate().flat_map(|(number, form)| {
+            let by = self.placeholder.as_deref().map(|placeholder| placeholder::of_encoded(placeholder, number));
+            forms::also_escaped(form).map(move |form| (form, by.clone()))
+        });
+        written.chain(encoded)
+    }
+
+    /// What the guest may have in its place; `index` is its own.
+    fn stands(&self, index: usize) -> impl Iterator<Item = Stand> {
+        self.placeholder.iter().flat_map(move |placeholder| {
+            let value = Stand { placeholder: placeholder.clone(), entry: index, encoded: None };
+            let encoded = forms::encoded(&self.value).into_iter().enumerate().map(move |(number, form)| Stand {
+                placeholder: placeholder::of_encoded(placeholder, number),
+                entry: index,
+                encoded: Some(form),
+            });
+            std::iter::once(value).chain(encoded)
+        })
+    }
+}
+
+impl Stand {
+    /// The secret, and what is meant of it.
+    fn meaning<'e>(&'e self, entries: &'e [Entry]) -> (&'e Entry, &'e str) {
+        let entry = &entries[self.entry];
+        (entry, self.encoded.as_deref().unwrap_or(&entry.value))
     }
 }
 
 impl Held {
     fn new(entries: Vec<Entry>) -> Result<Self> {
-        let placeholders = || entries.iter().filter_map(|entry| Some((entry, entry.placeholder.as_deref()?)));
-        let told = |entry: &Entry| format!("[secret:{}]", entry.name);
-        let fill = placeholders().map(|(_, placeholder)| (placeholder.into(), String::new()));
-        let mask = placeholders().flat_map(|(entry, placeholder)| {
-            forms::forms(&entry.value, forms::MASK_BYTES_MIN).into_iter().map(|form| (form, placeholder.to_owned()))
-        });
-        let values = entries.iter().flat_map(|entry| {
-            forms::forms(&entry.value, forms::REDACT_BYTES_MIN).into_iter().map(|form| (form, told(entry)))
-        });
-        let redact = values.chain(placeholders().map(|(entry, placeholder)| (placeholder.into(), told(entry))));
+        let stands: Vec<Stand> = entries.iter().enumerate().flat_map(|(index, entry)| entry.stands(index)).collect();
+        let fill = stands.iter().map(|stand| (stand.placeholder.clone(), String::new()));
+        let mask = entries.iter().flat_map(|entry| entry.forms(forms::MASK_BYTES_MIN));
+        let mask = mask.filter_map(|(form, by)| Some((form, by?)));
+        let values = entries
+            .iter()
+            .flat_map(|entry| forms::forms(&entry.value, forms::REDACT_BYTES_MIN).map(|form| (form, entry.told())));
+        let placeholders = stands.iter().map(|stand| (stand.placeholder.clone(), entries[stand.entry].told()));
+        let redact = Replacer::new(values.chain(placeholders))?;
         let scrub = entries.iter().flat_map(|entry| {
-            let by = entry.placeholder.clone().unwrap_or_else(|| told(entry));
-            forms::forms(&entry.value, forms::REDACT_BYTES_MIN).into_iter().map(move |form| (form, by.clone()))
+            let forms = entry.forms(forms::REDACT_BYTES_MIN);
+            forms.map(|(form, by)| (form, by.unwrap_or_else(|| entry.told())))
         });
         let scrub = Replacer::new(scrub)?;
-        let (fill, mask, redact) = (Replacer::new(fill)?, Replacer::new(mask)?, Replacer::new(redact)?);
-        Ok(Self { entries, fill, mask, redact, scrub })
+        let (fill, mask) = (Replacer::new(fill)?, Replacer::new(mask)?);
+        Ok(Self { entries, stands, fill, mask, redact, scrub })
     }
+
+    /// A token as the source knows it, with what its placeholders stand for, and where it may be sent.
+    fn whole(&self, token: &str, asked: &[String]) -> Sealed {
+        let (mut whole, mut inside, mut end) = (String::new(), Vec::new(), 0);
+        for (index, range) in self.fill.iter().flat_map(|fill| fill.find(token.as_bytes())) {
+            let (entry, text) = self.stands[index].meaning(&self.entries);
+            // Whole texts were found in a text: both ends are between two letters.
+            whole.push_str(token.get(end..range.start).unwrap_or_default());
+            whole.push_str(text);
+            end = range.end;
+            inside.extend(entry.patterns.iter().filter(|hosts| hosts[..] != *asked).cloned());
+        }
+        whole.push_str(token.get(end..).unwrap_or_default());
+        inside.sort_unstable();
+        inside.dedup();
+        Sealed(whole, asked.to_vec(), inside)
+    }
+}
+
+fn hosts(patterns: &[Vec<String>], fields: &[Field], configuration: &Configuration) -> Result<Vec<Hosts>> {
+    patterns.iter().map(|patterns| Hosts::new(patterns, fields, configuration)).collect()
 }
 
 /// Names that are granted exposure without a need are a slip of the operator's.

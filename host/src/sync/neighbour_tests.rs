@@ -1,4 +1,5 @@
-//! Neighbours in one process: beside every misbehaving connector a well-behaved one syncs, and all its rows arrive.
+//! Neighbours in one process: beside every misbehaving connector, and beside a panic of the host's own code, a well-behaved
+//! one syncs, and all its rows arrive.
 //!
 //! `cargo xtask bench neighbour` prints how much longer the neighbour takes beside each than alone; nothing here asserts it.
 
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::{CommitPolicy, Event, Observer, Outcome, Progress, Report, Request};
-use crate::destination::{Deletes, DestinationUrl};
-use crate::error::Code;
+use crate::destination::{Deletes, DestinationUrl, panicking};
+use crate::error::{Code, Fault};
 use crate::guest::{Component, EgressAllow, Limits, Pacing, Runtime, SecretGrants};
 use crate::model::{Configuration, Selection};
 use crate::schema::SchemaContract;
@@ -35,7 +36,7 @@ impl Observer for Deaf {
 }
 
 /// The built component of a connector.
-fn built(connector: &str) -> PathBuf {
+pub(crate) fn built(connector: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).unwrap().join("wasm32-wasip2/release");
     let folder = std::env::var_os("COMPONENTS").map_or(target, PathBuf::from);
@@ -127,6 +128,26 @@ impl House {
         }
     }
 
+    /// A sync whose destination panics at a call, and a good one that begins with it; then one of the same connection that
+    /// nothing is wrong with. Returns whether there was such a call.
+    async fn panics_at(&self, call: usize) -> bool {
+        let (name, beside) = (format!("panics at {call}"), format!("beside call {call}"));
+        let path = self.folder.path().join(format!("{name}.db"));
+        panicking::set(&path, call);
+        let panicking = tokio::spawn(sync(self.request(Arc::clone(&self.neighbour), &name, &[("rows", "10")])));
+        let (report, _) = tokio::join!(panicking, self.good_sync(&beside, ROWS));
+        let has_panicked = !panicking::unset(&path);
+        match report.unwrap().outcome {
+            Outcome::Failed(error) => {
+                assert!(has_panicked, "call {call}: {}", error.chain());
+                assert_eq!((error.code(), error.fault()), (Code::HostBug, Fault::Host), "call {call}");
+            }
+            outcome => assert!(!has_panicked, "call {call}: {outcome:?}"),
+        }
+        self.good_sync(&name, 10).await;
+        has_panicked
+    }
+
     /// A bad sync, and a good one that begins with it.
     async fn beside(&self, mode: &str) {
         let warehouse = format!("beside {mode}");
@@ -190,6 +211,17 @@ fn beside_bad_checks_and_schemas() {
 #[test]
 fn beside_bad_updates() {
     every_neighbour_gets_its_rows("update.");
+}
+
+/// Each call of the destination in turn, until there are no more.
+#[test]
+fn beside_panics_of_the_host() {
+    let house = House::new();
+    let mut call = 1;
+    while block_on(house.panics_at(call)) {
+        call += 1;
+    }
+    assert!(call > 3, "a sync commits, finishes and tells its memory: {call}");
 }
 
 /// Rows of the neighbour in the benchmark.

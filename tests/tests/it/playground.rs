@@ -13,15 +13,12 @@ use tests::host::{Host, Output, component};
 
 const VERSION: &str = "1.1.9";
 
-/// Starts the server without its look for a newer version, and tells what it drew: credentials, records, port. Its session
-/// tokens are name and password in base64, and the host masks every secret of eight bytes or more that an answer
-/// repeats, also in base64: the password is cut below that, or no such token would come through whole.
+/// Starts the server without its look for a newer version, and tells what it drew: credentials, records, port.
 const START: &str = "
 import json, logging, socket, sys, threading
 import fivetran_api_playground as playground
 from werkzeug.serving import make_server
 logging.getLogger('werkzeug').setLevel(logging.ERROR)
-playground.SESSION_AUTH_PASSWORD = playground.SESSION_AUTH_PASSWORD[:7]
 server = make_server('127.0.0.1', 0, playground.app, threaded=True)
 print(json.dumps({
     'port': server.server_port,
@@ -33,7 +30,8 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 sys.stdin.read()
 ";
 
-/// The running server. It ends when its standard input does.
+/// The running server. Its session tokens are name and password in base64: the host hands them on without the password and
+/// puts it back. It ends when its standard input does.
 struct Playground {
     process: Child,
     told: Value,

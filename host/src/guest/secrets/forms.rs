@@ -1,4 +1,7 @@
 //! The forms in which a secret may turn up again: as it is, escaped, percent-encoded, inside base64. Pure.
+//!
+//! Whatever reads JSON, a form or XML has the value again; base64 is handed on as it is. So the texts inside base64 are told
+//! apart: each can be put back as it was.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -11,8 +14,13 @@ pub(super) const MASK_BYTES_MIN: usize = 8;
 /// Shorter values are not looked for in logs and errors, which would become unreadable.
 pub(super) const REDACT_BYTES_MIN: usize = 4;
 
-/// All forms of a value of at least so many bytes, each once.
-pub(super) fn forms(value: &str, bytes_min: usize) -> Vec<String> {
+/// All forms of a value of at least so many bytes.
+pub(super) fn forms(value: &str, bytes_min: usize) -> impl Iterator<Item = String> {
+    written(value, bytes_min).into_iter().chain(encoded(value).into_iter().flat_map(also_escaped))
+}
+
+/// The forms from which a reader has the value again, each once.
+pub(super) fn written(value: &str, bytes_min: usize) -> Vec<String> {
     // Servers trim what they read, and the part is in the whole.
     let value = value.trim();
     if value.len() < bytes_min {
@@ -35,26 +43,34 @@ pub(super) fn forms(value: &str, bytes_min: usize) -> Vec<String> {
         escape::xml(value).replace("&#39;", "&apos;"),
         escape::xml(value).replace("&#39;", "'").replace("&quot;", "\""),
     ];
-    // Short ones would be found in too much.
-    if value.len() >= MASK_BYTES_MIN {
-        all.extend(base64(value));
-    }
     all.sort_unstable();
     all.dedup();
     all
 }
 
 /// What a base64 text that holds the value somewhere must contain: one form for each place within three bytes, without
-/// the letters that depend on what stands around it.
-fn base64(value: &str) -> impl Iterator<Item = String> {
+/// the letters that depend on what stands around it. Always in this order; none of a short value, which would be found in
+/// too much.
+pub(super) fn encoded(value: &str) -> Vec<String> {
+    let value = value.trim();
+    if value.len() < MASK_BYTES_MIN {
+        return Vec::new();
+    }
     let engines = [&alphabet::STANDARD, &alphabet::URL_SAFE].map(|alphabet| GeneralPurpose::new(alphabet, NO_PAD));
-    engines.into_iter().flat_map(move |engine| {
+    let forms = engines.iter().flat_map(|engine| {
         [(0, 0), (1, 2), (2, 3)].map(|(before, letters)| {
             let bytes = [&[0; 2][..before], value.as_bytes()].concat();
             let whole = bytes.len() * 8 / 6;
             engine.encode(bytes)[letters..whole].to_owned()
         })
-    })
+    });
+    forms.collect()
+}
+
+/// A text inside base64, and how JSON may write it.
+pub(super) fn also_escaped(form: String) -> impl Iterator<Item = String> {
+    let escaped = form.contains('/').then(|| form.replace('/', "\\/"));
+    std::iter::once(form).chain(escaped)
 }
 
 /// JSON without letters beyond ASCII.
@@ -89,6 +105,7 @@ mod tests {
 
     #[test]
     fn short_values_have_no_forms() {
+        let forms = |value, bytes_min| forms(value, bytes_min).collect::<Vec<_>>();
         assert!(forms("1234567", MASK_BYTES_MIN).is_empty());
         assert!(forms(" 1234567 \n", MASK_BYTES_MIN).is_empty());
         assert_eq!(forms("1234567", REDACT_BYTES_MIN), ["1234567"]);
@@ -97,7 +114,7 @@ mod tests {
 
     #[test]
     fn escapes_of_other_programs_are_known() {
-        let all = forms("ab/cd é\"'&", 4);
+        let all: Vec<_> = forms("ab/cd é\"'&", 4).collect();
         for form in [
             "ab/cd é\"'&",
             r#"ab\/cd é\"'&"#,
@@ -112,13 +129,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn slashes_in_base64_may_be_escaped() {
+        assert!(encoded("???????????").contains(&"Pz8/Pz8/Pz8/Pz8".to_owned()[..14].to_owned()));
+        assert!(forms("???????????", 8).any(|form| form == "Pz8\\/Pz8\\/Pz8\\/Pz"));
+    }
+
     proptest! {
         /// Wherever a value stands in bytes that are then encoded, one of its forms is in the text.
         #[test]
         fn base64_is_seen_through(before in ".{0,5}", value in "[!-~]{8,40}", after in ".{0,5}") {
             let whole = format!("{before}{value}{after}");
             for text in [STANDARD.encode(&whole), URL_SAFE_NO_PAD.encode(&whole)] {
-                prop_assert!(forms(&value, 8).iter().any(|form| text.contains(form)), "{text}");
+                prop_assert!(forms(&value, 8).any(|form| text.contains(&form)), "{text}");
             }
         }
     }

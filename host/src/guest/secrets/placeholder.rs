@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use base64::Engine as _;
+use serde::Deserialize;
 
 use crate::error::{Code, Error, Result};
 use crate::seal::{Cipher, KEY_BYTES, random};
@@ -66,6 +67,11 @@ pub(super) fn of_field() -> Result<String> {
     Ok(format!("{FIELD}{}", to_hex(&random::<16>()?)))
 }
 
+/// What stands for one of the texts that a secret leaves inside base64: the secret's placeholder and the text's number.
+pub(super) fn of_encoded(placeholder: &str, number: usize) -> String {
+    format!("{placeholder}_base64_{number}_")
+}
+
 /// The placeholders in a state that may hold a sealed token.
 pub(super) fn sealed_in(state: &str) -> impl Iterator<Item = &str> {
     state.match_indices(TOKEN).filter_map(move |(begin, _)| {
@@ -74,6 +80,16 @@ pub(super) fn sealed_in(state: &str) -> impl Iterator<Item = &str> {
         hex[length..].starts_with(TOKEN_END).then(|| &state[begin..=begin + TOKEN.len() + length])
     })
 }
+
+/// A token, and where it may be sent: to the hosts that were asked for, of those that each secret inside it may be sent to.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Sealed(
+    pub(super) String,
+    pub(super) Vec<String>,
+    /// The hosts of each secret inside. Not there in a token without any.
+    #[serde(default)]
+    pub(super) Vec<Vec<String>>,
+);
 
 /// Seals and opens the tokens of one connection.
 #[derive(Default)]
@@ -89,16 +105,20 @@ impl Sealer {
         Self { source, owner: owner.to_owned(), cipher: OnceLock::new() }
     }
 
-    /// A placeholder that holds a token and the hosts it may be sent to.
-    pub(super) fn seal(&self, token: &str, hosts: &[String]) -> Result<String> {
-        let text = serde_json::to_vec(&(token, hosts));
+    /// A placeholder that holds a token and where it may be sent.
+    pub(super) fn seal(&self, Sealed(token, hosts, inside): &Sealed) -> Result<String> {
+        let text = if inside.is_empty() {
+            serde_json::to_vec(&(token, hosts))
+        } else {
+            serde_json::to_vec(&(token, hosts, inside))
+        };
         let text = text.map_err(|error| Error::new(Code::HostBug, "seal a token").because(error))?;
         let bytes = self.cipher()?.seal(&self.owner, &[VERSION], &text)?;
         Ok(format!("{TOKEN}{}{TOKEN_END}", to_hex(&bytes)))
     }
 
-    /// The token in a placeholder, and its hosts. None: it was sealed with another key, for somebody else, or never.
-    pub(super) fn open(&self, placeholder: &str) -> Result<Option<(String, Vec<String>)>> {
+    /// The token in a placeholder. None: it was sealed with another key, for somebody else, or never.
+    pub(super) fn open(&self, placeholder: &str) -> Result<Option<Sealed>> {
         // A key that would have to be made now has sealed nothing.
         if self.cipher.get().is_none() && matches!(&self.source, KeySource::File(path) if !path.exists()) {
             return Ok(None);
@@ -204,15 +224,22 @@ mod tests {
         Sealer::new(key(byte), owner)
     }
 
+    fn token(text: &str, hosts: &[&str], inside: &[&[&str]]) -> Sealed {
+        let owned = |hosts: &[&str]| hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>();
+        Sealed(text.to_owned(), owned(hosts), inside.iter().map(|hosts| owned(hosts)).collect())
+    }
+
     #[test]
     fn a_token_opens_with_its_key_and_for_its_owner_only() {
-        let hosts = ["*.example.com".to_owned()];
-        let placeholder = sealer(1, "shop").seal("t0ken é\"", &hosts).unwrap();
-        assert!(placeholder.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{placeholder}");
-        assert_eq!(sealer(1, "shop").open(&placeholder).unwrap(), Some(("t0ken é\"".to_owned(), hosts.to_vec())));
-        assert_eq!(sealer(2, "shop").open(&placeholder).unwrap(), None);
-        assert_eq!(sealer(1, "other").open(&placeholder).unwrap(), None);
-        assert_ne!(sealer(1, "shop").seal("t0ken é\"", &hosts).unwrap(), placeholder);
+        for inside in [&[][..], &[&["a.example.com"][..], &[]]] {
+            let sealed = || token("t0ken é\"", &["*.example.com"], inside);
+            let placeholder = sealer(1, "shop").seal(&sealed()).unwrap();
+            assert!(placeholder.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{placeholder}");
+            assert_eq!(sealer(1, "shop").open(&placeholder).unwrap(), Some(sealed()));
+            assert_eq!(sealer(2, "shop").open(&placeholder).unwrap(), None);
+            assert_eq!(sealer(1, "other").open(&placeholder).unwrap(), None);
+            assert_ne!(sealer(1, "shop").seal(&sealed()).unwrap(), placeholder);
+        }
     }
 
     /// Sealed by another program.
@@ -221,13 +248,13 @@ mod tests {
         const TOKEN: &str = "elt_token_01000102030405060708090a0bd2d97c304272cb629bd81dd9b6787602a400de827f17c2d4c4ca720ec2b9b8bb2c32b7fa061de0e0d28eba_";
         let key: Vec<u8> = (0..32).collect();
         let sealer = Sealer::new(KeySource::Key(SecretKey(key.try_into().unwrap())), "shop");
-        assert_eq!(sealer.open(TOKEN).unwrap(), Some(("t0ken".to_owned(), vec!["*.example.com".to_owned()])));
+        assert_eq!(sealer.open(TOKEN).unwrap(), Some(token("t0ken", &["*.example.com"], &[])));
     }
 
     #[test]
     fn what_was_changed_or_never_sealed_does_not_open() {
         let sealer = sealer(1, "shop");
-        let placeholder = sealer.seal("token", &[]).unwrap();
+        let placeholder = sealer.seal(&token("token", &[], &[])).unwrap();
         for at in TOKEN.len()..placeholder.len() - 1 {
             let digit = if placeholder.as_bytes()[at] == b'0' { "1" } else { "0" };
             let changed = [&placeholder[..at], digit, &placeholder[at + 1..]].concat();
@@ -243,6 +270,8 @@ mod tests {
         let found = |state| sealed_in(state).collect::<Vec<_>>();
         assert_eq!(found(r#"{"a":"elt_token_01ab_","b":"x elt_token_02_y"}"#), ["elt_token_01ab_", "elt_token_02_"]);
         assert_eq!(found("elt_token_01_elt_token_02_"), ["elt_token_01_", "elt_token_02_"]);
+        let encoded = of_encoded("elt_token_01_", 3);
+        assert_eq!(found(&encoded), ["elt_token_01_"]);
         assert!(found("elt_token_01 elt_token_xx_ elt_token_é_ elt_token_01").is_empty());
     }
 
@@ -253,7 +282,7 @@ mod tests {
         let source = || Sealer::new(KeySource::File(path.clone()), "shop");
         assert_eq!(source().open("elt_token_01_").unwrap(), None);
         assert!(!path.exists(), "nothing was sealed");
-        let placeholder = source().seal("token", &[]).unwrap();
+        let placeholder = source().seal(&token("token", &[], &[])).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
@@ -262,7 +291,7 @@ mod tests {
         assert_eq!(source().open(&placeholder).unwrap_err().code(), Code::SecretKeyInvalid);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "short").unwrap();
-        assert_eq!(source().seal("token", &[]).unwrap_err().code(), Code::SecretKeyInvalid);
+        assert_eq!(source().seal(&token("token", &[], &[])).unwrap_err().code(), Code::SecretKeyInvalid);
     }
 
     #[test]

@@ -180,6 +180,68 @@ fn a_token_without_hosts_keeps_to_those_of_its_day() {
     assert!(matches!(evil, Err(Refusal::Place { .. })), "{evil:?}");
 }
 
+fn base64(text: &str) -> String {
+    use ::base64::Engine as _;
+    ::base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+/// A source that makes sessions of name and password: the guest never has the password, the source its token back.
+#[test]
+fn a_session_made_of_secrets_comes_back_as_it_was() {
+    let secrets = secrets(&[("api_key", KEY), ("narrow", "only-for-login")]);
+    let session = base64(&format!("user:{KEY}"));
+    let shown = secrets.mask(&session).into_owned();
+    assert!(shown.starts_with("dXNlcjp") && shown.contains("elt_secret_"), "{shown}");
+    for escape in [Escape::Raw, Escape::Header, Escape::Json, Escape::Xml] {
+        assert_eq!(fill(&secrets, &shown, escape), Ok(Some(session.clone())));
+    }
+    assert_eq!(secrets.redact(&shown), secrets.redact(&session));
+    // Kept for the next sync, in which the placeholders of the fields are others.
+    let token = secrets.protect(&shown, &[]).unwrap();
+    assert_eq!(fill(&secrets, &token, Escape::Header), Ok(Some(session.clone())));
+    assert_eq!(secrets.protect(&shown, &[]).unwrap(), token);
+    assert_eq!(secrets.protect(&session, &[]).unwrap(), token);
+    assert_eq!(secrets.mask(&format!("again {session}")), format!("again {token}"));
+    let next = try_secrets(&[("api_key", "another key")], &[]).unwrap();
+    assert_eq!(next.adopt(&token).unwrap(), 0);
+    assert_eq!(fill(&next, &token, Escape::Header), Ok(Some(session.clone())));
+    // A token inside base64 in a state.
+    let pair = base64(&format!("session={session};"));
+    let shown = next.mask(&pair).into_owned();
+    assert!(shown.contains("_base64_"), "{shown}");
+    let later = try_secrets(&[], &[]).unwrap();
+    assert_eq!(later.adopt(&shown).unwrap(), 0);
+    assert_eq!(fill(&later, &shown, Escape::Raw), Ok(Some(pair)));
+}
+
+#[test]
+fn a_token_goes_only_where_each_secret_in_it_may_go() {
+    let first = secrets(&[("api_key", KEY), ("narrow", "only-for-login")]);
+    let sessions =
+        [base64("u:only-for-login"), format!("{KEY} only-for-login"), base64(&format!("{KEY}:only-for-login"))];
+    for session in sessions {
+        let shown = first.mask(&session).into_owned();
+        for asked in [&[][..], &["*.example.com".into()], &["login.example.com".into()], &["other.test".into()]] {
+            let token = first.protect(&shown, asked).unwrap();
+            let next = secrets(&[]);
+            assert_eq!(next.adopt(&token).unwrap(), 0);
+            for secrets in [&first, &next] {
+                let fill = |host| secrets.fill(token.as_bytes(), Escape::Raw, &place(host), 1_000);
+                for host in ["api.example.com", "other.test"] {
+                    assert!(matches!(fill(host), Err(Refusal::Place { .. })), "{asked:?} {host}");
+                }
+                let is_for_login = asked != ["other.test".to_owned()];
+                let login = fill("login.example.com");
+                assert_eq!(login.is_ok(), is_for_login, "{asked:?}");
+                assert!(!is_for_login || login == Ok(Some(session.clone().into_bytes())));
+            }
+        }
+        // The same text from a guest that had the password in it from elsewhere is another token.
+        let wide = first.protect(&session, &[]).unwrap();
+        assert_ne!(first.protect(&shown, &[]).unwrap(), wide);
+    }
+}
+
 #[test]
 fn tokens_are_bounded() {
     let limits = Limits { tokens_max: 3, token_bytes_max: 100, ..Limits::default() };
@@ -212,6 +274,30 @@ fn people_see_neither_values_nor_placeholders() {
 }
 
 proptest! {
+    /// Whatever holds a secret in base64, of either alphabet, is handed on without it and comes back as it was.
+    #[test]
+    fn base64_comes_back(
+        parts in proptest::collection::vec(prop_oneof![
+            Just("s3cret-value".to_owned()), Just("???>>>~~~".to_owned()), "[ -~]{0,6}",
+        ], 0..8),
+        is_url_safe in any::<bool>(), is_protected in any::<bool>(),
+    ) {
+        use ::base64::Engine as _;
+        use ::base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+        let secrets = secrets(&[("api_key", "s3cret-value"), ("narrow", "???>>>~~~")]);
+        let bytes = parts.concat();
+        let text = if is_url_safe { URL_SAFE_NO_PAD.encode(bytes) } else { STANDARD.encode(bytes) };
+        let mut shown = secrets.mask(&text).into_owned();
+        let is_held = parts.iter().any(|part| part == "s3cret-value" || part == "???>>>~~~");
+        prop_assert_eq!(shown != text, is_held);
+        if is_protected && !shown.is_empty() {
+            shown = secrets.protect(&shown, &[]).unwrap();
+        }
+        let filled = secrets.fill(shown.as_bytes(), Escape::Raw, &place("login.example.com"), 10_000).unwrap();
+        prop_assert_eq!(filled.unwrap_or_else(|| shown.into_bytes()), text.into_bytes());
+    }
+
     /// However a body is cut into pieces, it is masked as in one piece, and never handed over past the most asked for.
     #[test]
     fn pieces_make_no_difference(
