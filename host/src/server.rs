@@ -16,8 +16,6 @@ mod cron;
 mod fair;
 mod live;
 mod metrics;
-#[cfg(test)]
-mod panic_tests;
 mod place;
 mod runner;
 mod schedule;
