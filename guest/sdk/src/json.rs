@@ -103,6 +103,8 @@ mod tests {
     #[test]
     fn of_values_with_one_name_the_last_counts() {
         check(r#"{"a":1,"b":2,"a":3}"#, "a", Some("3"));
+        check(r#"{"a":{"b":1},"a":{}}"#, "/a/b", None);
+        check(r#"{"a":{"b":1},"a":7}"#, "/a/b", None);
     }
 
     #[test]

@@ -26,7 +26,12 @@ impl<'path, 'de> Search<'path, '_, 'de> {
     /// The search from the child called `step` on; `None` where the path does not lead there.
     fn child(&mut self, step: &str) -> Option<Search<'path, '_, 'de>> {
         let (head, rest) = self.path.split_first()?;
-        (head == step).then_some(Search { path: rest, found: &mut *self.found })
+        if head != step {
+            return None;
+        }
+        // Whatever an earlier child of that name held does not count.
+        *self.found = None;
+        Some(Search { path: rest, found: &mut *self.found })
     }
 }
 

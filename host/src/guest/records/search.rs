@@ -21,7 +21,7 @@ pub(super) struct Goal<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Where the elements of the array lie in the text; `None` where there is no array (null counts as an empty one).
-    /// Of several values at the path the last one counts.
+    /// Where a name on the path is given twice, the last one counts.
     pub(super) elements: Option<Vec<Range<usize>>>,
     /// Where the search ended early: the start of the array's first element, an object.
     pub(super) first: Option<usize>,
@@ -51,15 +51,17 @@ impl<'a> Search<'a, '_> {
     /// The search from the child called `step` on, where the path leads there.
     fn child(&mut self, step: impl FnOnce(&str) -> bool) -> Option<Search<'a, '_>> {
         let (head, rest) = self.goal.path.split_first()?;
+        if !step(head) {
+            return None;
+        }
+        // Whatever an earlier child of that name held does not count.
+        self.found.elements = None;
         let goal = Goal { path: rest, ..self.goal };
-        step(head).then_some(Search { start: self.start, goal, found: &mut *self.found })
+        Some(Search { start: self.start, goal, found: &mut *self.found })
     }
 
-    /// The value is no list of elements that could be told apart: whatever was at this path before does not count.
-    fn end(self, elements: Option<Vec<Range<usize>>>) {
-        if self.goal.path.is_empty() {
-            self.found.elements = elements;
-        }
+    fn is_array(&self) -> bool {
+        self.goal.path.is_empty()
     }
 }
 
@@ -72,10 +74,9 @@ impl<'de> DeserializeSeed<'de> for Search<'_, '_> {
 }
 
 /// A scalar is no array.
-macro_rules! scalars {
+macro_rules! ignore {
     ($($name:ident($type:ty))*) => {$(
         fn $name<E>(self, _: $type) -> Result<(), E> {
-            self.end(None);
             Ok(())
         }
     )*};
@@ -88,10 +89,12 @@ impl<'de> Visitor<'de> for Search<'_, '_> {
         f.write_str("any JSON value")
     }
 
-    scalars! { visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_f64(f64) visit_str(&str) }
+    ignore! { visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_f64(f64) visit_str(&str) }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.end(Some(Vec::new()));
+        if self.is_array() {
+            self.found.elements = Some(Vec::new());
+        }
         Ok(())
     }
 
@@ -102,14 +105,12 @@ impl<'de> Visitor<'de> for Search<'_, '_> {
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        self.end(None);
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        if self.goal.path.is_empty() {
-            let elements = self.elements(seq)?;
-            self.end(Some(elements));
+        if self.is_array() {
+            self.found.elements = Some(self.elements(seq)?);
             return Ok(());
         }
         for index in 0_usize.. {

@@ -1,4 +1,4 @@
-//! What the splitter finds, against `serde_json` on the same text.
+//! How records are told apart, against `serde_json` on the same text.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -147,11 +147,14 @@ fn names_elsewhere_are_not_the_array() {
         (r#"[{"next":1},{}]"#, "", 2),
         (r#"{"d":{"i":[{}, {}]}}"#, "/d/i", 2),
         (r#"{"d":[1,{"i":[{},{},{}]}]}"#, "/d/1/i", 3),
-        (r#"{"d":{"i":[{},{}]},"d":{}}"#, "/d/i", 2),
+        (r#"{"d":{"i":[{},{}]},"d":{"i":[{}]}}"#, "/d/i", 1),
     ] {
         let elements = found(page, pointer).map(|records| records.elements);
         assert_eq!(elements, thorough_at(page, pointer), "{page}");
         assert_eq!(elements.unwrap().len(), count, "{page}");
+    }
+    for page in [r#"{"d":{"i":[{},{}]},"d":{}}"#, r#"{"d":{"i":[{}]},"d":[]}"#, r#"{"d":{"i":[7]},"d":1}"#] {
+        assert_eq!(found(page, "/d/i").unwrap_err(), Missing::NotThere, "{page}");
     }
 }
 
@@ -192,7 +195,7 @@ fn damage_around_the_objects_has_serde_jsons_message() {
     }
 }
 
-/// Text with all that could lead a splitter astray.
+/// Text with all that could lead astray.
 fn string() -> impl Strategy<Value = String> {
     const PIECES: &[&str] =
         &["\\\\", "\\\"", "\\n", "\\u005c", "\\u0022", "[", "]", "{", "}", ",", ":", " ", "é", "日", "😀"];
