@@ -55,6 +55,7 @@ pub(super) struct Apis {
     oauth: oauth::OAuth,
     throttled: throttled::Throttled,
     stations: stations::Stations,
+    contacts: hubspot::Contacts,
     version: u64,
 }
 
@@ -66,6 +67,7 @@ impl Apis {
             oauth: oauth::OAuth::default(),
             throttled: throttled::Throttled::default(),
             stations: stations::Stations { broken: options.broken_stations },
+            contacts: hubspot::Contacts { count: options.contacts },
             version: options.version,
         }
     }
@@ -89,7 +91,7 @@ impl Apis {
             ["repos", owner, name, rest @ ..] => self.github.rest(asked, (owner, name), rest),
             ["graphql"] => github::graphql(asked),
             ["v1", rest @ ..] => stripe::answer(asked, rest, self.version),
-            ["crm", "v3", "objects", "contacts", "search"] => hubspot::search(asked),
+            ["crm", "v3", "objects", "contacts", "search"] => self.contacts.search(asked),
             _ => return None,
         })
     }

@@ -23,6 +23,9 @@ pub struct Options {
     /// Number of customers behind /customers
     #[arg(long, default_value_t = 250)]
     pub customers: u64,
+    /// Number of contacts behind HubSpot's search; it gives 10,000 at most for one search
+    #[arg(long, default_value_t = 10_450)]
+    pub contacts: u64,
     /// How many of the stations behind /stations cannot be read
     #[arg(long, default_value_t = 0)]
     pub broken_stations: u64,

@@ -20,11 +20,20 @@ fn verify(host: &Host, connector: &str, source: &Source, more: &[&str]) -> Resul
 
 /// A connector against a source at `address`: no rule is broken.
 pub(super) fn breaks_no_rule(host: &Host, connector: &str, address: &str, configuration: &str) -> Result<()> {
+    holds(host, connector, &["--allow-private", address, "--config", configuration], "checkpoints-honest")
+}
+
+/// A connector against what its source answered when a sync was recorded: no rule is broken.
+pub(super) fn breaks_no_rule_of_recording(host: &Host, connector: &str, recording: &str) -> Result<()> {
+    holds(host, connector, &["--recording", recording], "repeatable")
+}
+
+/// No rule is broken, and this one was tried.
+fn holds(host: &Host, connector: &str, more: &[&str], tried: &str) -> Result<()> {
     let component = component(connector)?;
-    let verify =
-        ["verify", &component.to_string_lossy(), "--json", "--allow-private", address, "--config", configuration];
-    let output = host.run(&verify)?;
+    let output = host.run(&[&["verify", &component.to_string_lossy(), "--json"], more].concat())?;
     assert_eq!(rules(&output, "fail")?, BTreeSet::new(), "{connector}: {}", output.stdout);
+    ensure!(rules(&output, "pass")?.contains(tried), "{connector}: {}", output.stdout);
     Ok(())
 }
 

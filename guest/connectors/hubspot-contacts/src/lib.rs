@@ -62,12 +62,12 @@ impl Connector for Contacts {
     }
 }
 
-/// Writes a contact, its properties beside its id, and gives the instant of its last change.
+/// Writes a contact, its properties beside its other fields, and gives the instant of its last change.
 fn write(contact: &Record, operations: &mut Operations) -> Result<String> {
-    let id = contact.value("id");
-    let properties = contact.value("properties").ok_or_else(|| Error::source("a contact has no `properties`"))?;
-    let mut row: BTreeMap<&str, Option<&RawValue>> = serde_json::from_str(properties.get())?;
-    row.extend([("id", id), ("createdAt", contact.value("createdAt")), ("updatedAt", contact.value("updatedAt"))]);
+    let mut fields: BTreeMap<&str, &RawValue> = contact.parse()?;
+    let properties = fields.remove("properties").ok_or_else(|| Error::source("a contact has no `properties`"))?;
+    let mut row: BTreeMap<&str, &RawValue> = serde_json::from_str(properties.get())?;
+    row.extend(fields);
     operations.upsert("contacts", row)?;
     Record::from(properties).required("lastmodifieddate")
 }

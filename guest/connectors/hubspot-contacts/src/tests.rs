@@ -11,17 +11,17 @@ fn contacts() -> Test<Contacts> {
 fn page(changed: &[&str], after: Option<u64>) -> Answer {
     let first = after.unwrap_or_default();
     let rows = changed.iter().enumerate().map(|(id, changed)| {
-        format!(r#"{{"id": "{}", "properties": {{"email": "e", "lastmodifieddate": "{changed}"}}, "createdAt": "c", "updatedAt": "u"}}"#, first + id as u64)
+        format!(r#"{{"id": "{}", "properties": {{"email": "e", "lastmodifieddate": "{changed}"}}, "createdAt": "c", "updatedAt": "u", "archived": false}}"#, first + id as u64)
     });
     let paging = after.map_or_else(String::new, |after| format!(r#", "paging": {{"next": {{"after": "{after}"}}}}"#));
     Answer::json(format!(r#"{{"results": [{}]{paging}}}"#, rows.collect::<Vec<_>>().join(",")))
 }
 
 #[test]
-fn a_contact_is_its_properties_beside_its_id() {
+fn a_contact_is_its_properties_beside_its_other_fields() {
     let sync = contacts().answers([page(&["2024-01-01T00:00:00Z"], Some(1)), page(&[], None)]).update();
     assert_eq!(sync.result, Ok(()));
-    let row = r#"{"createdAt":"c","email":"e","id":"1","lastmodifieddate":"2024-01-01T00:00:00Z","updatedAt":"u"}"#;
+    let row = r#"{"archived":false,"createdAt":"c","email":"e","id":"1","lastmodifieddate":"2024-01-01T00:00:00Z","updatedAt":"u"}"#;
     assert_eq!(sync.upserts("contacts"), [row]);
     assert_eq!(sync.state(), Some(r#"{"lastmodifieddate":"2024-01-01T00:00:00Z"}"#));
     assert!(sync.asked.iter().all(Asked::idempotent));
