@@ -120,7 +120,8 @@ impl<E: Engine> SqlDestination<E> {
         let recorded = self.catalog().record(&old, &commit.tables);
         self.tables = old;
         recorded.map_err(failed::<E>("write the warehouse's catalog"))?;
-        self.catalog().note_sync(&commit.sync).map_err(failed::<E>("note the sync in _syncs"))?;
+        let outcome = self.sync.outcome.clone();
+        self.catalog().note_sync(&commit.sync, &outcome).map_err(failed::<E>("note the sync in _syncs"))?;
         // Asking costs more than a small commit.
         if segments.iter().any(|segment| segment.rows.rows() > MEMORY_SAMPLE_ROWS) {
             self.memory_bytes_max = self.memory_bytes_max.max(self.engine.memory_bytes());
@@ -275,8 +276,9 @@ impl<E: Engine> Destination for SqlDestination<E> {
     fn finish(&mut self, sync: &SyncRecord) -> Result<Vec<u64>> {
         if *sync != self.sync {
             let schema = self.request.connection.as_str();
+            let outcome = self.sync.outcome.as_str();
             transaction(&mut self.engine, |engine| {
-                let noted = Catalog { engine, schema }.note_sync(sync);
+                let noted = Catalog { engine, schema }.note_sync(sync, outcome);
                 noted.map_err(failed::<E>("note the sync's end in _syncs"))
             })?;
             self.sync = sync.clone();

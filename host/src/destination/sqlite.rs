@@ -29,7 +29,7 @@ pub(super) use query::query;
 
 use self::errors::failed;
 use self::value::{Cells, Written};
-use super::Access;
+use super::{Access, SYNCS};
 use super::sql::ddl::{literal, quoted};
 use super::sql::{Census, Engine, KeyedRows, LoadColumn, SYSTEM, Scalar, Target};
 use crate::error::{Error, Result};
@@ -166,7 +166,7 @@ impl Engine for Sqlite {
         let (target, columns) = (quoted(&full_name(schema, table)), columns.join(", "));
         let (name, condition) = (index(KEY, schema, table), rows.condition());
         let key = format!("CREATE UNIQUE INDEX main.{name} ON {target} ({columns}){condition};\n");
-        if schema == SYSTEM || rows == KeyedRows::Active {
+        if schema == SYSTEM || table == SYNCS || rows == KeyedRows::Active {
             return key;
         }
         // Holds deleted rows only, so it costs nothing while there are none.

@@ -19,10 +19,12 @@ use crate::error::Result;
 const AGE_MAX: Duration = Duration::from_mins(1);
 /// How long a sync waits for a session of another one, where many begin theirs; as long as a session may take to begin.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What it takes to begin a session, beside others: a sync that will have one of them sooner need not begin its own.
+const BEGINNING: Duration = Duration::from_millis(25);
 /// The server ends a session that waits for longer. Nobody who holds the lock of a connection waits.
 const REST: &str = "SELECT pg_advisory_unlock_all(); SET idle_session_timeout = '10s'";
 
-static IDLE: Pool<PostgresAddress, Idle> = Pool::new();
+static IDLE: Pool<PostgresAddress, Idle> = Pool::new(BEGINNING);
 
 /// Whose session it was: the connection, and the fence of the sync.
 #[derive(Clone, Debug)]

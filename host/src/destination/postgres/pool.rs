@@ -1,12 +1,12 @@
 //! Whose turn it is to have what waits, or to make a new one: things that are dear to begin and serve one user after another.
 //!
 //! Whoever comes while few are being begun begins one. Everybody else stands in line, and has what comes first: one that
-//! another user has given back, or the turn to begin one. So where many users come at once for a short time, as syncs do
-//! that are due together, a few things serve them all.
+//! another user has given back, or the turn to begin one. While they come back one after another, none is begun. So where
+//! many users come at once for a short time, as syncs do that are due together, a few things serve them all.
 
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many of one key are begun at the same time.
 const BEGUN_AT_ONCE: usize = 4;
@@ -14,7 +14,11 @@ const BEGUN_AT_ONCE: usize = 4;
 const IDLE_MAX: usize = 16;
 
 /// Things of type `T`, each serving users of one key.
-pub(super) struct Pool<K: PartialEq + Clone + 'static, T: 'static>(Mutex<State<K, T>>);
+pub(super) struct Pool<K: PartialEq + Clone + 'static, T: 'static> {
+    /// How long after one came back none is begun.
+    flow: Duration,
+    state: Mutex<State<K, T>>,
+}
 
 struct State<K: PartialEq + Clone + 'static, T: 'static> {
     idle: Vec<(K, T)>,
@@ -22,6 +26,8 @@ struct State<K: PartialEq + Clone + 'static, T: 'static> {
     beginning: Vec<K>,
     /// In the order they came.
     line: Vec<Waiting<K, T>>,
+    /// When one last came back; those that did not long ago.
+    came_back: Vec<(K, Instant)>,
     /// What the next one in line is known by.
     number: u64,
 }
@@ -47,32 +53,53 @@ pub(super) struct Beginning<K: PartialEq + Clone + 'static, T: 'static> {
 }
 
 impl<K: PartialEq + Clone, T> Pool<K, T> {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(State { idle: Vec::new(), beginning: Vec::new(), line: Vec::new(), number: 0 }))
+    /// An empty one. While things come back with no more than `flow` between them, none is begun: about as long as to begin
+    /// one takes.
+    pub(super) const fn new(flow: Duration) -> Self {
+        let state =
+            State { idle: Vec::new(), beginning: Vec::new(), line: Vec::new(), came_back: Vec::new(), number: 0 };
+        Self { flow, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State<K, T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a turn, but no longer than `patience`: then it is time to begin one, however many others do.
     pub(super) fn turn(&'static self, key: &K, patience: Duration) -> Turn<K, T> {
+        let until = Instant::now() + patience;
         let mut state = self.state();
         if let Some(place) = state.idle.iter().rposition(|(idle, _)| idle == key) {
             return Turn::Use(state.idle.remove(place).1);
         }
-        if state.beginning(key) < BEGUN_AT_ONCE {
+        if state.ahead(key, None) == 0 && self.may_begin(&state, key) {
             return Turn::Begin(self.begin(&mut state, key));
         }
         let (number, turn) = state.stand_in_line(key);
-        drop(state);
-        if let Ok(turn) = turn.recv_timeout(patience) {
-            return turn;
+        loop {
+            // Whoever is first looks soon whether they still come back, those behind later.
+            let pause = self.flow.saturating_mul(state.ahead(key, Some(number)).saturating_add(1));
+            drop(state);
+            let left = until.saturating_duration_since(Instant::now());
+            if let Ok(turn) = turn.recv_timeout(pause.min(left)) {
+                return turn;
+            }
+            state = self.state();
+            // It may have come just now.
+            if let Ok(turn) = turn.try_recv() {
+                return turn;
+            }
+            if Instant::now() >= until || self.may_begin(&state, key) {
+                state.line.retain(|waiting| waiting.number != number);
+                return Turn::Begin(self.begin(&mut state, key));
+            }
         }
-        let mut state = self.state();
-        state.line.retain(|waiting| waiting.number != number);
-        // It may have come just now.
-        turn.try_recv().unwrap_or_else(|_| Turn::Begin(self.begin(&mut state, key)))
+    }
+
+    /// Whether it would help to begin one more.
+    fn may_begin(&self, state: &State<K, T>, key: &K) -> bool {
+        let flows = state.came_back.iter().any(|(other, when)| other == key && when.elapsed() < self.flow);
+        !flows && state.beginning(key) < BEGUN_AT_ONCE
     }
 
     fn begin(&'static self, state: &mut State<K, T>, key: &K) -> Beginning<K, T> {
@@ -86,7 +113,7 @@ impl<K: PartialEq + Clone, T> Pool<K, T> {
         if let Some(place) = state.beginning.iter().position(|beginning| beginning == key) {
             state.beginning.remove(place);
         }
-        if state.beginning(key) < BEGUN_AT_ONCE
+        if self.may_begin(&state, key)
             && let Some(first) = state.first(key)
         {
             let turn = Turn::Begin(self.begin(&mut state, key));
@@ -102,6 +129,8 @@ impl<K: PartialEq + Clone, T> Pool<K, T> {
     #[must_use]
     pub(super) fn put(&self, key: K, thing: T, is_over: impl Fn(&T) -> bool) -> Vec<T> {
         let mut state = self.state();
+        state.came_back.retain(|(other, when)| *other != key && when.elapsed() < self.flow);
+        state.came_back.push((key.clone(), Instant::now()));
         let Err(thing) = state.hand_over(&key, thing) else { return Vec::new() };
         let (mut over, mut kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut state.idle).into_iter().partition(|(_, idle)| is_over(idle));
@@ -123,6 +152,14 @@ impl<K: PartialEq + Clone, T> Drop for Beginning<K, T> {
 impl<K: PartialEq + Clone, T> State<K, T> {
     fn beginning(&self, key: &K) -> usize {
         self.beginning.iter().filter(|beginning| *beginning == key).count()
+    }
+
+    /// How many stand in line for a key: before one of them, or all.
+    fn ahead(&self, key: &K, number: Option<u64>) -> u32 {
+        let before = |waiting: &&Waiting<K, T>| {
+            waiting.key == *key && number.is_none_or(|number| waiting.number < number)
+        };
+        u32::try_from(self.line.iter().filter(before).count()).unwrap_or(u32::MAX)
     }
 
     fn stand_in_line(&mut self, key: &K) -> (u64, Receiver<Turn<K, T>>) {
@@ -157,7 +194,11 @@ mod tests {
     const LONG: Duration = Duration::from_mins(10);
 
     fn pool() -> &'static Pool<&'static str, u32> {
-        Box::leak(Box::new(Pool::new()))
+        flowing(Duration::from_millis(1))
+    }
+
+    fn flowing(flow: Duration) -> &'static Pool<&'static str, u32> {
+        Box::leak(Box::new(Pool::new(flow)))
     }
 
     fn begin(pool: &'static Pool<&'static str, u32>, key: &'static str) -> Beginning<&'static str, u32> {
@@ -204,6 +245,26 @@ mod tests {
         assert_eq!(got, [Some(1), None, None]);
         assert_eq!(pool.state().beginning(&"a"), BEGUN_AT_ONCE - 1);
         assert!(pool.state().line.is_empty());
+    }
+
+    #[test]
+    fn while_they_come_back_none_is_begun() {
+        let pool = flowing(LONG);
+        assert!(pool.put("a", 1, |_| false).is_empty());
+        assert!(matches!(pool.turn(&"a", LONG), Turn::Use(1)));
+        let user = in_line(pool, "a");
+        drop(begin(pool, "b"));
+        assert!(pool.put("a", 1, |_| false).is_empty());
+        assert_eq!(user.join().unwrap(), Some(1));
+        assert!(matches!(pool.turn(&"a", Duration::ZERO), Turn::Begin(_)));
+    }
+
+    #[test]
+    fn when_none_comes_back_any_more_the_first_in_line_begins() {
+        let pool = flowing(Duration::from_millis(20));
+        assert!(pool.put("a", 1, |_| false).is_empty());
+        assert!(matches!(pool.turn(&"a", LONG), Turn::Use(1)));
+        drop(begin(pool, "a"));
     }
 
     #[test]

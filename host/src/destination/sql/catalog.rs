@@ -478,11 +478,11 @@ impl<E: Engine> Catalog<'_, E> {
         self.engine.execute(&sql, &values).map(drop)
     }
 
-    /// Brings the sync's row up to date.
-    pub(super) fn note_sync(&mut self, sync: &SyncRecord) -> Result<(), E::Failure> {
+    /// Brings the sync's row up to date, which has this outcome now, or that of one that another sync has taken over from.
+    pub(super) fn note_sync(&mut self, sync: &SyncRecord, outcome: &str) -> Result<(), E::Failure> {
         let sql = format!(
             "UPDATE {} SET ended_at = {}, outcome = $1, error = $2, rows = {}, state_before = $4, state_after = $5 \
-             WHERE id = $6",
+             WHERE id = $6 AND outcome IN ($7, 'interrupted')",
             self.engine.table(self.schema, ddl::SYNCS),
             self.instant(sync.ended_at_us),
             self.json("$3")
@@ -494,6 +494,7 @@ impl<E: Engine> Catalog<'_, E> {
             optional(sync.state_before.as_deref()),
             optional(sync.state_after.as_deref()),
             Scalar::Text(sync.id.clone()),
+            Scalar::Text(outcome.to_owned()),
         ];
         self.engine.execute(&sql, &values).map(drop)
     }

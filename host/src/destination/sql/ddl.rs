@@ -27,10 +27,12 @@ pub(super) fn create_connection<E: Engine>(engine: &E, schema: &str) -> String {
     let [text, instant, json] =
         [ColumnType::String, INSTANT, ColumnType::Json].map(|column_type| engine.type_name(column_type));
     format!(
-        "{}CREATE TABLE IF NOT EXISTS {} (id {text}, started_at {instant}, ended_at {instant}, outcome {text}, \
-         error {text}, rows {json}, state_before {text}, state_after {text});\n",
+        "{}CREATE TABLE {} (id {text}, started_at {instant}, ended_at {instant}, outcome {text}, error {text}, \
+         rows {json}, state_before {text}, state_after {text});\n{}",
         engine.create_schema(schema),
-        engine.table(schema, SYNCS)
+        engine.table(schema, SYNCS),
+        // A sync looks for its own row and for those still running, however many there are.
+        engine.create_key(schema, SYNCS, &["outcome", "id"].map(str::to_owned), KeyedRows::All)
     )
 }
 
