@@ -22,7 +22,7 @@ mod records;
 mod secrets;
 mod world;
 
-pub use channel::{Lead, Operation, OperationReceiver, OperationSender, Taken, operations};
+pub use channel::{Lead, Load, Operation, OperationReceiver, OperationSender, Taken, Turn, operations};
 pub(crate) use client::trusted_tls;
 pub use client::{Exchange, Pace, Pacing};
 pub use component::{COMMAND as COMPILE_COMMAND, Compiler, REFUSED as COMPILE_REFUSED, compile_in_child};

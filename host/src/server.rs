@@ -16,6 +16,8 @@ mod cron;
 mod fair;
 mod live;
 mod metrics;
+#[cfg(test)]
+mod panic_tests;
 mod place;
 mod runner;
 mod schedule;
@@ -43,6 +45,7 @@ use self::metrics::Metrics;
 use self::scheduler::Scheduler;
 use self::store::Store;
 use crate::error::{Code, Error, Result};
+use crate::guest::Compiler;
 
 /// How a server runs.
 #[derive(Clone, Debug)]
@@ -59,6 +62,8 @@ pub struct Options {
     pub drain: Duration,
     /// The folder of compiled components.
     pub cache: Option<PathBuf>,
+    /// What compiles components, in a child within limits; without it, this process does, within none.
+    pub compiler: Option<Compiler>,
 }
 
 /// Checks of connections at one time.
@@ -115,7 +120,11 @@ fn open(options: &Options) -> Result<Server> {
     Ok(Server {
         data: std::path::absolute(&options.data).unwrap_or_else(|_| options.data.clone()),
         store,
-        components: Components::open(options.data.join("components"), options.cache.as_deref())?,
+        components: Components::open(
+            options.data.join("components"),
+            options.cache.as_deref(),
+            options.compiler.clone(),
+        )?,
         broker: Broker::default(),
         metrics: Metrics::default(),
         scheduler: Scheduler::new(options.syncs_at_once),

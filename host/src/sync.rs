@@ -21,7 +21,7 @@ mod history_tests;
 pub(crate) mod lines;
 mod marks;
 #[cfg(test)]
-mod neighbour_tests;
+pub(crate) mod neighbour_tests;
 mod notes;
 mod policy;
 mod record;

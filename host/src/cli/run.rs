@@ -59,7 +59,8 @@ pub(super) struct Arguments {
     /// Stops after about N rows; they are loaded, and the next sync goes on from the last checkpoint
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_rows: Option<u64>,
-    /// Commits at the first checkpoint after N rows, 32 MiB or 5 s
+    /// The commit interval: no more than about N rows are fetched again after a crash. Commits at the first checkpoint after
+    /// five sixths of N rows, 32 MiB or 5 s
     #[arg(long, value_name = "N", default_value_t = CommitPolicy::default().rows, value_parser = clap::value_parser!(u64).range(1..))]
     commit_rows: u64,
     /// Which changes of the source the tables follow (repeatable, or separated by commas)

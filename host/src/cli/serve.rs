@@ -123,6 +123,7 @@ fn serve(arguments: &Arguments, screen: Screen) -> Result<()> {
         syncs_at_once: syncs,
         drain: arguments.drain,
         cache: options::cache_folder(),
+        compiler: options::compiler(),
     };
     let listening = |address| screen.people(&format!("listening on http://{address}"));
     let served = runtime.block_on(async {

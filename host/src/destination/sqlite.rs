@@ -29,9 +29,9 @@ pub(super) use query::query;
 
 use self::errors::failed;
 use self::value::{Cells, Written};
-use super::{Access, SYNCS};
 use super::sql::ddl::{literal, quoted};
 use super::sql::{Census, Engine, KeyedRows, LoadColumn, SYSTEM, Scalar, Target};
+use super::{Access, SYNCS};
 use crate::error::{Error, Result};
 use crate::schema::{ColumnType, DELETED, SYNCED_AT, TableSchema};
 

@@ -1,8 +1,7 @@
-//! The ordered channel through which a guest's operations leave the sandbox. It holds so many bytes, and no row of a
-//! transaction before the one ahead of it is on its way to the destination: that is the back-pressure.
+//! The ordered channel through which a guest's operations leave the sandbox. It holds so many bytes, and few rows of a
+//! transaction before the one ahead of it is durable: that is the back-pressure.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -24,15 +23,42 @@ pub enum Operation {
 pub struct Taken {
     /// What the guest did.
     pub operation: Operation,
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
     _room: OwnedSemaphorePermit,
 }
 
+/// Kept until a full transaction is durable: until then the guest goes on for a few rows only.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Taken {
-    /// Whether a transaction is full with this checkpoint. What the guest does next waits until this is dropped, so that
-    /// it is never further ahead of what is durable than the transaction being written and the next one.
-    pub fn fills_a_transaction(&self) -> bool {
-        self.turn.is_some()
+    /// Some if a transaction is full with this checkpoint.
+    pub fn turn(&mut self) -> Option<Turn> {
+        self.turn.take()
+    }
+}
+
+/// A number of rows, and of their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// How many.
+    pub rows: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+impl Load {
+    /// Counts more of them.
+    pub fn add(&mut self, more: Self) {
+        self.rows = self.rows.saturating_add(more.rows);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
+
+    /// Whether there are as many rows or as many bytes.
+    pub fn reaches(self, other: Self) -> bool {
+        self.rows >= other.rows || self.bytes >= other.bytes
     }
 }
 
@@ -41,10 +67,10 @@ impl Taken {
 pub struct Lead {
     /// Bytes of rows that the channel holds; one batch larger than that passes alone.
     pub channel_bytes: usize,
-    /// Rows that fill a transaction; it ends at the next checkpoint.
-    pub rows: u64,
-    /// Bytes of rows that fill a transaction.
-    pub bytes: u64,
+    /// What fills a transaction; it ends at the next checkpoint.
+    pub full: Load,
+    /// What may follow a full transaction before that is durable, at most.
+    pub ahead: Load,
 }
 
 /// The guest's end.
@@ -53,15 +79,9 @@ pub struct OperationSender {
     sender: mpsc::Sender<Taken>,
     room: Arc<Semaphore>,
     turn: Arc<Semaphore>,
-    sent: Arc<Sent>,
+    /// What was sent since a transaction was full.
+    sent: Arc<Mutex<Load>>,
     lead: Lead,
-}
-
-/// What was sent since a transaction was full.
-#[derive(Debug, Default)]
-struct Sent {
-    rows: AtomicU64,
-    bytes: AtomicU64,
 }
 
 /// The sync's end.
@@ -93,10 +113,9 @@ impl OperationSender {
         }
     }
 
-    /// Sends an operation; waits while there is no room.
+    /// Sends an operation; waits while there is no room, or while it would be too far ahead.
     pub(super) async fn send(&self, operation: Operation) -> Result<(), Ended> {
-        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| Ended)?;
-        let turn = self.fills_a_transaction(&operation).then_some(turn);
+        let turn = self.turn(&operation).await?;
         let bytes = match &operation {
             Operation::Batch(batch) => batch.rows.len(),
             Operation::Save(state) => state.len(),
@@ -107,26 +126,41 @@ impl OperationSender {
         self.sender.send(Taken { operation, turn, _room: room }).await.map_err(|_| Ended)
     }
 
-    /// Counts an operation, and starts anew at a checkpoint behind enough rows.
-    fn fills_a_transaction(&self, operation: &Operation) -> bool {
-        let Sent { rows, bytes } = &*self.sent;
+    /// Counts an operation, once it is not too far ahead. A checkpoint behind enough rows gets the turn and starts the count
+    /// anew. As the turn comes back when a full transaction is durable, what is not durable is never more than one of those
+    /// and what may be ahead of it.
+    async fn turn(&self, operation: &Operation) -> Result<Option<Turn>, Ended> {
+        let sent = *self.sent();
         match operation {
             Operation::Batch(batch) => {
-                rows.fetch_add(lines(&batch.rows), Ordering::Relaxed);
-                bytes.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
-                false
-            }
-            Operation::Save(_) => {
-                let is_full =
-                    rows.load(Ordering::Relaxed) >= self.lead.rows || bytes.load(Ordering::Relaxed) >= self.lead.bytes;
-                if is_full {
-                    rows.store(0, Ordering::Relaxed);
-                    bytes.store(0, Ordering::Relaxed);
+                let mut after = sent;
+                after.add(Load { rows: lines(&batch.rows), bytes: batch.rows.len() as u64 });
+                if after.rows > self.lead.ahead.rows || after.bytes > self.lead.ahead.bytes {
+                    drop(self.come_back().await?);
                 }
-                is_full
+                *self.sent() = after;
+                Ok(None)
             }
-            Operation::Flush(_) => false,
+            Operation::Save(_) if sent.reaches(self.lead.full) => {
+                let turn = self.come_back().await?;
+                *self.sent() = Load::default();
+                Ok(Some(turn))
+            }
+            Operation::Save(_) | Operation::Flush(_) => Ok(None),
         }
+    }
+
+    /// Waits until the last full transaction is durable.
+    async fn come_back(&self) -> Result<Turn, Ended> {
+        let permit = Arc::clone(&self.turn).acquire_owned();
+        tokio::select! {
+            permit = permit => permit.map(|permit| Turn { _permit: permit }).map_err(|_| Ended),
+            () = self.sender.closed() => Err(Ended),
+        }
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Load> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,7 +176,8 @@ mod tests {
     use super::*;
     use crate::model::OperationKind;
 
-    const LEAD: Lead = Lead { channel_bytes: 1 << 20, rows: 3, bytes: 1_000 };
+    const LEAD: Lead =
+        Lead { channel_bytes: 1 << 20, full: Load { rows: 3, bytes: 1_000 }, ahead: Load { rows: 1, bytes: 100 } };
 
     fn rows(text: &str) -> Operation {
         Operation::Batch(Batch { table: "t".into(), kind: OperationKind::Upsert, rows: text.into() })
@@ -157,29 +192,52 @@ mod tests {
         }
     }
 
+    fn save() -> Operation {
+        Operation::Save("1".into())
+    }
+
     #[tokio::test]
-    async fn rows_wait_until_the_full_transaction_before_them_is_handed_over() {
-        for (text, fills) in [("{}\n{}\n", false), ("{}\n{}\n{}", true), (&*format!("{:1000}", "{}"), true)] {
+    async fn few_rows_pass_until_the_full_transaction_before_them_is_durable() {
+        for text in ["{}\n{}\n{}", &format!("{:1000}", "{}")] {
             let (sender, mut receiver) = operations(LEAD);
-            assert!(passes(&sender, rows(text)).await && passes(&sender, Operation::Save("1".into())).await);
-            assert_eq!(passes(&sender, rows("{}\n")).await, !fills, "{text:?}");
-            assert!(!receiver.recv().await.unwrap().fills_a_transaction());
-            let checkpoint = receiver.recv().await.unwrap();
-            assert_eq!(checkpoint.fills_a_transaction(), fills);
-            assert_eq!(passes(&sender, rows("{}\n")).await, !fills);
-            drop(checkpoint);
-            // The next transaction is counted from here on.
-            assert!(passes(&sender, rows("{}\n")).await && passes(&sender, Operation::Save("2".into())).await);
-            assert_eq!(passes(&sender, rows("{}\n")).await, fills, "{text:?}");
+            assert!(passes(&sender, rows("{}\n{}\n")).await && passes(&sender, save()).await);
+            assert!(receiver.recv().await.unwrap().turn().is_none() && receiver.recv().await.unwrap().turn().is_none());
+            assert!(passes(&sender, rows(text)).await && passes(&sender, save()).await);
+            assert!(receiver.recv().await.unwrap().turn().is_none());
+            let turn = receiver.recv().await.unwrap().turn();
+            assert!(turn.is_some(), "{text:?}");
+            assert!(passes(&sender, rows("{}\n")).await && passes(&sender, save()).await);
+            assert!(!passes(&sender, rows("{}\n")).await, "{text:?}");
+            drop(turn);
+            // The next transaction was counted from that checkpoint on.
+            assert!(passes(&sender, rows("{}\n{}\n")).await && passes(&sender, save()).await);
+            assert!(!passes(&sender, rows("{}\n{}\n")).await, "{text:?}");
         }
     }
 
     #[tokio::test]
+    async fn large_rows_and_a_second_full_transaction_wait_too() {
+        let (sender, mut receiver) = operations(LEAD);
+        assert!(passes(&sender, rows("{}\n{}\n{}")).await && passes(&sender, save()).await);
+        assert!(receiver.recv().await.unwrap().turn().is_none());
+        let turn = receiver.recv().await.unwrap().turn();
+        assert!(!passes(&sender, rows(&format!("{:101}", "{}"))).await);
+        // A checkpoint and one who waits for what is durable are not held up.
+        assert!(passes(&sender, save()).await && passes(&sender, Operation::Flush(oneshot::channel().0)).await);
+        drop(turn);
+        assert!(passes(&sender, rows("{}\n{}\n{}")).await && passes(&sender, save()).await);
+        assert!(!passes(&sender, rows("{}\n{}\n{}")).await);
+    }
+
+    #[tokio::test]
     async fn who_waits_is_told_that_the_sync_has_ended() {
-        let (sender, receiver) = operations(LEAD);
-        assert!(passes(&sender, rows("{}\n{}\n{}\n")).await && passes(&sender, Operation::Save("1".into())).await);
+        let (sender, mut receiver) = operations(LEAD);
+        assert!(passes(&sender, rows("{}\n{}\n{}\n")).await && passes(&sender, save()).await);
+        assert!(receiver.recv().await.unwrap().turn().is_none());
+        let _turn = receiver.recv().await.unwrap().turn();
+        let waits = sender.send(rows("{}\n{}\n"));
         drop(receiver);
-        assert!(sender.send(rows("{}\n")).await.is_err());
+        assert!(waits.await.is_err());
     }
 
     #[test]

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::error::{Code, Error, Result};
-use crate::guest::{Component, Limits, Runtime};
-use crate::options;
+use crate::guest::{Compiler, Component, Limits, Runtime};
 use crate::seal;
 
 /// Components that stay loaded without a sync that uses them.
@@ -26,9 +25,9 @@ pub(super) struct Components {
 
 impl Components {
     /// Those in a folder, which is made if it is not there.
-    pub(super) fn open(folder: PathBuf, cache: Option<&Path>) -> Result<Self> {
+    pub(super) fn open(folder: PathBuf, cache: Option<&Path>, compiler: Option<Compiler>) -> Result<Self> {
         std::fs::create_dir_all(&folder).map_err(|error| unwritable(&folder).because(error))?;
-        let runtime = Arc::new(Runtime::new(cache, options::compiler())?);
+        let runtime = Arc::new(Runtime::new(cache, compiler)?);
         Ok(Self { runtime, folder, loaded: Mutex::default(), compiling: Semaphore::new(COMPILING_MAX) })
     }
 

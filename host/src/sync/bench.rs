@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::policy::CommitPolicy;
 use super::tables::{Settings, Tables};
 use crate::guest::{
     EgressAllow, Grants, Lead, Limits, Listener, Meter, Operation, Pacing, Runtime, SecretGrants, Secrets, operations,
@@ -110,7 +111,8 @@ fn guest_and_http() {
         let secrets = Secrets::new(described, &configuration, &SecretGrants::default(), ("bench", &limits)).unwrap();
         let (listener, meter, pacing) = (Arc::new(Silent), Meter::default(), Pacing::default());
         let grants = Grants { secrets, limits, allow, listener, meter, pacing, world: None };
-        let (sender, mut receiver) = operations(Lead { channel_bytes: 8 << 20, rows: 50_000, bytes: 32 << 20 });
+        let (full, ahead) = (CommitPolicy::default().full(), CommitPolicy::default().ahead());
+        let (sender, mut receiver) = operations(Lead { channel_bytes: 8 << 20, full, ahead });
         let (begun, before) = (Instant::now(), cpu());
         let taking = async {
             let mut rows = 0u64;

@@ -9,12 +9,12 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::event::{Event, Observer, Progress};
-use super::policy::{CommitPolicy, Load};
+use super::policy::CommitPolicy;
 use super::tables::{Counts, Tables};
 use super::writer::{Work, ended};
 use crate::destination::{Commit, SyncRecord};
 use crate::error::{Code, Error, Result};
-use crate::guest::{Operation, OperationReceiver, Taken};
+use crate::guest::{Load, Operation, OperationReceiver, Taken, Turn};
 use crate::model::{Batch, LogLevel};
 
 /// How the stream of operations came to its end.
@@ -111,15 +111,15 @@ impl Decoder {
         runtime: &Handle,
         ending: &dyn Fn() -> Ending,
     ) -> Result<Ending> {
-        while let Some(taken) = self.next(operations, runtime)? {
-            let is_full = taken.fills_a_transaction();
+        while let Some(mut taken) = self.next(operations, runtime)? {
+            let turn = taken.turn();
             match taken.operation {
                 Operation::Batch(ref batch) => {
                     if self.batch(batch)? {
                         return Ok(Ending::LimitRows);
                     }
                 }
-                Operation::Save(state) => self.save(state, is_full)?,
+                Operation::Save(state) => self.save(state, turn)?,
                 Operation::Flush(durable) => self.flush(durable)?,
             }
         }
@@ -139,7 +139,7 @@ impl Decoder {
         if let Ok(taken) = runtime.block_on(wait) {
             return Ok(taken);
         }
-        self.commit(None)?;
+        self.commit(None, None)?;
         Ok(operations.blocking_recv())
     }
 
@@ -155,13 +155,13 @@ impl Decoder {
         }
         self.progress.count(&table, rows);
         self.progress.row_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.flow.load.add(rows, bytes);
-        self.flow.open.add(rows, bytes);
+        self.flow.load.add(Load { rows, bytes });
+        self.flow.open.add(Load { rows, bytes });
         self.rows_left -= rows;
         if self.rows_left == 0 {
             return Ok(true);
         }
-        if self.policy.is_full(self.flow.open) {
+        if self.policy.must_stage(self.flow.open) {
             self.stage()?;
         }
         Ok(false)
@@ -170,7 +170,7 @@ impl Decoder {
     /// Too much since the last checkpoint: what is covered is committed, the rest goes to the destination unseen.
     fn stage(&mut self) -> Result<()> {
         if self.flow.checkpoint_waits {
-            self.commit(None)?;
+            self.commit(None, None)?;
         }
         if !std::mem::replace(&mut self.flow.warned, true) {
             let message = format!(
@@ -184,15 +184,15 @@ impl Decoder {
         self.writer.send(Work::Stage(segments, self.tables.schemas().to_vec())).map_err(|_| writer_gone())
     }
 
-    /// `is_full`: the guest waits until this checkpoint's transaction was handed over.
-    fn save(&mut self, state: String, is_full: bool) -> Result<()> {
+    /// `turn`: a transaction is full with this checkpoint.
+    fn save(&mut self, state: String, turn: Option<Turn>) -> Result<()> {
         self.tables.checkpoint();
         self.state = Some(state);
         self.flow.open = Load::default();
         self.flow.checkpoint_waits = true;
         self.progress.checkpoints.fetch_add(1, Ordering::Relaxed);
-        if is_full || self.policy.is_due(self.flow.load, self.flow.last_commit.elapsed()) {
-            self.commit(None)?;
+        if turn.is_some() || self.policy.is_due(self.flow.load, self.flow.last_commit.elapsed()) {
+            self.commit(None, turn)?;
         }
         Ok(())
     }
@@ -201,13 +201,14 @@ impl Decoder {
     /// over before, when the writer has come so far.
     fn flush(&mut self, durable: oneshot::Sender<()>) -> Result<()> {
         if self.flow.checkpoint_waits {
-            self.commit(None)?;
+            self.commit(None, None)?;
         }
         self.writer.send(Work::Tell(durable)).map_err(|_| writer_gone())
     }
 
-    /// Hands over what the last checkpoint covers. `last`: the sync's record, if this commit ends it.
-    fn commit(&mut self, last: Option<SyncRecord>) -> Result<()> {
+    /// Hands over what the last checkpoint covers. `last`: the sync's record, if this commit ends it. `turn`: goes back to the
+    /// guest when it is durable.
+    fn commit(&mut self, last: Option<SyncRecord>, turn: Option<Turn>) -> Result<()> {
         let segments = self.tables.segments()?;
         let folded = self.tables.take_folded();
         let is_last = last.as_ref().is_some_and(|record| record.outcome == "succeeded");
@@ -232,7 +233,7 @@ impl Decoder {
         self.flow.load = self.flow.open;
         self.flow.last_commit = Instant::now();
         self.flow.checkpoint_waits = false;
-        self.writer.send(Work::Commit(Box::new(commit), folded)).map_err(|_| writer_gone())
+        self.writer.send(Work::Commit(Box::new(commit), folded, turn)).map_err(|_| writer_gone())
     }
 
     fn rows_json(&self) -> String {
@@ -252,11 +253,11 @@ impl Decoder {
                 self.tables.checkpoint();
                 let outcome = if ending == Ending::Finished { "succeeded" } else { "limited" };
                 let record = ended(&self.sync, outcome, None);
-                self.commit(Some(record))
+                self.commit(Some(record), None)
             }
             Ending::Aborted => {
                 self.tables.drop_uncheckpointed();
-                if self.flow.checkpoint_waits { self.commit(None) } else { Ok(()) }
+                if self.flow.checkpoint_waits { self.commit(None, None) } else { Ok(()) }
             }
         }
     }

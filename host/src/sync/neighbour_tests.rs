@@ -36,7 +36,7 @@ impl Observer for Deaf {
 }
 
 /// The built component of a connector.
-fn built(connector: &str) -> PathBuf {
+pub(crate) fn built(connector: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).unwrap().join("wasm32-wasip2/release");
     let folder = std::env::var_os("COMPONENTS").map_or(target, PathBuf::from);

@@ -9,7 +9,6 @@ use tracing::{Instrument as _, info_span};
 
 use super::decoder::{Decoded, Decoder, Ending, Flow};
 use super::event::{Event, Observer, Progress};
-use super::policy::CommitPolicy;
 use super::redacting::{self, Redacting};
 use super::report::{Outcome, Report, Sample, TableReport};
 use super::tables::{Counts, NameRules, Settings, Tables};
@@ -274,8 +273,8 @@ impl Run {
             totals: Vec::new(),
             flow: Flow::new(self.begun),
         };
-        let CommitPolicy { rows, bytes, .. } = self.request.commits;
-        let (operations, received) = guest::operations(Lead { channel_bytes: CHANNEL_BYTES, rows, bytes });
+        let (full, ahead) = (self.request.commits.full(), self.request.commits.ahead());
+        let (operations, received) = guest::operations(Lead { channel_bytes: CHANNEL_BYTES, full, ahead });
         let ending = Arc::new(OnceLock::new());
         let (told, runtime) = (Arc::clone(&ending), tokio::runtime::Handle::current());
         let decoding = tokio::task::spawn_blocking(move || {

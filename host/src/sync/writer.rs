@@ -13,6 +13,7 @@ use super::event::{Event, Observer, Progress};
 use super::tables::Counts;
 use crate::destination::{Commit, Destination, Segment, SyncRecord, Versions};
 use crate::error::{Code, Error, Result};
+use crate::guest::Turn;
 use crate::schema::{SchemaChange, TableSchema, changes};
 
 /// How much work may wait: none. One transaction is written while the next is decoded, which is all that two threads can
@@ -23,8 +24,8 @@ const QUEUE: usize = 0;
 pub(crate) enum Work {
     /// Rows that no checkpoint covers yet.
     Stage(Vec<Segment>, Vec<TableSchema>),
-    /// A transaction, and its operations by table.
-    Commit(Box<Commit>, Vec<Counts>),
+    /// A transaction, its operations by table, and what the guest waits for if it is a full one.
+    Commit(Box<Commit>, Vec<Counts>, Option<Turn>),
     /// Say that everything handed over before is durable.
     Tell(oneshot::Sender<()>),
 }
@@ -97,10 +98,12 @@ fn write(start: Start, work: &Receiver<Work>) -> Written {
     while let Ok(next) = work.recv() {
         let done = match next {
             Work::Stage(segments, tables) => written.destination.stage(segments, &tables),
-            Work::Commit(commit, counts) => {
+            Work::Commit(commit, counts, turn) => {
                 sequence += 1;
                 let teller = Teller { observer: &*observer, progress: &progress, sequence, counts };
-                commit_one(&mut written, *commit, &teller)
+                let committed = commit_one(&mut written, *commit, &teller);
+                drop(turn);
+                committed
             }
             Work::Tell(durable) => {
                 let _ = durable.send(()); // a guest that no longer waits needs no answer

@@ -8,12 +8,13 @@ use super::stage::{Act, Asked, Script, Stage, Step};
 use super::tables::Tables;
 use crate::error::{Code, Error, Result};
 use crate::guest::{
-    self, Component, EgressAllow, Grants, Lead, Limits, Listener, Meter, Operation, Pacing, SecretGrants, Secrets,
+    self, Component, EgressAllow, Grants, Lead, Limits, Listener, Load, Meter, Operation, Pacing, SecretGrants, Secrets,
 };
 use crate::model::{Configuration, Description, LogLevel, Selection, Table};
 
 /// Everything is taken at once, so what may wait is of no account.
-const LEAD: Lead = Lead { channel_bytes: 8 << 20, rows: u64::MAX, bytes: u64::MAX };
+const LEAD: Lead = Lead { channel_bytes: 8 << 20, full: NO_END, ahead: NO_END };
+const NO_END: Load = Load { rows: u64::MAX, bytes: u64::MAX };
 /// A run that takes longer hangs.
 const RUN_MAX: Duration = Duration::from_mins(5);
 

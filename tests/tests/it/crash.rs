@@ -16,9 +16,9 @@ use crate::destinations::Destination;
 const RECORDS: u64 = 40_000;
 const PAGE: u64 = 100;
 const COMMIT_ROWS: u64 = 1_000;
-/// Rows that are fetched again at most: those of the transaction that was being written and of the next one, a page that the
-/// connector has read and not yet handed over, and one that it has asked for.
-const AGAIN_MAX: u64 = 2 * COMMIT_ROWS + 2 * PAGE;
+/// Rows that are fetched again at most: a commit interval with the page that its last checkpoint ends, and a page that the
+/// connector has read and not yet handed over.
+const AGAIN_MAX: u64 = COMMIT_ROWS + 2 * PAGE;
 
 /// What a run of kills showed.
 #[derive(Debug, Default)]

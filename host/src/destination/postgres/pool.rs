@@ -156,9 +156,8 @@ impl<K: PartialEq + Clone, T> State<K, T> {
 
     /// How many stand in line for a key: before one of them, or all.
     fn ahead(&self, key: &K, number: Option<u64>) -> u32 {
-        let before = |waiting: &&Waiting<K, T>| {
-            waiting.key == *key && number.is_none_or(|number| waiting.number < number)
-        };
+        let before =
+            |waiting: &&Waiting<K, T>| waiting.key == *key && number.is_none_or(|number| waiting.number < number);
         u32::try_from(self.line.iter().filter(before).count()).unwrap_or(u32::MAX)
     }
 
