@@ -26,6 +26,7 @@ mod notes;
 mod policy;
 mod record;
 mod redacting;
+mod redeclared;
 mod report;
 mod run;
 #[cfg(test)]

@@ -137,6 +137,8 @@ fn check_reads(engine: &mut DuckDb, sql: &str) -> Result<()> {
 impl Engine for DeltaLake {
     type Failure = Failure;
 
+    const ALTERS_MAX: usize = <DuckDb as Engine>::ALTERS_MAX;
+
     fn type_name(&self, column_type: ColumnType) -> String {
         self.scratch.engine.type_name(column_type)
     }

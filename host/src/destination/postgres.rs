@@ -32,11 +32,11 @@ pub(super) use query::query;
 
 use self::errors::{Failure, failed};
 use self::idle::{Held, Session};
-use super::Access;
 use super::sql::ddl::{literal, quoted};
-use super::sql::{Census, Engine, KeyedRows, LoadColumn, Scalar, Target};
+use super::sql::{Census, Engine, KeyedRows, LoadColumn, SYSTEM, Scalar, Target};
+use super::{Access, SYNCS};
 use crate::error::{Error, Result};
-use crate::schema::ColumnType;
+use crate::schema::{ColumnType, DELETED};
 
 /// A session with a server. Its client has a runtime of its own: it is used, and closed, on threads that block only.
 pub(super) struct Postgres {
@@ -69,9 +69,14 @@ impl Postgres {
 
     /// The name of the index of a table's key, quoted.
     fn key(&self, schema: &str, table: &str) -> String {
+        self.index("key", schema, table)
+    }
+
+    /// The name of an index of a table, quoted.
+    fn index(&self, kind: &str, schema: &str, table: &str) -> String {
         let target = self.table(schema, table);
         let number = Sha256::digest(&target).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-        quoted(&format!("_elt_key_{number:016x}"))
+        quoted(&format!("_elt_{kind}_{number:016x}"))
     }
 }
 
@@ -192,7 +197,13 @@ impl Engine for Postgres {
     /// The index has a name that no table of a source has: in Postgres both share one space of names.
     fn create_key(&self, schema: &str, table: &str, columns: &[String], rows: KeyedRows) -> String {
         let (name, target, condition) = (self.key(schema, table), self.table(schema, table), rows.condition());
-        format!("CREATE UNIQUE INDEX {name} ON {target} ({}){condition};\n", columns.join(", "))
+        let key = format!("CREATE UNIQUE INDEX {name} ON {target} ({}){condition};\n", columns.join(", "));
+        if schema == SYSTEM || table == SYNCS || rows == KeyedRows::Active {
+            return key;
+        }
+        // Holds deleted rows only, so it costs nothing while there are none.
+        let (name, deleted) = (self.index("deleted", schema, table), quoted(DELETED));
+        format!("{key}CREATE INDEX {name} ON {target} ({deleted}) WHERE {deleted};\n")
     }
 
     fn drop_key(&self, schema: &str, table: &str) -> String {
@@ -290,8 +301,8 @@ impl Engine for Postgres {
         None
     }
 
-    fn unfit(rows: &RecordBatch) -> Option<(usize, &'static str)> {
-        copy::find_nul(rows).map(|(column, _)| (column, errors::NUL_TEXT))
+    fn unfit(rows: &RecordBatch) -> Option<(usize, usize, &'static str)> {
+        copy::find_nul(rows).map(|(column, row)| (column, row, errors::NUL_TEXT))
     }
 
     /// Every session of a connection's syncs holds a shared lock of the connection's number, which is how they are found. One
@@ -317,7 +328,7 @@ impl Engine for Postgres {
              AND (l.classid::bigint << 32 | l.objid::bigint) = {NUMBER} \
              AND a.pid <> pg_backend_pid() AND a.usename = current_user AND a.xact_start IS NOT NULL \
              AND $2 = (SELECT c.fence FROM {} c WHERE c.connection = $1)",
-            self.table(super::sql::SYSTEM, "connections")
+            self.table(SYSTEM, "connections")
         );
         self.query(&sql, &[Scalar::Text(connection.to_owned()), Scalar::Integer(fence)])?;
         let sql = format!("SELECT pg_advisory_lock_shared({NUMBER})");

@@ -20,6 +20,9 @@ pub(super) use portrait::Portrait;
 #[cfg(test)]
 pub(super) use stage::batch_of;
 
+use arrow::record_batch::RecordBatch;
+use arrow::util::display::array_value_to_string;
+
 use self::catalog::Catalog;
 use self::engine::failed;
 use self::merge::{Merge, Place};
@@ -103,6 +106,11 @@ impl<E: Engine> SqlDestination<E> {
         migrated.map_err(failed::<E>("change the schema of the warehouse"))?;
         let row = self.next_row(commit);
         let mut committed = Committed::nothing(commit.tables.len());
+        if self.is_first && self.request.deletes == Deletes::Hard {
+            for table in 0..self.tables.len() {
+                self.merge(commit, &row, table)?.remove_marked()?;
+            }
+        }
         for segment in segments.iter().filter(|segment| !keeps_history(commit, segment.table)) {
             let ignored = self.merge(commit, &row, segment.table)?.apply(segment)?;
             committed.ignored[segment.table] += if segment.is_rest { 0 } else { ignored };
@@ -312,16 +320,32 @@ fn prepared<E: Engine>(schema: &str, tables: &[TableSchema], segments: Vec<Segme
 /// Refuses values that the engine cannot hold, where table and column are still known.
 fn check_values<E: Engine>(schema: &str, tables: &[TableSchema], segments: &[Segment]) -> Result<()> {
     for segment in segments {
-        let Some((place, why)) = E::unfit(&segment.rows).or_else(|| E::unfit(&segment.patches)) else { continue };
+        let found = [&segment.rows, &segment.patches]
+            .into_iter()
+            .find_map(|rows| E::unfit(rows).map(|(place, row, why)| (place, why, key_of(tables, segment, rows, row))));
+        let Some((place, why, key)) = found else { continue };
         let table = tables.get(segment.table);
         let column = segment.columns.get(place).and_then(|column| table?.columns.get(column.column));
         let [table, column] = [table.map(|table| &table.name), column.map(|column| &column.name)]
             .map(|name| ddl::quoted(name.map_or("", String::as_str)));
-        let what = format!("write column {column} of the table {}.{table}: {why}", ddl::quoted(schema));
+        let what = format!("write column {column} of the table {}.{table}, row {key}: {why}", ddl::quoted(schema));
         return Err(Error::new(Code::ValueMismatch, what)
             .hint("Take it out of the values in the connector. What was committed stands."));
     }
     Ok(())
+}
+
+/// What a row of a segment is known by, such as `id = 7`.
+fn key_of(tables: &[TableSchema], segment: &Segment, rows: &RecordBatch, row: usize) -> String {
+    const CHARACTERS_MAX: usize = 100;
+    let Some(table) = tables.get(segment.table) else { return String::new() };
+    let term = |key: &usize| {
+        let place = segment.columns.iter().position(|column| column.column == *key)?;
+        let value = array_value_to_string(rows.columns().get(place)?, row).ok()?;
+        let value: String = value.chars().take(CHARACTERS_MAX).collect();
+        Some(format!("{} = {}", table.columns.get(*key)?.name, value.escape_debug()))
+    };
+    table.key.iter().filter_map(term).collect::<Vec<_>>().join(", ")
 }
 
 /// Runs `work` between BEGIN and COMMIT; rolls back if it fails.

@@ -118,6 +118,7 @@ impl Engine for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
     /// This build would take more, but no other program could open the file.
     const COLUMNS_MAX: usize = 2_000;
+    const COLUMNS_RESERVED: &'static [&'static str] = &[WIDENED];
 
     fn refuses(connection: &str) -> Option<&'static str> {
         if connection.contains(SEPARATOR) || connection.ends_with('_') {

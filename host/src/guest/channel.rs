@@ -29,8 +29,13 @@ pub struct Taken {
 
 /// Kept until a full transaction is durable: until then the guest goes on for a few rows only.
 #[derive(Debug)]
-pub struct Turn {
-    _permit: OwnedSemaphorePermit,
+pub struct Turn(OwnedSemaphorePermit);
+
+impl Turn {
+    /// That transaction will never be durable: the guest is told that the sync has ended when it would go further.
+    pub fn lose(self) {
+        self.0.semaphore().close();
+    }
 }
 
 impl Taken {
@@ -154,7 +159,7 @@ impl OperationSender {
     async fn come_back(&self) -> Result<Turn, Ended> {
         let permit = Arc::clone(&self.turn).acquire_owned();
         tokio::select! {
-            permit = permit => permit.map(|permit| Turn { _permit: permit }).map_err(|_| Ended),
+            permit = permit => permit.map(Turn).map_err(|_| Ended),
             () = self.sender.closed() => Err(Ended),
         }
     }
@@ -227,6 +232,15 @@ mod tests {
         drop(turn);
         assert!(passes(&sender, rows("{}\n{}\n{}")).await && passes(&sender, save()).await);
         assert!(!passes(&sender, rows("{}\n{}\n{}")).await);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_transaction_that_failed_is_told() {
+        let (sender, mut receiver) = operations(LEAD);
+        assert!(passes(&sender, rows("{}\n{}\n{}\n")).await && passes(&sender, save()).await);
+        assert!(receiver.recv().await.unwrap().turn().is_none());
+        receiver.recv().await.unwrap().turn().unwrap().lose();
+        assert!(sender.send(rows("{}\n{}\n")).await.is_err());
     }
 
     #[tokio::test]

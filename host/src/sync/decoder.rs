@@ -126,9 +126,9 @@ impl Decoder {
         Ok(ending())
     }
 
-    /// The next operation. While a checkpoint waits and nothing follows it, it is committed when it comes of age.
+    /// The next operation. A checkpoint that waits is committed when it comes of age, whatever follows it.
     fn next(&mut self, operations: &mut OperationReceiver, runtime: &Handle) -> Result<Option<Taken>> {
-        if !self.flow.checkpoint_waits || self.flow.open != Load::default() {
+        if !self.flow.checkpoint_waits {
             return Ok(operations.blocking_recv());
         }
         if let Ok(taken) = operations.try_recv() {

@@ -108,7 +108,8 @@ fn hash_key(hasher: &DefaultHashBuilder, buffer: &Buffer, row: usize, key: &[usi
             Some(Cell::Boolean(value)) => value.hash(&mut state),
             Some(Cell::Integer(value)) => value.hash(&mut state),
             Some(Cell::Decimal(value)) => value.hash(&mut state),
-            Some(Cell::Double(value)) => value.to_bits().hash(&mut state),
+            // Equal numbers hash alike: -0 is 0. So it is for every warehouse.
+            Some(Cell::Double(value)) => (value + 0.0).to_bits().hash(&mut state),
             Some(Cell::Text(value)) => value.hash(&mut state),
             None => 0u8.hash(&mut state),
         }

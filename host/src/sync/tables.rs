@@ -10,6 +10,7 @@ use super::fold::{Fold, Seen};
 use super::marks::Mark;
 use super::notes::{Note, NoteKind, Notes};
 use super::record::{BadRecord, for_each_field, row_id};
+use super::redeclared::redeclare;
 use crate::destination::{SYNCS, Segment};
 use crate::error::{Code, Error, Result};
 use crate::guest::Limits;
@@ -135,9 +136,13 @@ impl Tables {
             let table = declared.iter().find(|table| table.name == schema.source_name);
             let table = table.cloned().unwrap_or_else(|| undeclared(schema));
             check_key(schema, &table)?;
+            let columns_before = schema.columns.len();
+            if settings.selection.contains(&schema.source_name) {
+                redeclare(schema, &table, settings.contract, settings.names)?;
+            }
             let empty = empty.get(index).copied().unwrap_or(false);
             let mut known = Live::new(table, schema, empty, settings.names);
-            known.columns_before = Some(schema.columns.len());
+            known.columns_before = Some(columns_before);
             live.push(known);
         }
         let Settings { selection, history, limits, time, sample_records, contract, names } = settings;
@@ -379,7 +384,7 @@ fn undeclared(schema: &TableSchema) -> Table {
     Table { name: schema.source_name.clone(), primary_key, columns: Vec::new() }
 }
 
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     let short: String = text.chars().take(200).collect();
     if short.len() < text.len() { format!("{short}…") } else { short }
 }
@@ -407,6 +412,12 @@ fn check_declared(declared: &[Table], limits: &Limits) -> Result<()> {
         let mut seen = std::collections::HashSet::new();
         if let Some(twice) = table.columns.iter().find(|column| !seen.insert(&column.name)) {
             return invalid(format!("table \"{name}\" declares column \"{}\" twice", shorten(&twice.name)));
+        }
+        if let Some(json) = table.columns.iter().find(|column| column.data_type == DataType::Json)
+            && table.primary_key.contains(&json.name)
+        {
+            let column = shorten(&json.name);
+            return invalid(format!("the key \"{column}\" of \"{name}\" is declared JSON: a key can be STRING"));
         }
         for column in &table.columns {
             if let DataType::Decimal(precision, scale) = column.data_type
@@ -469,7 +480,7 @@ fn begin_history(schema: &mut TableSchema) -> Result<()> {
     ))
 }
 
-fn taken_names(schema: &TableSchema, rules: NameRules) -> TakenNames {
+pub(super) fn taken_names(schema: &TableSchema, rules: NameRules) -> TakenNames {
     let own = schema.columns.iter().map(|column| column.name.as_str());
     let system = schema.system_columns().iter().copied().chain([ROW_ID]);
     let names = own.chain(system).chain(rules.reserved.iter().copied());
@@ -477,7 +488,7 @@ fn taken_names(schema: &TableSchema, rules: NameRules) -> TakenNames {
 }
 
 /// `column`: its source name, its type, and whether it is declared.
-fn add_column(
+pub(super) fn add_column(
     schema: &mut TableSchema,
     taken: &mut TakenNames,
     (source_name, column_type, declared): (&str, ColumnType, bool),
@@ -566,6 +577,8 @@ impl Row<'_> {
         let known = self.find(name);
         let index = match (known, value.column_type(time && known.is_none())) {
             (Some(index), _) => index,
+            // Not every warehouse compares JSON: a key that is an object or a list is its text.
+            (None, Some(ColumnType::Json)) if is_key => self.add(name, ColumnType::String)?,
             (None, Some(own)) if self.may_add(name, raw)? => self.add(name, own)?,
             (None, _) => return Ok(()),
         };

@@ -102,7 +102,9 @@ fn write(start: Start, work: &Receiver<Work>) -> Written {
                 sequence += 1;
                 let teller = Teller { observer: &*observer, progress: &progress, sequence, counts };
                 let committed = commit_one(&mut written, *commit, &teller);
-                drop(turn);
+                if let (Err(_), Some(turn)) = (&committed, turn) {
+                    turn.lose();
+                }
                 committed
             }
             Work::Tell(durable) => {

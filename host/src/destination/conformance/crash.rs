@@ -46,9 +46,12 @@ impl<E: Engine> Engine for Mortal<E> {
     type Failure = E::Failure;
 
     const BEGIN: &'static str = E::BEGIN;
+    const SEES_COMMITS: bool = E::SEES_COMMITS;
     const STAGED_BYTES_MAX: usize = E::STAGED_BYTES_MAX;
     const NAME_BYTES_MAX: usize = E::NAME_BYTES_MAX;
+    const COLUMNS_RESERVED: &'static [&'static str] = E::COLUMNS_RESERVED;
     const COLUMNS_MAX: usize = E::COLUMNS_MAX;
+    const ALTERS_MAX: usize = E::ALTERS_MAX;
 
     fn refuses(connection: &str) -> Option<&'static str> {
         E::refuses(connection)
@@ -154,6 +157,15 @@ impl<E: Engine> Engine for Mortal<E> {
     }
     fn memory_bytes(&mut self) -> Option<u64> {
         None
+    }
+    fn unfit(rows: &RecordBatch) -> Option<(usize, usize, &'static str)> {
+        E::unfit(rows)
+    }
+    fn took_fence(&mut self, connection: &str, fence: u64) -> Result<(), E::Failure> {
+        self.call(|engine| engine.took_fence(connection, fence))
+    }
+    fn reconnect(&mut self) -> Result<()> {
+        self.engine.reconnect()
     }
     fn finished(&mut self) {
         self.engine.finished();

@@ -4,6 +4,8 @@
 //! apart: they would both write. So every file has one slot here, and whoever opens it in this process shares the engine.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind::{AlreadyExists, PermissionDenied, Unsupported};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,10 +16,14 @@ use crate::destination::Access;
 use crate::destination::file::absolute;
 use crate::destination::sql::ddl::literal;
 use crate::error::{Code, Error, Result};
+use crate::seal;
 
 /// What the engine may hold in memory before it writes to its temporary folder beside the file. A transaction of 50,000
 /// rows needs a tenth of it.
 pub(super) const MEMORY_LIMIT: &str = "1GiB";
+/// Bytes of a block, in files that are made from now on: the smallest there are. Each column of a commit takes a few blocks,
+/// and with the usual 256 KiB a table of 2,000 columns does not fit into the memory above.
+pub(super) const BLOCK_BYTES: &str = "16384";
 /// Threads of an engine that writes. A transaction of 50,000 rows is too small to share: with two threads a whole sync takes
 /// a tenth to a fifth more processor time, and the connector and the decoder need the other cores.
 const WRITE_THREADS: usize = 1;
@@ -134,7 +140,17 @@ pub(super) fn threads(access: Access) -> usize {
 /// Starts an engine on the file, closed to everything else: no other file, no extension from outside, and no statement
 /// can open it again.
 fn start(path: &Path, access: Access) -> Result<Connection> {
-    let threads = threads(access);
+    if access == Access::Write {
+        match found(path) {
+            Found::Nothing => make(path, |made| std::fs::hard_link(made, path))?,
+            Found::Part => replace(path)?,
+            Found::File => {}
+        }
+    }
+    Connection::open_with_flags(path, config(access)?).map_err(failed_to_open(path))
+}
+
+fn config(access: Access) -> Result<Config> {
     let config = || -> Result<Config, duckdb::Error> {
         Config::default()
             .access_mode(if access == Access::Read { AccessMode::ReadOnly } else { AccessMode::ReadWrite })?
@@ -142,32 +158,36 @@ fn start(path: &Path, access: Access) -> Result<Connection> {
             .with("allow_community_extensions", "false")?
             .enable_external_access(false)?
             .max_memory(MEMORY_LIMIT)?
-            .with("threads", threads.to_string())?
+            .with("threads", threads(access).to_string())?
+            .with("default_block_size", BLOCK_BYTES)?
             .with("checkpoint_threshold", CHECKPOINT_THRESHOLD)?
             .with("lock_configuration", "true")
     };
-    let config = config().map_err(failed("configure the engine"))?;
-    let is_new = access == Access::Write && is_blank(path);
-    let opened = Connection::open_with_flags(path, config).map_err(failed_to_open(path));
-    if is_new && opened.is_err() {
-        // Part of a file would only be in the way. What it is gone for is the error above.
-        let _ = std::fs::remove_file(path);
-    }
-    opened
+    config().map_err(failed("configure the engine"))
 }
 
-/// The blocks that DuckDB writes first, one after the other. A shorter file never held a row: a host died while it made it.
+/// What is there before the engine starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// Nothing, or part of a file, that somebody made beforehand or a host died in writing; it never held a row.
+    Part,
+    File,
+}
+
+/// The blocks that DuckDB writes first, one after the other. A shorter file never held a row.
 const HEADER_BYTES: u64 = 3 * 4_096;
 const MAGIC: (usize, &[u8]) = (8, b"DUCK");
 
-/// Whether there is no file yet; one that a host died in making is removed.
-fn is_blank(path: &Path) -> bool {
-    let found = match std::fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) => return error.kind() == std::io::ErrorKind::NotFound,
-    };
-    let is_part = found.is_file() && found.len() < HEADER_BYTES && !path.with_added_extension("wal").exists();
-    is_part && is_ours(path) && std::fs::remove_file(path).is_ok()
+fn found(path: &Path) -> Found {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) => {
+            let is_part = found.is_file() && found.len() < HEADER_BYTES && !path.with_added_extension("wal").exists();
+            if is_part && is_ours(path) { Found::Part } else { Found::File }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Found::Nothing,
+        Err(_) => Found::File,
+    }
 }
 
 /// Whether a short file is empty or begins as DuckDB's do.
@@ -175,4 +195,41 @@ fn is_ours(path: &Path) -> bool {
     let (at, magic) = MAGIC;
     std::fs::read(path)
         .is_ok_and(|bytes| bytes.is_empty() || bytes.get(at..).is_some_and(|rest| rest.starts_with(magic)))
+}
+
+/// Makes the file under a name of its own and gives it the right one then: where several make it at the same time, one has
+/// made it, and nobody ever finds a part that another one is still writing.
+fn make(path: &Path, put: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
+    let [first, second] = [(); 2].map(|()| seal::random().map(u32::from_be_bytes));
+    let made = path.with_added_extension(format!("{:08x}{:08x}.new", first?, second?));
+    let opened = Connection::open_with_flags(&made, config(Access::Write)?).map_err(failed_to_open(path));
+    let put = opened.map(|engine| {
+        drop(engine);
+        put(&made)
+    });
+    // It has another name now; or this is part of one.
+    let _ = std::fs::remove_file(&made);
+    let _ = std::fs::remove_file(made.with_added_extension("wal"));
+    match put? {
+        Ok(()) => Ok(()),
+        // Somebody else was first; or these files cannot have two names, and the engine makes its file itself.
+        Err(error) if [AlreadyExists, PermissionDenied, Unsupported].contains(&error.kind()) => Ok(()),
+        Err(error) => Err(unmade(path).because(error)),
+    }
+}
+
+/// Puts a whole file in the place of a part. Who holds the lock of the part does that, and finds it as it was.
+fn replace(path: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| unmade(path).because(error);
+    let part = std::fs::File::open(path).map_err(failed)?;
+    part.lock().map_err(failed)?;
+    let is_same = |there: std::fs::Metadata| part.metadata().is_ok_and(|part| part.ino() == there.ino());
+    if found(path) == Found::Part && std::fs::symlink_metadata(path).is_ok_and(is_same) {
+        make(path, |made| std::fs::rename(made, path))?;
+    }
+    Ok(())
+}
+
+fn unmade(path: &Path) -> Error {
+    Error::new(Code::DestinationFailed, format!("make the warehouse {}", path.display()))
 }

@@ -1,5 +1,7 @@
 //! The statements that make and change schemas and tables, and the quoting of every name in them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::engine::{Engine, KeyedRows};
 use crate::error::{Code, Error, Result};
 use crate::schema::{
@@ -40,8 +42,15 @@ pub(super) fn create_connection<E: Engine>(engine: &E, schema: &str) -> String {
 pub(super) fn migrate<E: Engine>(engine: &E, schema: &str, old: &[TableSchema], new: &[TableSchema]) -> Result<String> {
     new.iter().try_for_each(check_width::<E>)?;
     let (mut sql, mut first_versions) = (String::new(), String::new());
-    for change in changes(old, new) {
+    let changes = changes(old, new);
+    let rebuilt = tables_rebuilt(engine, &changes);
+    for table in &rebuilt {
+        sql.push_str(&rebuild(engine, schema, &old[*table], new, *table)?);
+    }
+    for change in changes {
         match change {
+            SchemaChange::NewColumn { table, .. } | SchemaChange::Widened { table, .. } if rebuilt.contains(&table) => {
+            }
             SchemaChange::NewTable { table } => sql.push_str(&create_table(engine, schema, &new[table])),
             SchemaChange::NewColumn { table, column } => {
                 let (table, column) = (&new[table], &new[table].columns[column]);
@@ -63,6 +72,57 @@ pub(super) fn migrate<E: Engine>(engine: &E, schema: &str, old: &[TableSchema], 
     }
     // Last: DuckDB refuses to alter a table whose rows the same transaction has changed.
     Ok(sql + &first_versions)
+}
+
+/// The tables that are made anew because so many of their columns change: an engine may copy all that it knows of a table
+/// for each column.
+fn tables_rebuilt<E: Engine>(engine: &E, changes: &[SchemaChange]) -> BTreeSet<usize> {
+    let mut altered: BTreeMap<usize, usize> = BTreeMap::new();
+    for change in changes {
+        match *change {
+            SchemaChange::NewColumn { table, .. } => *altered.entry(table).or_default() += 1,
+            SchemaChange::Widened { table, from, to, .. } if engine.type_name(from) != engine.type_name(to) => {
+                *altered.entry(table).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    altered.retain(|_, columns| *columns > E::ALTERS_MAX);
+    // A table that is new has no rows, and no columns that change.
+    altered.into_keys().collect()
+}
+
+/// Makes a table anew with its rows and the columns it has now; its history, if it begins now, is added afterwards.
+fn rebuild<E: Engine>(
+    engine: &E,
+    schema: &str,
+    old: &TableSchema,
+    new: &[TableSchema],
+    table: usize,
+) -> Result<String> {
+    let now = &new[table];
+    let is_taken = |name: &str| new.iter().any(|table| table.name.eq_ignore_ascii_case(name));
+    let spare = (0..).map(|number| format!("_elt_rebuilt_{number}")).find(|name| !is_taken(name)).unwrap_or_default();
+    let shape = TableSchema { name: spare.clone(), history: old.history, ..now.clone() };
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    for (was, now) in old.columns.iter().zip(&now.columns) {
+        let name = quoted(&now.name);
+        let value = engine.expression(&name, was.column_type, now.column_type);
+        values.push(value.ok_or_else(|| no_conversion(was.column_type, now.column_type))?);
+        names.push(name);
+    }
+    for name in old.system_columns() {
+        names.push(quoted(name));
+        values.push(quoted(name));
+    }
+    let (target, made) = (engine.table(schema, &now.name), engine.table(schema, &spare));
+    Ok(format!(
+        "{}INSERT INTO {made} ({}) SELECT {} FROM {target};\nDROP TABLE {target};\nALTER TABLE {made} RENAME TO {};\n",
+        create_table(engine, schema, &shape),
+        names.join(", "),
+        values.join(", "),
+        quoted(&now.name)
+    ))
 }
 
 /// The columns of a table's versions, and their types.

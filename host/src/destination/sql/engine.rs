@@ -115,6 +115,8 @@ pub(in crate::destination) trait Engine: Send {
     const COLUMNS_RESERVED: &'static [&'static str] = &[];
     /// The most columns of a table, the host's own among them.
     const COLUMNS_MAX: usize = usize::MAX;
+    /// The most columns that are added or widened one by one in a transaction; for more, the table is made anew.
+    const ALTERS_MAX: usize = usize::MAX;
 
     // --- words ---
 
@@ -285,8 +287,8 @@ pub(in crate::destination) trait Engine: Send {
     /// Memory the engine itself holds in this process, in bytes, where it can tell.
     fn memory_bytes(&mut self) -> Option<u64>;
 
-    /// The first value that no column can hold, as the place of its column and why.
-    fn unfit(_rows: &RecordBatch) -> Option<(usize, &'static str)> {
+    /// The first value that no column can hold, as the places of its column and row, and why.
+    fn unfit(_rows: &RecordBatch) -> Option<(usize, usize, &'static str)> {
         None
     }
 

@@ -71,12 +71,21 @@ impl<E: Engine> Merge<'_, E> {
             })?;
         }
         // Rows arrive marked when a delete or a truncate follows their upsert.
-        if self.deletes == Deletes::Hard && (segment.rows.may_delete() || segment.patches.may_delete()) {
+        if segment.rows.may_delete() || segment.patches.may_delete() {
+            self.remove_marked()?;
+        }
+        Ok(ignored)
+    }
+
+    /// With hard deletes, removes the rows that are marked: those of this transaction, and those of syncs before that marked
+    /// them.
+    pub(super) fn remove_marked(&mut self) -> Result<()> {
+        if self.deletes == Deletes::Hard {
             self.reach(Reach::Deleted)?;
             let sql = format!("DELETE FROM {} WHERE {}", self.target(), quoted(DELETED));
             self.execute(&sql, "remove deleted rows of")?;
         }
-        Ok(ignored)
+        Ok(())
     }
 
     /// Marks every row, or with hard deletes removes it.
