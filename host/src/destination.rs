@@ -326,6 +326,10 @@ impl DestinationUrl {
     pub fn table_name(&self, connection: &str, table: &str) -> Vec<String> {
         match self {
             Self::Sqlite(_) => vec![sqlite::full_name(connection, table)],
+            // A file's database has the name of the file: where the schema has it too, both must be said.
+            Self::DuckDb(path) if path.file_stem().is_some_and(|stem| stem.eq_ignore_ascii_case(connection)) => {
+                vec![connection.to_owned(), connection.to_owned(), table.to_owned()]
+            }
             _ => vec![connection.to_owned(), table.to_owned()],
         }
     }

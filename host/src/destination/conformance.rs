@@ -11,7 +11,7 @@ mod fence;
 pub(super) mod files;
 mod history;
 pub(super) mod load;
-mod names;
+pub(super) mod names;
 mod refresh;
 mod rows;
 mod state;
@@ -133,6 +133,7 @@ macro_rules! conformance {
                         a_key_is_all_of_its_columns,
                         keys_are_told_apart_by_every_byte,
                         hard_deletes_remove_rows,
+                        hard_deletes_remove_what_was_marked_before,
                         synced_at_never_stands_still,
                         fifty_thousand_rows_at_once,
                         the_batch_of_a_segment_may_be_empty,

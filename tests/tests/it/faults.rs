@@ -104,6 +104,11 @@ fn any_request_for_sqlite_may_be_the_one_that_fails() -> Result<()> {
 }
 
 #[test]
+fn any_request_for_delta_may_be_the_one_that_fails() -> Result<()> {
+    any_request_may_be_the_one_that_fails(|| Ok(Destination::delta()))
+}
+
+#[test]
 fn any_request_for_postgres_may_be_the_one_that_fails() -> Result<()> {
     any_request_may_be_the_one_that_fails(Destination::postgres)
 }

@@ -59,6 +59,36 @@ pub(super) fn names_that_cannot_be_a_schema_are_refused<H: Home>() {
     assert_eq!(code(home.begin(request("orders"))), Code::Usage);
 }
 
+/// A table this wide is loaded, loaded again with all its columns widened, then once more, then given a tenth more columns.
+pub(in crate::destination) fn many_columns<H: Home>(columns: usize) {
+    let home = H::new();
+    let names: Vec<String> = (0..columns + columns / 10).map(|index| format!("column {index}")).collect();
+    let wide = |columns: usize, kind: ColumnType| {
+        let kind = |index: usize| if index == 0 { LONG } else { kind };
+        let columns: Vec<_> = names[..columns].iter().enumerate().map(|(at, name)| (name.as_str(), kind(at))).collect();
+        vec![table("wide", &columns)]
+    };
+    let of = |columns: usize, text: Option<&str>| -> Vec<Values> {
+        let value = |index: usize| match (index, text) {
+            (0, _) => (index, LONG, longs(&[1])),
+            (_, Some(text)) => (index, TEXT, texts(&[Some(text)])),
+            (_, None) => (index, LONG, longs(&[7])),
+        };
+        (0..columns).map(value).collect()
+    };
+    let other: Vec<Values> = (0..columns).map(|index| (index, LONG, longs(&[2]))).collect();
+    let steps =
+        [(columns, LONG, None), (columns, TEXT, Some("a")), (columns, TEXT, Some("b")), (names.len(), TEXT, Some("c"))];
+    for (index, (count, kind, text)) in steps.into_iter().enumerate() {
+        let segment = live(0, &of(count, text));
+        let segments = if index == 0 { vec![fresh(segment), fresh(live(0, &other))] } else { vec![segment] };
+        commit(&mut *home.open("c").0, &wide(count, kind), segments).unwrap();
+    }
+    let [cells, none] = [(columns, "2|"), (names.len() - columns, "-|")].map(|(count, cell)| cell.repeat(count));
+    let expected = [format!("1|{}false", "c|".repeat(names.len() - 1)), format!("{cells}{none}false")];
+    assert!(home.dump("c", &wide(names.len(), TEXT)[0]) == expected, "{} columns differ", names.len());
+}
+
 pub(super) fn a_thousand_columns<H: Home>() {
     let home = H::new();
     let names: Vec<String> = (0..1_000).map(|index| format!("column {index}")).collect();

@@ -142,6 +142,20 @@ pub(super) fn hard_deletes_remove_rows<H: Home>() {
     assert_eq!(home.dump("c", &pairs()[0]), ["1|again|false"]);
 }
 
+/// A connection that marked its deleted rows so far removes them from now on.
+pub(super) fn hard_deletes_remove_what_was_marked_before<H: Home>() {
+    let home = H::new();
+    let (mut to, _) = home.open("c");
+    commit(&mut *to, &pairs(), vec![fresh(arriving(&[(1, "a", false), (2, "b", true)]))]).unwrap();
+    commit(&mut *to, &pairs(), vec![patches(0, &[(1, None, true)]), upserts(0, &[(3, Some("c"))])]).unwrap();
+    drop(to);
+    assert_eq!(home.dump("c", &pairs()[0]), ["1|a|true", "2|b|true", "3|c|false"]);
+    let (mut to, _) = home.begin(OpenRequest { deletes: Deletes::Hard, ..request("c") }).unwrap();
+    commit(&mut *to, &pairs(), vec![upserts(0, &[(4, Some("d"))])]).unwrap();
+    drop(to);
+    assert_eq!(home.dump("c", &pairs()[0]), ["3|c|false", "4|d|false"]);
+}
+
 pub(super) fn synced_at_never_stands_still<H: Home>() {
     let home = H::new();
     let synced_at = table("t", &[("id", LONG), (SYNCED_AT, ColumnType::UtcDatetime(None))]);

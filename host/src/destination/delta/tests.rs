@@ -13,6 +13,7 @@ use super::store::mortal::{Fate, Mortal};
 use super::store::{Local, S3};
 use super::{DeltaAddress, DeltaLake, query};
 use crate::destination::conformance::build::*;
+use crate::destination::conformance::names::many_columns;
 use crate::destination::conformance::{EngineHome, Home as _, crash};
 use crate::destination::sql::SqlDestination;
 use crate::destination::{
@@ -148,6 +149,11 @@ fn every_call<H: Fated>(fate: fn() -> Fate) {
         assert_eq!(crash::outcome(&home, false), expected, "at call {k}");
     }
     assert!(calls > 40, "only {calls} calls were made");
+}
+
+#[test]
+fn thousands_of_columns() {
+    many_columns::<Home>(1_600);
 }
 
 #[test]

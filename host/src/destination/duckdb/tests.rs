@@ -5,6 +5,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, TimestampMicrosecondArray};
@@ -13,6 +14,7 @@ use super::{DuckDb, query};
 use crate::destination::conformance::EngineHome as _;
 use crate::destination::conformance::build::*;
 use crate::destination::conformance::files::{self, FileEngine, FileHome, file_checks};
+use crate::destination::conformance::names::many_columns;
 use crate::destination::sql::{Engine as _, SqlDestination};
 use crate::destination::{Access, Column, Destination as _, OpenRequest, Opened, RowSink, Value, Warehouse as _};
 use crate::error::{Code, Result};
@@ -174,6 +176,50 @@ fn values_of_a_query_as_json() {
             "\"2024-02-29\""
         ]
     );
+}
+
+#[test]
+fn thousands_of_columns() {
+    many_columns::<Home>(3_000);
+}
+
+/// Whoever comes second finds the file of the first one: whole, and in use.
+#[test]
+fn a_file_that_is_being_made_is_not_taken_away() {
+    for _ in 0..20 {
+        let home = Home::new();
+        let path = home.file();
+        let begin = || {
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            child.args(["--ignored", "--nocapture", "--exact", "destination::duckdb::tests::makes_the_file"]);
+            child.env("WAREHOUSE_TO_HOLD", &path).output().unwrap()
+        };
+        let ended: Vec<_> = std::thread::scope(|scope| {
+            let started: Vec<_> = (0..3).map(|_| scope.spawn(begin)).collect();
+            started.into_iter().map(|child| child.join().unwrap()).collect()
+        });
+        let done = |output: &Output| String::from_utf8_lossy(&output.stdout).contains("committed as ");
+        let committed = ended.iter().filter(|output| done(output)).count();
+        assert!(committed > 0, "{ended:?}");
+        assert_eq!(rows(&path, "SELECT count(*) FROM c.t").unwrap(), [committed.to_string()]);
+        let left = std::fs::read_dir(path.parent().unwrap()).unwrap().flatten().map(|entry| entry.file_name());
+        let left: Vec<_> = left.filter(|name| name.to_string_lossy().ends_with(".new")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn makes_the_file() {
+    let Some(path) = std::env::var_os("WAREHOUSE_TO_HOLD") else { return };
+    let id = i64::from(std::process::id());
+    match open(Path::new(&path), request("c")) {
+        Ok((mut to, _)) => {
+            commit(&mut to, &pairs(), vec![upserts(0, &[(id, Some("committed"))])]).unwrap();
+            println!("committed as {id}");
+        }
+        Err(error) => assert_eq!(error.code(), Code::WarehouseInUse, "{}", error.chain()),
+    }
 }
 
 #[test]

@@ -21,10 +21,12 @@ const AGE_MAX: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What it takes to begin a session, beside others: a sync that will have one of them sooner need not begin its own.
 const BEGINNING: Duration = Duration::from_millis(25);
+/// How often one more session is begun while others come back: where syncs last long, or the server is far away, it helps.
+const GROWTH: Duration = Duration::from_millis(250);
 /// The server ends a session that waits for longer. Nobody who holds the lock of a connection waits.
 const REST: &str = "SELECT pg_advisory_unlock_all(); SET idle_session_timeout = '10s'";
 
-static IDLE: Pool<PostgresAddress, Idle> = Pool::new(BEGINNING);
+static IDLE: Pool<PostgresAddress, Idle> = Pool::new(BEGINNING, GROWTH);
 
 /// Whose session it was: the connection, and the fence of the sync.
 #[derive(Clone, Debug)]

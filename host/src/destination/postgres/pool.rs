@@ -1,8 +1,9 @@
 //! Whose turn it is to have what waits, or to make a new one: things that are dear to begin and serve one user after another.
 //!
 //! Whoever comes while few are being begun begins one. Everybody else stands in line, and has what comes first: one that
-//! another user has given back, or the turn to begin one. While they come back one after another, none is begun. So where
-//! many users come at once for a short time, as syncs do that are due together, a few things serve them all.
+//! another user has given back, or the turn to begin one. While they come back one after another, one more is begun only
+//! now and then. So where many users come at once for a short time, as syncs do that are due together, a few things serve them
+//! all; and where many stay, there are soon as many as they need.
 
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,10 @@ const IDLE_MAX: usize = 16;
 
 /// Things of type `T`, each serving users of one key.
 pub(super) struct Pool<K: PartialEq + Clone + 'static, T: 'static> {
-    /// How long after one came back none is begun.
+    /// How long after one came back it counts as the flow.
     flow: Duration,
+    /// While they flow, one is begun in so long.
+    growth: Duration,
     state: Mutex<State<K, T>>,
 }
 
@@ -28,6 +31,8 @@ struct State<K: PartialEq + Clone + 'static, T: 'static> {
     line: Vec<Waiting<K, T>>,
     /// When one last came back; those that did not long ago.
     came_back: Vec<(K, Instant)>,
+    /// When one was last begun; those that were not long ago.
+    begun: Vec<(K, Instant)>,
     /// What the next one in line is known by.
     number: u64,
 }
@@ -53,12 +58,18 @@ pub(super) struct Beginning<K: PartialEq + Clone + 'static, T: 'static> {
 }
 
 impl<K: PartialEq + Clone, T> Pool<K, T> {
-    /// An empty one. While things come back with no more than `flow` between them, none is begun: about as long as to begin
-    /// one takes.
-    pub(super) const fn new(flow: Duration) -> Self {
-        let state =
-            State { idle: Vec::new(), beginning: Vec::new(), line: Vec::new(), came_back: Vec::new(), number: 0 };
-        Self { flow, state: Mutex::new(state) }
+    /// An empty one. While things come back with no more than `flow` between them (about as long as to begin one takes), one
+    /// more is begun in `growth` only.
+    pub(super) const fn new(flow: Duration, growth: Duration) -> Self {
+        let state = State {
+            idle: Vec::new(),
+            beginning: Vec::new(),
+            line: Vec::new(),
+            came_back: Vec::new(),
+            begun: Vec::new(),
+            number: 0,
+        };
+        Self { flow, growth, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State<K, T>> {
@@ -78,7 +89,7 @@ impl<K: PartialEq + Clone, T> Pool<K, T> {
         let (number, turn) = state.stand_in_line(key);
         loop {
             // Whoever is first looks soon whether they still come back, those behind later.
-            let pause = self.flow.saturating_mul(state.ahead(key, Some(number)).saturating_add(1));
+            let pause = self.flow.min(self.growth).saturating_mul(state.ahead(key, Some(number)).saturating_add(1));
             drop(state);
             let left = until.saturating_duration_since(Instant::now());
             if let Ok(turn) = turn.recv_timeout(pause.min(left)) {
@@ -98,12 +109,18 @@ impl<K: PartialEq + Clone, T> Pool<K, T> {
 
     /// Whether it would help to begin one more.
     fn may_begin(&self, state: &State<K, T>, key: &K) -> bool {
-        let flows = state.came_back.iter().any(|(other, when)| other == key && when.elapsed() < self.flow);
-        !flows && state.beginning(key) < BEGUN_AT_ONCE
+        let lately = |list: &[(K, Instant)], long: Duration| {
+            list.iter().any(|(other, when)| other == key && when.elapsed() < long)
+        };
+        let may_grow = !lately(&state.came_back, self.flow) || !lately(&state.begun, self.growth);
+        may_grow && state.beginning(key) < BEGUN_AT_ONCE
     }
 
     fn begin(&'static self, state: &mut State<K, T>, key: &K) -> Beginning<K, T> {
         state.beginning.push(key.clone());
+        let growth = self.growth;
+        state.begun.retain(|(other, when)| other != key && when.elapsed() < growth);
+        state.begun.push((key.clone(), Instant::now()));
         Beginning { pool: self, key: key.clone() }
     }
 
@@ -193,11 +210,11 @@ mod tests {
     const LONG: Duration = Duration::from_mins(10);
 
     fn pool() -> &'static Pool<&'static str, u32> {
-        flowing(Duration::from_millis(1))
+        flowing(Duration::from_millis(1), LONG)
     }
 
-    fn flowing(flow: Duration) -> &'static Pool<&'static str, u32> {
-        Box::leak(Box::new(Pool::new(flow)))
+    fn flowing(flow: Duration, growth: Duration) -> &'static Pool<&'static str, u32> {
+        Box::leak(Box::new(Pool::new(flow, growth)))
     }
 
     fn begin(pool: &'static Pool<&'static str, u32>, key: &'static str) -> Beginning<&'static str, u32> {
@@ -248,7 +265,8 @@ mod tests {
 
     #[test]
     fn while_they_come_back_none_is_begun() {
-        let pool = flowing(LONG);
+        let pool = flowing(LONG, LONG);
+        drop(begin(pool, "a"));
         assert!(pool.put("a", 1, |_| false).is_empty());
         assert!(matches!(pool.turn(&"a", LONG), Turn::Use(1)));
         let user = in_line(pool, "a");
@@ -260,10 +278,20 @@ mod tests {
 
     #[test]
     fn when_none_comes_back_any_more_the_first_in_line_begins() {
-        let pool = flowing(Duration::from_millis(20));
+        let pool = flowing(Duration::from_millis(20), LONG);
         assert!(pool.put("a", 1, |_| false).is_empty());
         assert!(matches!(pool.turn(&"a", LONG), Turn::Use(1)));
         drop(begin(pool, "a"));
+    }
+
+    #[test]
+    fn while_they_come_back_one_more_is_begun_now_and_then() {
+        let pool = flowing(LONG, Duration::from_millis(20));
+        let begun = begin(pool, "a");
+        assert!(pool.put("a", 1, |_| false).is_empty());
+        assert!(matches!(pool.turn(&"a", LONG), Turn::Use(1)));
+        drop(begin(pool, "a"));
+        drop(begun);
     }
 
     #[test]

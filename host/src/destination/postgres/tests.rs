@@ -84,6 +84,11 @@ fn told(error: &Error) -> String {
 }
 
 #[test]
+fn many_columns_widen() {
+    crate::destination::conformance::names::many_columns::<Home>(500);
+}
+
+#[test]
 fn what_keeps_a_session_from_beginning_is_told_apart() {
     let home = Home::new();
     type Change = fn(&mut PostgresAddress);

@@ -43,6 +43,11 @@ file_checks!(Sqlite);
 const PAIRS: &str = "SELECT id, v, _deleted FROM c__t ORDER BY id";
 
 #[test]
+fn many_columns_widen() {
+    crate::destination::conformance::names::many_columns::<Home>(150);
+}
+
+#[test]
 fn a_path_that_others_would_read_as_a_uri_or_as_memory_is_a_file() {
     let home = Home::new();
     for name in ["file:x?mode=memory", ":memory:"] {
