@@ -207,7 +207,8 @@ fn make(path: &Path, put: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(
     let opened = Connection::open_with_flags(&made, config(Access::Write)?).map_err(failed_to_open(path));
     let put = opened.map(|engine| {
         drop(engine);
-        put(&made)
+        // A name is durable when its folder is.
+        put(&made).and_then(|()| std::fs::File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all())
     });
     // It has another name now; or this is part of one.
     let _ = std::fs::remove_file(&made);
