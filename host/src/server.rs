@@ -26,6 +26,7 @@ mod settings;
 mod setup;
 mod store;
 mod time;
+mod turns;
 pub mod types;
 
 pub use api::openapi;
@@ -44,6 +45,7 @@ use self::components::Components;
 use self::metrics::Metrics;
 use self::scheduler::Scheduler;
 use self::store::Store;
+use self::turns::Turns;
 use crate::error::{Code, Error, Result};
 use crate::guest::Compiler;
 
@@ -66,10 +68,14 @@ pub struct Options {
     pub compiler: Option<Compiler>,
 }
 
-/// Checks of connections at one time.
+/// Checks of connections at one time, of all tenants and of one.
 const CHECKS_MAX: usize = 8;
-/// Uploads at one time: each is in memory as a whole.
+const CHECKS_OF_ONE_MAX: u32 = 2;
+/// Uploads at one time, of all tenants and of one: each is in memory as a whole.
 const UPLOADS_MAX: usize = 4;
+const UPLOADS_OF_ONE_MAX: u32 = 1;
+/// Streams of events that a tenant may have open.
+const STREAMS_OF_ONE_MAX: u32 = 32;
 /// How long a sync may take to commit what is complete once it was asked to end.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether the syncs have ended.
@@ -84,7 +90,10 @@ pub(crate) struct Server {
     metrics: Metrics,
     scheduler: Scheduler,
     checks: Semaphore,
+    checks_of_one: Turns,
     uploads: Semaphore,
+    uploads_of_one: Turns,
+    streams_of_one: Turns,
 }
 
 impl Server {
@@ -98,6 +107,7 @@ impl Server {
 pub async fn serve(options: Options, listening: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> Result<()> {
     let _lock = setup::lock(&options.data)?;
     let server = Arc::new(open(&options)?);
+    components::clean(&server).await?;
     scheduler::recover(&server).await?;
     let failed = |error| {
         Error::new(Code::Usage, format!("listen on {}", options.listen))
@@ -129,7 +139,10 @@ fn open(options: &Options) -> Result<Server> {
         metrics: Metrics::default(),
         scheduler: Scheduler::new(options.syncs_at_once),
         checks: Semaphore::new(CHECKS_MAX),
+        checks_of_one: Turns::new("checks of connections at one time", CHECKS_OF_ONE_MAX),
         uploads: Semaphore::new(UPLOADS_MAX),
+        uploads_of_one: Turns::new("uploads at one time", UPLOADS_OF_ONE_MAX),
+        streams_of_one: Turns::new("streams of events at one time", STREAMS_OF_ONE_MAX),
     })
 }
 

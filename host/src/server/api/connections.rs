@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 
 use super::Shared;
 use super::caller::{Scope, not_there};
+use super::connectors::for_a_look;
 use super::problem::{Problem, Problems};
 use super::request::{Answer, Asked, Json, MaybeJson, Part, ok, page};
 use super::tenants::Plan;
@@ -21,9 +22,6 @@ use crate::server::types::{
     Action, Change, Checked, Connection, ConnectionSettings, ConnectionSummary, Page, Start, Sync, TenantSettings,
 };
 use crate::server::{Server, place, private_folder, runner, scheduler, settings, time};
-
-/// How long a check may take.
-const CHECK_MAX: Duration = Duration::from_mins(1);
 
 /// A tenant's connections, by name.
 #[utoipa::path(
@@ -277,6 +275,7 @@ pub(super) async fn check_connection(
     let tenant = scope.tenant.clone();
     let stored = server.store.note(move |session| connections::get(session, &tenant, &name)).await?;
     let stored = stored.ok_or_else(|| not_there("the connection"))?;
+    let _own = server.checks_of_one.enter(&scope.tenant)?;
     let Ok(_turn) = server.checks.try_acquire() else {
         let busy = Error::new(Code::ServerBusy, "check the connection: too many are being checked");
         return Err(busy.hint("Try again in a moment.").into());
@@ -289,8 +288,7 @@ pub(super) async fn check_connection(
 }
 
 async fn ask_source(server: &Server, scope: &Scope, connection: &ConnectionSettings) -> Result<()> {
-    let mut limits = settings::limits(connection, &scope.settings)?;
-    limits.wall_max = limits.wall_max.min(CHECK_MAX);
+    let limits = for_a_look(settings::limits(connection, &scope.settings)?);
     let component = server.components.get(connection.digest.as_deref().unwrap_or_default()).await?;
     let description = component.describe(&limits).await?;
     let (configuration, _) = Configuration(connection.configuration.clone()).prepare(&description.fields)?;
