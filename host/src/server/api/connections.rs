@@ -288,7 +288,7 @@ pub(super) async fn check_connection(
 }
 
 async fn ask_source(server: &Server, scope: &Scope, connection: &ConnectionSettings) -> Result<()> {
-    let limits = for_a_look(settings::limits(connection, &scope.settings)?);
+    let limits = for_a_look(&settings::limits(connection, &scope.settings)?);
     let component = server.components.get(connection.digest.as_deref().unwrap_or_default()).await?;
     let description = component.describe(&limits).await?;
     let (configuration, _) = Configuration(connection.configuration.clone()).prepare(&description.fields)?;

@@ -144,7 +144,7 @@ async fn upload(server: &Shared, owner: &str, most: u32, request: Request) -> Re
     let _own = if owner == OPERATOR { None } else { Some(server.uploads_of_one.enter(owner)?) };
     let busy = |_| Error::new(Code::ServerBusy, "take the component: the server is about to end");
     let _turn = server.uploads.acquire().await.map_err(busy)?;
-    let limits = for_a_look(Limits::default());
+    let limits = for_a_look(&Limits::default());
     let bytes = read(request, usize::try_from(limits.component_bytes_max).unwrap_or(usize::MAX)).await?;
     let size = bytes.len() as u64;
     let upload = server.components.take_in(bytes).await?;
@@ -163,8 +163,8 @@ async fn upload(server: &Shared, owner: &str, most: u32, request: Request) -> Re
 const LOOK_MAX: Duration = Duration::from_mins(1);
 
 /// The limits of a sync, for a short look at its connector.
-pub(super) fn for_a_look(limits: Limits) -> Limits {
-    Limits { wall_max: limits.wall_max.min(LOOK_MAX), ..limits }
+pub(super) fn for_a_look(limits: &Limits) -> Limits {
+    Limits { wall_max: limits.wall_max.min(LOOK_MAX), ..limits.clone() }
 }
 
 async fn described(component: &Component, limits: &Limits, bytes: u64, owner: &str) -> Result<Connector> {
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_look_is_short_whatever_a_sync_may_take() {
-        let wall = |wall_max: Duration| for_a_look(Limits { wall_max, ..Limits::default() }).wall_max;
+        let wall = |wall_max: Duration| for_a_look(&Limits { wall_max, ..Limits::default() }).wall_max;
         assert_eq!(wall(Duration::from_hours(6)), LOOK_MAX);
         assert_eq!(wall(Duration::from_secs(5)), Duration::from_secs(5));
     }

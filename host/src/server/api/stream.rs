@@ -148,7 +148,7 @@ mod tests {
         let (live, mut next) = tokio::sync::broadcast::channel::<Line>(1);
         let (sender, receiver) = mpsc::channel(1);
         live.send("a line".into()).unwrap();
-        assert!(matches!(hear(&mut next, &sender).await, Ok(Ok(line)) if &*line == "a line"));
+        assert!(matches!(hear(&mut next, &sender).await, Ok(Ok(heard)) if &*heard == "a line"));
         drop(receiver);
         let heard = tokio::time::timeout(Duration::from_mins(1), hear(&mut next, &sender)).await;
         assert!(matches!(heard, Ok(Err(Gone))), "it still listens");
