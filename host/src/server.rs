@@ -106,6 +106,7 @@ impl Server {
 /// Runs a server until it is asked to end. `listening` is told the address; `stop` ends when the server is to drain.
 pub async fn serve(options: Options, listening: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> Result<()> {
     let _lock = setup::lock(&options.data)?;
+    setup::close(&options.data)?;
     let server = Arc::new(open(&options)?);
     components::clean(&server).await?;
     scheduler::recover(&server).await?;

@@ -16,6 +16,7 @@ use super::place;
 use super::schedule::{self, Ended, Schedule};
 use super::scheduler::Running;
 use super::settings;
+use super::store::connections;
 use super::store::sealed::Detail;
 use super::store::syncs::{self, Begun, End, Waiting};
 use super::time;
@@ -64,7 +65,7 @@ async fn run_one(server: &Arc<Server>, waiting: &Waiting, running: &Arc<Running>
     let (host, sync, given, alive) = (Arc::clone(server), waiting.clone(), Arc::clone(&begun), Arc::clone(running));
     // A task of its own: if it panics, the panic is this sync's end.
     let attempt = tokio::spawn(async move { attempt(&host, &sync, &given, &alive).await }.in_current_span());
-    let result = watched(server, &begun, running, attempt).await;
+    let result = watched(server, (waiting, &begun), running, attempt).await;
     let end = ended(server, &begun, running, (result, start.elapsed()));
     tell_span(&end);
     note_end(server, waiting, end).await;
@@ -82,14 +83,15 @@ fn tell_span(end: &End) {
     }
 }
 
-/// Waits for a sync's end, and stops it when its tenant is over a quota.
+/// Waits for a sync's end, notes that its full refresh is under way, and stops it when its tenant is over a quota.
 async fn watched(
     server: &Server,
-    begun: &Begun,
+    (waiting, begun): (&Waiting, &Begun),
     running: &Running,
     mut attempt: JoinHandle<Result<Report>>,
 ) -> Result<Report> {
     let mut look = tokio::time::interval(QUOTA_LOOK);
+    let mut is_refresh_due = begun.full_refresh;
     loop {
         tokio::select! {
             joined = &mut attempt => {
@@ -97,12 +99,23 @@ async fn watched(
                 return joined.map_err(panicked)?;
             }
             _ = look.tick() => {
+                if is_refresh_due && has_committed(running) {
+                    let Waiting { tenant, connection, .. } = waiting.clone();
+                    let noted = server.store.note(move |session| connections::refreshed(session, &tenant, &connection));
+                    // What cannot be noted is tried again; at worst a refresh begins anew.
+                    is_refresh_due = noted.await.is_err();
+                }
                 if is_over_quota(server, begun, &running.tenant) {
                     running.stop.send_if_modified(|stop| stop.replace(Stop::Quota).is_none());
                 }
             }
         }
     }
+}
+
+/// Whether something of a sync is durable: a full refresh is then under way in the destination.
+fn has_committed(running: &Running) -> bool {
+    running.live.progress.commits.load(Ordering::Relaxed) > 0
 }
 
 /// The sync itself: a report if it came so far, otherwise what kept it from beginning.
@@ -255,6 +268,8 @@ fn ended(server: &Server, begun: &Begun, running: &Running, (result, took): (Res
             }),
         },
         next: schedule::after(schedule.as_ref(), follows, attempts, moment),
+        is_refreshed: begun.full_refresh
+            && (has_committed(running) || matches!(outcome, SyncOutcome::Succeeded | SyncOutcome::Cancelled)),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     }
 }
