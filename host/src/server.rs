@@ -46,6 +46,7 @@ use self::metrics::Metrics;
 use self::scheduler::Scheduler;
 use self::store::Store;
 use self::turns::Turns;
+use crate::audit_log::{Audit, AuditLog, Whose};
 use crate::error::{Code, Error, Result};
 use crate::guest::Compiler;
 
@@ -66,6 +67,8 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// What compiles components, in a child within limits; without it, this process does, within none.
     pub compiler: Option<Compiler>,
+    /// Where requests of connectors are written down.
+    pub audit_log: Option<Arc<AuditLog>>,
 }
 
 /// Checks of connections at one time, of all tenants and of one.
@@ -94,9 +97,20 @@ pub(crate) struct Server {
     uploads: Semaphore,
     uploads_of_one: Turns,
     streams_of_one: Turns,
+    audit_log: Option<Arc<AuditLog>>,
 }
 
 impl Server {
+    /// What writes down the requests of a connector, where that is wanted.
+    fn audit(&self, tenant: &str, connection: &str, sync: Option<&str>) -> Option<Audit> {
+        let whose = || Whose {
+            tenant: Some(tenant.to_owned()),
+            connection: connection.to_owned(),
+            sync: sync.map(str::to_owned),
+        };
+        self.audit_log.as_ref().map(|log| log.of(whose()))
+    }
+
     /// The folder of a tenant's warehouses.
     fn folder_of(&self, tenant: &str) -> PathBuf {
         self.data.join("tenants").join(tenant)
@@ -144,6 +158,7 @@ fn open(options: &Options) -> Result<Server> {
         uploads: Semaphore::new(UPLOADS_MAX),
         uploads_of_one: Turns::new("uploads at one time", UPLOADS_OF_ONE_MAX),
         streams_of_one: Turns::new("streams of events at one time", STREAMS_OF_ONE_MAX),
+        audit_log: options.audit_log.clone(),
     })
 }
 

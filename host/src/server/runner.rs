@@ -11,6 +11,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span, info_span};
 
 use super::Server;
+use super::live::Live;
 use super::metrics;
 use super::place;
 use super::schedule::{self, Ended, Schedule};
@@ -21,9 +22,11 @@ use super::store::sealed::Detail;
 use super::store::syncs::{self, Begun, End, Waiting};
 use super::time;
 use super::types::{Quotas, SyncError, SyncOutcome};
+use crate::audit_log::Audit;
 use crate::error::{Code, Error, Fault, Result};
+use crate::guest::Exchange;
 use crate::model::LogLevel;
-use crate::sync::{self, Event, Observer as _, Outcome, Report, Request, Stop, lines};
+use crate::sync::{self, Event, Observer, Outcome, Report, Request, Stop, lines};
 
 /// How often a running sync's use of its tenant's quotas is looked at.
 const QUOTA_LOOK: Duration = Duration::from_millis(500);
@@ -124,7 +127,28 @@ async fn attempt(server: &Arc<Server>, waiting: &Waiting, begun: &Begun, running
     let request = prepare(server, waiting, begun, running).await?;
     let (live, stop) = (Arc::clone(&running.live), running.stop.subscribe());
     let progress = Arc::clone(&live.progress);
-    Ok(Box::pin(sync::run(request, live, progress, stop)).await)
+    let audit = server.audit(&waiting.tenant, &waiting.connection, Some(&waiting.id));
+    let observer: Arc<dyn Observer> = match audit {
+        Some(audit) => Arc::new(Audited { live, audit }),
+        None => live,
+    };
+    Ok(Box::pin(sync::run(request, observer, progress, stop)).await)
+}
+
+/// A sync whose connector's requests are written down.
+struct Audited {
+    live: Arc<Live>,
+    audit: Audit,
+}
+
+impl Observer for Audited {
+    fn event(&self, event: &Event) {
+        self.live.event(event);
+    }
+
+    fn exchanged(&self, exchange: &Exchange) {
+        self.audit.exchange(exchange);
+    }
 }
 
 /// Everything that a sync is given, checked again: the operator may have changed what is allowed since.
