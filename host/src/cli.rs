@@ -6,7 +6,7 @@
 //! query tables state reset     on a warehouse
 //! serve                        many tenants in one process
 //! remote                       tenant, connector, connection, sync, apply: on a server
-//! progress report json_lines log_file audit_log      what a sync tells, for people and for programs
+//! progress report json_lines log_file                what a sync tells, for people and for programs
 //! text json screen                                   how it is written, and where
 //! ```
 //!
@@ -14,7 +14,6 @@
 //! fault a failure is (`Fault::exit_status`).
 
 mod allocator;
-mod audit_log;
 mod build;
 mod check;
 mod compile;

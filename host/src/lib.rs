@@ -6,11 +6,13 @@
 //!             -> sync -> guest        the sandbox: component, limits, imports, egress
 //!         -> recording                a sync as a file: made, replayed, compared
 //!         -> verify                   a connector tried against the rules
+//!         -> audit_log                every request of a connector, as a line of a file
 //!         -> scaffold                 the files of a new connector (pure)
 //!                     -> schema       types: infer, widen, change, name (pure)
 //!                     -> destination  rows and state, durable together
 //! ```
 
+pub mod audit_log;
 pub mod cli;
 pub mod destination;
 pub mod error;

@@ -26,6 +26,7 @@ mod settings;
 mod setup;
 mod store;
 mod time;
+mod turns;
 pub mod types;
 
 pub use api::openapi;
@@ -44,6 +45,8 @@ use self::components::Components;
 use self::metrics::Metrics;
 use self::scheduler::Scheduler;
 use self::store::Store;
+use self::turns::Turns;
+use crate::audit_log::{Audit, AuditLog, Whose};
 use crate::error::{Code, Error, Result};
 use crate::guest::Compiler;
 
@@ -64,12 +67,18 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// What compiles components, in a child within limits; without it, this process does, within none.
     pub compiler: Option<Compiler>,
+    /// Where requests of connectors are written down.
+    pub audit_log: Option<Arc<AuditLog>>,
 }
 
-/// Checks of connections at one time.
+/// Checks of connections at one time, of all tenants and of one.
 const CHECKS_MAX: usize = 8;
-/// Uploads at one time: each is in memory as a whole.
+const CHECKS_OF_ONE_MAX: u32 = 2;
+/// Uploads at one time, of all tenants and of one: each is in memory as a whole.
 const UPLOADS_MAX: usize = 4;
+const UPLOADS_OF_ONE_MAX: u32 = 1;
+/// Streams of events that a tenant may have open.
+const STREAMS_OF_ONE_MAX: u32 = 32;
 /// How long a sync may take to commit what is complete once it was asked to end.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether the syncs have ended.
@@ -84,10 +93,24 @@ pub(crate) struct Server {
     metrics: Metrics,
     scheduler: Scheduler,
     checks: Semaphore,
+    checks_of_one: Turns,
     uploads: Semaphore,
+    uploads_of_one: Turns,
+    streams_of_one: Turns,
+    audit_log: Option<Arc<AuditLog>>,
 }
 
 impl Server {
+    /// What writes down the requests of a connector, where that is wanted.
+    fn audit(&self, tenant: &str, connection: &str, sync: Option<&str>) -> Option<Audit> {
+        let whose = || Whose {
+            tenant: Some(tenant.to_owned()),
+            connection: connection.to_owned(),
+            sync: sync.map(str::to_owned),
+        };
+        self.audit_log.as_ref().map(|log| log.of(whose()))
+    }
+
     /// The folder of a tenant's warehouses.
     fn folder_of(&self, tenant: &str) -> PathBuf {
         self.data.join("tenants").join(tenant)
@@ -97,7 +120,9 @@ impl Server {
 /// Runs a server until it is asked to end. `listening` is told the address; `stop` ends when the server is to drain.
 pub async fn serve(options: Options, listening: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> Result<()> {
     let _lock = setup::lock(&options.data)?;
+    setup::close(&options.data)?;
     let server = Arc::new(open(&options)?);
+    components::clean(&server).await?;
     scheduler::recover(&server).await?;
     let failed = |error| {
         Error::new(Code::Usage, format!("listen on {}", options.listen))
@@ -129,7 +154,11 @@ fn open(options: &Options) -> Result<Server> {
         metrics: Metrics::default(),
         scheduler: Scheduler::new(options.syncs_at_once),
         checks: Semaphore::new(CHECKS_MAX),
+        checks_of_one: Turns::new("checks of connections at one time", CHECKS_OF_ONE_MAX),
         uploads: Semaphore::new(UPLOADS_MAX),
+        uploads_of_one: Turns::new("uploads at one time", UPLOADS_OF_ONE_MAX),
+        streams_of_one: Turns::new("streams of events at one time", STREAMS_OF_ONE_MAX),
+        audit_log: options.audit_log.clone(),
     })
 }
 

@@ -136,7 +136,11 @@ impl Server {
         Ok(BufReader::new(stream).lines().map_while(Result::ok))
     }
 
-    fn open(&self, token: Option<&str>, method: &str, path: &str, body: &[u8]) -> Result<TcpStream> {
+    /// Sends a request and leaves its answer to whoever reads it, if anybody does.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub fn open(&self, token: Option<&str>, method: &str, path: &str, body: &[u8]) -> Result<TcpStream> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();

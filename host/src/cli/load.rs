@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::audit_log::AuditLog;
 use super::screen::Screen;
 use super::{progress, text};
+use crate::audit_log::Audit;
 use crate::error::{Code, Error, Result};
 use crate::guest::{Component, Exchange, Grants, Limits, Listener, Meter, Pacing, Runtime, Secrets};
 use crate::model::LogLevel;
@@ -64,7 +64,7 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
         screen.people(&screen.paint.yellow(&unknown_field(field)));
     }
     let Sandbox { limits, allow, secrets, audit_log, .. } = sandbox;
-    let audit = audit_log.map(|path| AuditLog::open(&path, &description.name)).transpose()?;
+    let audit = audit_log.map(|path| Audit::open(&path, &description.name)).transpose()?;
     // Nothing of a look lasts, so it does not matter whose tokens they are.
     let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
     let (listener, meter, pacing) = (Arc::new(Ear { screen, audit }), Meter::default(), Pacing::default());
@@ -74,7 +74,7 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
 /// Hears warnings outside of a sync.
 struct Ear {
     screen: Screen,
-    audit: Option<AuditLog>,
+    audit: Option<Audit>,
 }
 
 impl Listener for Ear {

@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::audit_log::AuditLog;
 use super::json_lines::JsonLines;
 use super::log_file::LogFile;
 use super::progress::{Display, Everyone};
@@ -15,6 +14,7 @@ use super::recording::Tape;
 use super::report::{self, Setting};
 use super::screen::Screen;
 use super::{load, recording, text};
+use crate::audit_log::Audit;
 use crate::destination::{self, DestinationUrl};
 use crate::error::{Code, Error, Result};
 use crate::guest::Pacing;
@@ -193,7 +193,7 @@ fn begin(arguments: &Arguments, tape: &Tape, log: Option<Arc<LogFile>>, screen: 
             world: tape.world(),
         };
         let audit_log = sandbox.audit_log;
-        let audit = audit_log.map(|path| AuditLog::open(&path, &request.connection)).transpose()?;
+        let audit = audit_log.map(|path| Audit::open(&path, &request.connection)).transpose()?;
         let logs = log.map(|log| -> Arc<dyn Observer> { log }).into_iter();
         let logs = logs.chain(audit.map(|audit| -> Arc<dyn Observer> { Arc::new(audit) })).collect();
         if let Some(replay) = tape.replay() {

@@ -4,6 +4,7 @@ mod traces;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -16,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::traces::Traces;
 use super::screen::Screen;
 use super::text;
+use crate::audit_log::AuditLog;
 use crate::error::{Code, Error, Result};
 use crate::options;
 use crate::server;
@@ -54,6 +56,9 @@ pub(super) struct Arguments {
     /// What is written to stderr
     #[arg(long, value_enum, default_value_t = Level::Info, value_name = "LEVEL")]
     log: Level,
+    /// Appends every request of every connector to FILE, one JSON object a line (docs/formats/audit.md)
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
     /// Sends a trace of every sync to this collector of OpenTelemetry, such as `http://127.0.0.1:4318` (default: the
     /// variable `OTEL_EXPORTER_OTLP_ENDPOINT`)
     #[arg(long, value_name = "URL")]
@@ -124,6 +129,7 @@ fn serve(arguments: &Arguments, screen: Screen) -> Result<()> {
         drain: arguments.drain,
         cache: options::cache_folder(),
         compiler: options::compiler(),
+        audit_log: arguments.audit_log.as_deref().map(AuditLog::open).transpose()?.map(Arc::new),
     };
     let listening = |address| screen.people(&format!("listening on http://{address}"));
     let served = runtime.block_on(async {

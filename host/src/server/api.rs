@@ -18,7 +18,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -32,7 +32,7 @@ use crate::error::{Code, Error};
 
 type Shared = Arc<Server>;
 
-/// How long a request may take to be answered; streams begin within it.
+/// How long a request may take to be answered, and its body to come; streams begin within it.
 const ANSWER_MAX: Duration = Duration::from_mins(5);
 
 #[derive(utoipa::OpenApi)]
@@ -102,14 +102,23 @@ pub(super) async fn answer(server: Shared, listener: TcpListener) {
     listen::listen(listener, router, listen::Bounds::default()).await;
 }
 
-/// Counts answers, and ends what takes too long.
+/// Counts answers, and does not wait for what takes too long. Each request is a task of its own, which ends what it began
+/// also when its client has gone: nothing is left between a change of the store and what has to follow it.
 async fn watch(State(server): State<Shared>, request: Request, next: Next) -> Response {
     let method = method_name(request.method());
-    let answer = tokio::time::timeout(ANSWER_MAX, next.run(request)).await;
-    let response = answer.unwrap_or_else(|_| {
-        let late = Error::new(Code::ServerBusy, format!("answer within {ANSWER_MAX:?}"));
-        axum::response::IntoResponse::into_response(Problem(late))
+    let slot = request.extensions().get::<listen::Slot>().cloned();
+    let answering = tokio::spawn(async move {
+        let response = next.run(request).await;
+        drop(slot);
+        response
     });
+    let response = match tokio::time::timeout(ANSWER_MAX, answering).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panicked)) => {
+            Problem(Error::new(Code::HostBug, "answer: it panicked").because(panicked)).into_response()
+        }
+        Err(_) => Problem(Error::new(Code::ServerBusy, format!("answer within {ANSWER_MAX:?}"))).into_response(),
+    };
     server.metrics.answered(method, response.status().as_u16());
     response
 }

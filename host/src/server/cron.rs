@@ -26,7 +26,9 @@ impl Cron {
             return Err(refused(&text.chars().take(LENGTH_MAX).collect::<String>()));
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        parser.parse(text).map(Self).map_err(|error| refused(text).because(error))
+        let cron = parser.parse(text).map(Self).map_err(|error| refused(text).because(error))?;
+        // What has no time after the beginning of 1970 has none at all.
+        cron.next(0).map(|_| cron).ok_or_else(|| refused(text).because("there is no such time, ever"))
     }
 
     /// The next time after an instant, both in microseconds since 1970. None: there is none in reach.
@@ -61,8 +63,9 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_never_comes_is_none() {
-        let never = Cron::parse("0 0 30 2 *");
-        assert!(never.is_err() || never.unwrap().next(0).is_none());
+    fn a_day_that_never_comes_is_refused() {
+        for never in ["0 0 30 2 *", "0 0 31 4,6 *"] {
+            assert_eq!(Cron::parse(never).unwrap_err().code(), Code::RequestInvalid, "{never}");
+        }
     }
 }

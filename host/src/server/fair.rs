@@ -11,6 +11,15 @@ use std::collections::{HashMap, VecDeque};
 /// How far a tenant can be ahead of the others, in milliseconds of slot time.
 pub(super) const DEBT_MAX_MS: u64 = 60_000;
 
+/// Of so many slots of a host one is left to others, whatever quota a tenant has.
+const OTHERS_SHARE: usize = 8;
+
+/// How many of a host's slots one tenant may have: at least one of every eight stays for others, and one where there are fewer.
+pub(super) fn most_of_one(slots: usize) -> u32 {
+    let others = if slots < 2 { 0 } else { slots.div_ceil(OTHERS_SHARE) };
+    u32::try_from(slots - others).unwrap_or(u32::MAX)
+}
+
 /// Syncs that wait, by tenant.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
@@ -131,6 +140,13 @@ mod tests {
             order.push((turn.tenant, turn.item));
         }
         order
+    }
+
+    #[test]
+    fn no_tenant_has_all_slots() {
+        for (slots, most) in [(0, 0), (1, 1), (2, 1), (3, 2), (8, 7), (9, 7), (16, 14), (64, 56), (10_000, 8_750)] {
+            assert_eq!(most_of_one(slots), most, "{slots}");
+        }
     }
 
     #[test]

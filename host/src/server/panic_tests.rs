@@ -61,6 +61,7 @@ async fn house(data: &Path, stop: oneshot::Receiver<()>) -> House {
         drain: Duration::ZERO,
         cache: None,
         compiler: None,
+        audit_log: None,
     };
     let (say, listening) = oneshot::channel();
     let stopped = async { drop(stop.await) };

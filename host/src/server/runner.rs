@@ -11,18 +11,22 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span, info_span};
 
 use super::Server;
+use super::live::Live;
 use super::metrics;
 use super::place;
 use super::schedule::{self, Ended, Schedule};
 use super::scheduler::Running;
 use super::settings;
+use super::store::connections;
 use super::store::sealed::Detail;
 use super::store::syncs::{self, Begun, End, Waiting};
 use super::time;
 use super::types::{Quotas, SyncError, SyncOutcome};
+use crate::audit_log::Audit;
 use crate::error::{Code, Error, Fault, Result};
+use crate::guest::Exchange;
 use crate::model::LogLevel;
-use crate::sync::{self, Event, Observer as _, Outcome, Report, Request, Stop, lines};
+use crate::sync::{self, Event, Observer, Outcome, Report, Request, Stop, lines};
 
 /// How often a running sync's use of its tenant's quotas is looked at.
 const QUOTA_LOOK: Duration = Duration::from_millis(500);
@@ -64,7 +68,7 @@ async fn run_one(server: &Arc<Server>, waiting: &Waiting, running: &Arc<Running>
     let (host, sync, given, alive) = (Arc::clone(server), waiting.clone(), Arc::clone(&begun), Arc::clone(running));
     // A task of its own: if it panics, the panic is this sync's end.
     let attempt = tokio::spawn(async move { attempt(&host, &sync, &given, &alive).await }.in_current_span());
-    let result = watched(server, &begun, running, attempt).await;
+    let result = watched(server, (waiting, &begun), running, attempt).await;
     let end = ended(server, &begun, running, (result, start.elapsed()));
     tell_span(&end);
     note_end(server, waiting, end).await;
@@ -82,14 +86,15 @@ fn tell_span(end: &End) {
     }
 }
 
-/// Waits for a sync's end, and stops it when its tenant is over a quota.
+/// Waits for a sync's end, notes that its full refresh is under way, and stops it when its tenant is over a quota.
 async fn watched(
     server: &Server,
-    begun: &Begun,
+    (waiting, begun): (&Waiting, &Begun),
     running: &Running,
     mut attempt: JoinHandle<Result<Report>>,
 ) -> Result<Report> {
     let mut look = tokio::time::interval(QUOTA_LOOK);
+    let mut is_refresh_due = begun.full_refresh;
     loop {
         tokio::select! {
             joined = &mut attempt => {
@@ -97,6 +102,12 @@ async fn watched(
                 return joined.map_err(panicked)?;
             }
             _ = look.tick() => {
+                if is_refresh_due && has_committed(running) {
+                    let Waiting { tenant, connection, .. } = waiting.clone();
+                    let noted = server.store.note(move |session| connections::refreshed(session, &tenant, &connection));
+                    // What cannot be noted is tried again; at worst a refresh begins anew.
+                    is_refresh_due = noted.await.is_err();
+                }
                 if is_over_quota(server, begun, &running.tenant) {
                     running.stop.send_if_modified(|stop| stop.replace(Stop::Quota).is_none());
                 }
@@ -105,13 +116,39 @@ async fn watched(
     }
 }
 
+/// Whether something of a sync is durable: a full refresh is then under way in the destination.
+fn has_committed(running: &Running) -> bool {
+    running.live.progress.commits.load(Ordering::Relaxed) > 0
+}
+
 /// The sync itself: a report if it came so far, otherwise what kept it from beginning.
 async fn attempt(server: &Arc<Server>, waiting: &Waiting, begun: &Begun, running: &Running) -> Result<Report> {
     check_quotas(server, &waiting.tenant, begun)?;
     let request = prepare(server, waiting, begun, running).await?;
     let (live, stop) = (Arc::clone(&running.live), running.stop.subscribe());
     let progress = Arc::clone(&live.progress);
-    Ok(Box::pin(sync::run(request, live, progress, stop)).await)
+    let audit = server.audit(&waiting.tenant, &waiting.connection, Some(&waiting.id));
+    let observer: Arc<dyn Observer> = match audit {
+        Some(audit) => Arc::new(Audited { live, audit }),
+        None => live,
+    };
+    Ok(Box::pin(sync::run(request, observer, progress, stop)).await)
+}
+
+/// A sync whose connector's requests are written down.
+struct Audited {
+    live: Arc<Live>,
+    audit: Audit,
+}
+
+impl Observer for Audited {
+    fn event(&self, event: &Event) {
+        self.live.event(event);
+    }
+
+    fn exchanged(&self, exchange: &Exchange) {
+        self.audit.exchange(exchange);
+    }
 }
 
 /// Everything that a sync is given, checked again: the operator may have changed what is allowed since.
@@ -255,6 +292,8 @@ fn ended(server: &Server, begun: &Begun, running: &Running, (result, took): (Res
             }),
         },
         next: schedule::after(schedule.as_ref(), follows, attempts, moment),
+        is_refreshed: begun.full_refresh
+            && (has_committed(running) || matches!(outcome, SyncOutcome::Succeeded | SyncOutcome::Cancelled)),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     }
 }

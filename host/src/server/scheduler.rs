@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::Server;
-use super::fair::FairQueue;
+use super::fair::{self, FairQueue};
 use super::live::Live;
 use super::metrics::Now;
 use super::place;
@@ -166,7 +166,8 @@ impl Scheduler {
             return None;
         }
         let State { queue, rooms, files, .. } = &mut *state;
-        let room = |tenant: &str| rooms.get(tenant).copied().unwrap_or(Quotas::default().syncs_at_once);
+        let most = fair::most_of_one(self.slots);
+        let room = |tenant: &str| rooms.get(tenant).copied().unwrap_or(Quotas::default().syncs_at_once).min(most);
         let fits = |item: &Item| item.file.as_ref().is_none_or(|file| !files.contains(file));
         let turn = queue.take(room, fits)?;
         let running = Arc::new(Running {

@@ -1,6 +1,7 @@
 //! Before a server runs: its data folder, its key, the operator's token; and changing the key.
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rustix::fs::FlockOperation;
@@ -10,11 +11,12 @@ use super::store::{self, Store, tokens};
 use crate::error::{Code, Error, Result};
 use crate::seal::{self, Keys};
 
-/// Makes the data folder, the key file and the store where they are not there yet. Nothing that is there is changed. Returns
-/// whether the store is new.
+/// Makes the data folder, the key file and the store where they are not there yet. Of what is there nothing is changed, but that
+/// the folder is closed to others. Returns whether the store is new.
 pub fn init(data: &Path, key_file: &Path) -> Result<bool> {
     let failed = |error| Error::new(Code::StoreFailed, format!("make the folder {}", data.display())).because(error);
     private_folder(data).map_err(failed)?;
+    close(data)?;
     let has_store = data.join(store::FILE).exists();
     if !key_file.exists() {
         if has_store {
@@ -49,6 +51,21 @@ pub fn rotate_key(data: &Path, key_file: &Path) -> Result<u64> {
     let count = store::reseal(data, &Keys::parse(&both)?)?;
     seal::write_keys(key_file, &new)?;
     Ok(count)
+}
+
+/// Closes the data folder to everybody but its owner: warehouses and names in it are not for others.
+pub(super) fn close(data: &Path) -> Result<()> {
+    let failed = |error| {
+        Error::new(Code::StoreFailed, format!("close the folder {} to others", data.display()))
+            .hint("Others than its owner can read it: chmod 700.")
+            .because(error)
+    };
+    let mut mode = std::fs::metadata(data).map_err(failed)?.permissions();
+    if mode.mode() & 0o077 != 0 {
+        mode.set_mode(0o700);
+        std::fs::set_permissions(data, mode).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// The keys of a file.
@@ -132,6 +149,22 @@ mod tests {
         drop(store);
         let bytes = std::fs::read(data.join(store::FILE)).unwrap();
         assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()));
+    }
+
+    #[test]
+    fn a_folder_that_others_can_read_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, key) = (folder.path().join("data"), folder.path().join("key"));
+        let mode = || std::fs::metadata(&data).unwrap().permissions().mode() & 0o777;
+        let set = |mode| std::fs::set_permissions(&data, std::fs::Permissions::from_mode(mode)).unwrap();
+        std::fs::create_dir(&data).unwrap();
+        set(0o755);
+        assert!(init(&data, &key).unwrap());
+        assert_eq!(mode(), 0o700);
+        set(0o711);
+        close(&data).unwrap();
+        assert_eq!(mode(), 0o700);
+        assert_eq!(close(&folder.path().join("none")).unwrap_err().code(), Code::StoreFailed);
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use tests::host::component;
+use serde_json::json;
+use tests::host::{Host, component};
+use tests::server::Server;
 use tests::source::Options;
+use tests::source::Source;
 use tests::source::faults::Kind;
 
 use super::{records, source_and_host};
@@ -56,5 +59,52 @@ fn a_request_that_a_limit_ends_names_it() -> Result<()> {
         let line: serde_json::Value = serde_json::from_str(text.lines().next_back().unwrap_or_default())?;
         assert_eq!(line["error"], code, "{text}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_server_writes_down_every_request_of_every_tenant() -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    const KEY: &str = "a-key-that-nobody-should-read";
+    let source = Source::start(Options { api_key: KEY.to_owned(), ..records(2_500) })?;
+    let (host, log) = (Host::new()?, ["--audit-log", "audit.jsonl"]);
+    let mut server = Server::start(&host, &log)?;
+    server.upload("guest")?;
+    let mut expected = Vec::new();
+    for tenant in ["shop", "other"] {
+        server.tenant(tenant, &json!({"allow_private": [source.address()]}))?;
+        let connection = json!({
+            "connector": "cds", "destination": "null:",
+            "configuration": {"base_url": source.url(), "api_key": KEY, "page_size": "1000"},
+        });
+        server.ask("PUT", &format!("/v1/tenants/{tenant}/connections/c"), &connection)?;
+        let before = source.stats().requests;
+        let sync = server.sync(tenant, "c")?;
+        let synced = source.stats().requests;
+        let found = server.ask("POST", &format!("/v1/tenants/{tenant}/connections/c/check"), &json!(null))?;
+        assert_eq!(found["ok"], true, "{found}");
+        let checked = source.stats().requests;
+        expected.extend((before..synced).map(|_| (tenant, sync["id"].clone())));
+        expected.extend((synced..checked).map(|_| (tenant, json!(null))));
+        ensure!(synced > before && checked > synced, "{before} {synced} {checked}");
+        // What a server wrote stays when the next one goes on.
+        server.end("TERM")?;
+        server.start_again(&host, &log)?;
+    }
+    let path = host.folder().join("audit.jsonl");
+    let text = fs::read_to_string(&path)?;
+    let lines: Vec<serde_json::Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let found: Vec<_> =
+        lines.iter().map(|line| (line["tenant"].as_str().unwrap_or(""), line["sync"].clone())).collect();
+    assert_eq!(found, expected);
+    for line in &lines {
+        assert_eq!((&line["connection"], &line["method"], &line["status"]), (&json!("c"), &json!("GET"), &json!(200)));
+        ensure!(line["host"] == source.url() && line["bytes"].as_u64() > Some(0), "{line}");
+        ensure!(line["at"].is_string() && line["duration_ms"].as_f64() > Some(0.0), "{line}");
+    }
+    for secret in [KEY, "cds_data", "page_size"] {
+        ensure!(!text.contains(secret), "{secret} is in the audit log: {text}");
+    }
+    assert_eq!(fs::metadata(&path)?.mode() & 0o777, 0o600);
     Ok(())
 }

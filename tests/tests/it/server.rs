@@ -4,6 +4,7 @@ mod commands;
 mod density;
 mod grants;
 mod guide;
+mod hostile;
 mod isolation;
 mod quotas;
 mod restart;

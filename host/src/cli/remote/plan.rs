@@ -1,8 +1,11 @@
 //! The file of `host apply`: what there is to be on a server, in YAML. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::error::{Code, Error, Result};
 use crate::server::types::{ConnectionSettings, TenantSettings};
@@ -21,7 +24,7 @@ pub(super) struct Plan {
     #[serde(default)]
     pub(super) connectors: Vec<Upload>,
     /// Tenants, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_once")]
     pub(super) tenants: BTreeMap<String, TenantPlan>,
 }
 
@@ -44,8 +47,38 @@ pub(super) struct TenantPlan {
     #[serde(default)]
     pub(super) settings: Option<TenantSettings>,
     /// Its connections, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_once")]
     pub(super) connections: BTreeMap<String, ConnectionSettings>,
+}
+
+/// Reads what has names, and refuses a name that is there twice: only one of the two would be meant.
+fn each_once<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    struct Names<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Names<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("names, each once")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut all = BTreeMap::new();
+            while let Some(name) = entries.next_key::<String>()? {
+                if all.contains_key(&name) {
+                    return Err(A::Error::custom(format!("\"{name}\" is there twice")));
+                }
+                all.insert(name, entries.next_value()?);
+            }
+            Ok(all)
+        }
+    }
+
+    deserializer.deserialize_map(Names(PhantomData))
 }
 
 impl Plan {
@@ -105,6 +138,23 @@ mod tests {
         {
             assert_eq!(Plan::parse(text).unwrap_err().code(), Code::Usage, "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_is_refused() {
+        let connection = "{connector: x, destination: 'null:'}";
+        for (text, name) in [
+            ("version: 1\ntenants:\n  a: {}\n  b: {}\n  a: {}\n".to_owned(), "\"a\""),
+            (format!("version: 1\ntenants: {{a: {{connections: {{c: {connection}, c: {connection}}}}}}}"), "\"c\""),
+        ] {
+            let error = Plan::parse(&text).unwrap_err();
+            assert!(
+                error.code() == Code::Usage && error.chain().contains(&format!("{name} is there twice")),
+                "{error:?}"
+            );
+        }
+        assert!(Plan::parse("version: 1\ntenants: {a: {}, b: {}}").is_ok());
+        assert!(Plan::parse("version: 1\ntenants:\n").is_ok());
     }
 
     #[test]

@@ -8,11 +8,13 @@ use axum::http::StatusCode;
 
 use super::Shared;
 use super::caller::{Scope, not_there};
+use super::connectors::for_a_look;
 use super::problem::{Problem, Problems};
 use super::request::{Answer, Asked, Json, MaybeJson, Part, ok, page};
 use super::tenants::Plan;
+use crate::audit_log::Audit;
 use crate::error::{Code, Error, Result};
-use crate::guest::{Grants, Listener, Meter, Secrets};
+use crate::guest::{Exchange, Grants, Listener, Meter, Secrets};
 use crate::model::{Configuration, LogLevel};
 use crate::server::schedule::Schedule;
 use crate::server::store::connections::{self, Stored};
@@ -21,9 +23,6 @@ use crate::server::types::{
     Action, Change, Checked, Connection, ConnectionSettings, ConnectionSummary, Page, Start, Sync, TenantSettings,
 };
 use crate::server::{Server, place, private_folder, runner, scheduler, settings, time};
-
-/// How long a check may take.
-const CHECK_MAX: Duration = Duration::from_mins(1);
 
 /// A tenant's connections, by name.
 #[utoipa::path(
@@ -275,22 +274,23 @@ pub(super) async fn check_connection(
     Path((_, name)): Path<(String, String)>,
 ) -> Result<Answer<Checked>, Problem> {
     let tenant = scope.tenant.clone();
-    let stored = server.store.note(move |session| connections::get(session, &tenant, &name)).await?;
+    let asked = name.clone();
+    let stored = server.store.note(move |session| connections::get(session, &tenant, &asked)).await?;
     let stored = stored.ok_or_else(|| not_there("the connection"))?;
+    let _own = server.checks_of_one.enter(&scope.tenant)?;
     let Ok(_turn) = server.checks.try_acquire() else {
         let busy = Error::new(Code::ServerBusy, "check the connection: too many are being checked");
         return Err(busy.hint("Try again in a moment.").into());
     };
-    let found = ask_source(&server, &scope, &stored.settings).await;
+    let found = ask_source(&server, &scope, (&name, &stored.settings)).await;
     Ok(ok(match found {
         Ok(()) => Checked { ok: true, error: None },
         Err(error) => Checked { ok: false, error: Some(runner::told(&error)) },
     }))
 }
 
-async fn ask_source(server: &Server, scope: &Scope, connection: &ConnectionSettings) -> Result<()> {
-    let mut limits = settings::limits(connection, &scope.settings)?;
-    limits.wall_max = limits.wall_max.min(CHECK_MAX);
+async fn ask_source(server: &Server, scope: &Scope, (name, connection): (&str, &ConnectionSettings)) -> Result<()> {
+    let limits = for_a_look(&settings::limits(connection, &scope.settings)?);
     let component = server.components.get(connection.digest.as_deref().unwrap_or_default()).await?;
     let description = component.describe(&limits).await?;
     let (configuration, _) = Configuration(connection.configuration.clone()).prepare(&description.fields)?;
@@ -300,15 +300,22 @@ async fn ask_source(server: &Server, scope: &Scope, connection: &ConnectionSetti
     let secrets = settings::secrets(connection, None);
     let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
     let (allow, meter) = (settings::allow(&scope.settings), Meter::default());
-    let grants = Grants { secrets, limits, allow, listener: Arc::new(Deaf), meter, pacing, world: None };
+    let listener = Arc::new(Deaf(server.audit(&scope.tenant, name, None)));
+    let grants = Grants { secrets, limits, allow, listener, meter, pacing, world: None };
     component.check(&grants).await
 }
 
-/// Nobody reads the log of a check.
-struct Deaf;
+/// Nobody reads the log of a check, but its requests are written down like those of a sync.
+struct Deaf(Option<Audit>);
 
 impl Listener for Deaf {
     fn log(&self, _level: LogLevel, _message: &str) {}
     fn memory(&self, _bytes: u64) {}
     fn retrying(&self, _reason: &str, _wait: Duration) {}
+
+    fn exchanged(&self, exchange: &Exchange) {
+        if let Some(audit) = &self.0 {
+            audit.exchange(exchange);
+        }
+    }
 }

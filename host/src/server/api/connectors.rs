@@ -1,5 +1,8 @@
 //! Connectors: components that were uploaded, the operator's for everybody and a tenant's own.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 
@@ -10,10 +13,10 @@ use super::request::{Answer, Asked, Part, ok, page, read};
 use crate::error::{Code, Error, Result};
 use crate::guest::{Component, Limits};
 use crate::model::Secrecy;
-use crate::server::Server;
 use crate::server::store::Session;
 use crate::server::store::connectors::{self, OPERATOR};
 use crate::server::types::{Connector, ConnectorField, Page};
+use crate::server::{Server, components};
 
 /// Versions of the operator's own.
 const SHARED_MAX: u32 = 10_000;
@@ -136,17 +139,32 @@ pub(super) async fn delete_connector(
     Ok(delete(&server, scope.tenant, name, digest).await?)
 }
 
-async fn upload(server: &Server, owner: &str, most: u32, request: Request) -> Result<Answer<Connector>> {
+async fn upload(server: &Shared, owner: &str, most: u32, request: Request) -> Result<Answer<Connector>> {
+    // An operator is trusted with as many as there can be.
+    let _own = if owner == OPERATOR { None } else { Some(server.uploads_of_one.enter(owner)?) };
     let busy = |_| Error::new(Code::ServerBusy, "take the component: the server is about to end");
     let _turn = server.uploads.acquire().await.map_err(busy)?;
-    let limits = Limits::default();
+    let limits = for_a_look(&Limits::default());
     let bytes = read(request, usize::try_from(limits.component_bytes_max).unwrap_or(usize::MAX)).await?;
     let size = bytes.len() as u64;
-    let component = server.components.add(bytes).await?;
-    let connector = described(&component, &limits, size, owner).await?;
-    let (owner, noted) = (owner.to_owned(), connector.clone());
-    server.store.change(move |session| connectors::add(session, &owner, &noted, most)).await?;
+    let upload = server.components.take_in(bytes).await?;
+    let connector = described(&upload.component, &limits, size, owner).await?;
+    let (server, owner, noted) = (Arc::clone(server), owner.to_owned(), connector.clone());
+    let store = server.store.clone();
+    let work = move |session: &Session<'_>| {
+        connectors::add(session, &owner, &noted, most)?;
+        server.components.keep(&upload)
+    };
+    store.change(work).await?;
     Ok(Answer(StatusCode::CREATED, connector))
+}
+
+/// How long a connector may take to say what it is, or whether its source can be reached: somebody waits for it.
+const LOOK_MAX: Duration = Duration::from_mins(1);
+
+/// The limits of a sync, for a short look at its connector.
+pub(super) fn for_a_look(limits: &Limits) -> Limits {
+    Limits { wall_max: limits.wall_max.min(LOOK_MAX), ..limits.clone() }
 }
 
 async fn described(component: &Component, limits: &Limits, bytes: u64, owner: &str) -> Result<Connector> {
@@ -170,16 +188,23 @@ async fn described(component: &Component, limits: &Limits, bytes: u64, owner: &s
     })
 }
 
-async fn delete(server: &Server, owner: String, name: String, digest: String) -> Result<StatusCode> {
+async fn delete(server: &Shared, owner: String, name: String, digest: String) -> Result<StatusCode> {
     let gone = digest.clone();
-    let deleted = server.store.change(move |session| connectors::delete(session, &owner, &name, &digest)).await?;
-    match deleted {
-        None => Err(not_there("the connector")),
-        Some(is_unused) => {
-            if is_unused {
-                server.components.remove(&gone);
-            }
-            Ok(StatusCode::NO_CONTENT)
-        }
+    if !server.store.change(move |session| connectors::delete(session, &owner, &name, &digest)).await? {
+        return Err(not_there("the connector"));
+    }
+    components::forget(server, vec![gone]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_short_whatever_a_sync_may_take() {
+        let wall = |wall_max: Duration| for_a_look(&Limits { wall_max, ..Limits::default() }).wall_max;
+        assert_eq!(wall(Duration::from_hours(6)), LOOK_MAX);
+        assert_eq!(wall(Duration::from_secs(5)), Duration::from_secs(5));
     }
 }

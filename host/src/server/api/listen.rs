@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// How long no connection is accepted after the system had none to give, as when there are too many open files.
@@ -36,20 +37,28 @@ impl Default for Bounds {
     }
 }
 
+/// A connection's place among those that there may be. Every request of it has a clone: whoever goes on with one after its
+/// client has gone keeps the place for so long, so that what is worked on is bounded as well.
+#[derive(Clone)]
+pub(super) struct Slot(#[expect(dead_code, reason = "it is held, not read")] Arc<OwnedSemaphorePermit>);
+
 /// Answers requests until the task is aborted.
 pub(super) async fn listen(listener: TcpListener, router: Router, bounds: Bounds) {
     let slots = Arc::new(Semaphore::new(bounds.connections));
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         let stream = accept(&listener).await;
-        let service = TowerToHyperService::new(router.clone());
+        let (answers, slot) = (TowerToHyperService::new(router.clone()), Slot(Arc::new(slot)));
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(slot.clone());
+            answers.call(request)
+        });
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(bounds.head);
             if let Err(error) = http.serve_connection(TokioIo::new(Taken::new(stream, bounds.stall)), service).await {
                 tracing::debug!("a connection to the API has broken off: {error}");
             }
-            drop(slot);
         });
     }
 }

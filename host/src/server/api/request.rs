@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use super::Shared;
 use super::problem::Problem;
+use super::{ANSWER_MAX, Shared};
 use crate::error::{Code, Error, Result};
 use crate::server::types::Page;
 
@@ -55,9 +55,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(invalid)
 }
 
-/// The whole body, if it is no longer than `most`.
+/// The whole body, if it is no longer than `most` and comes in time.
 pub(super) async fn read(request: Request, most: usize) -> Result<Bytes> {
-    axum::body::to_bytes(request.into_body(), most).await.map_err(|_| {
+    let whole = tokio::time::timeout(ANSWER_MAX, axum::body::to_bytes(request.into_body(), most)).await;
+    let late = |_| Error::new(Code::RequestInvalid, format!("read the body within {ANSWER_MAX:?}"));
+    whole.map_err(late)?.map_err(|_| {
         Error::new(Code::LimitComponent, format!("read the body: it broke off, or has more than {most} bytes"))
             .hint("Send less at once; components have their limit, too (component-bytes).")
     })

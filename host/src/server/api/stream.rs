@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_core::Stream;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
@@ -18,7 +19,9 @@ use super::problem::{Problem, Problems};
 use super::syncs::{find, lines};
 use crate::error::Result;
 use crate::server::Server;
+use crate::server::live::Line;
 use crate::server::store::syncs;
+use crate::server::turns::Turn;
 use crate::server::types::{StreamEvent, SyncOutcome};
 
 /// Lines that wait for a slow reader.
@@ -29,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A sync's events as they happen (`text/event-stream`): first those that were kept, then the next ones, at last the report;
-/// with it the stream ends. A reader that is too slow misses lines, which a `missed` event counts.
+/// with it the stream ends. A reader that is too slow misses lines, which a `missed` event counts. A tenant can have 32 streams open.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/syncs/{sync}/events", tag = "syncs", security(("token" = [])),
     params(("tenant" = String, Path, description = "The tenant."), ("sync" = String, Path, description = "Its id.")),
@@ -41,12 +44,13 @@ pub(super) async fn follow_sync(
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     find(&server, &scope.tenant, &id).await?;
+    let turn = server.streams_of_one.enter(&scope.tenant)?;
     let (sender, receiver) = mpsc::channel(LINES_WAITING);
     tokio::spawn(async move {
         // The reader may go at any time, and then nothing is left to do.
         let _gone = follow(&server, &scope.tenant, &id, &sender).await;
     });
-    Ok(Sse::new(Lines(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    Ok(Sse::new(Lines { receiver, _turn: turn }).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 /// The reader has gone.
@@ -83,11 +87,11 @@ async fn follow(server: &Arc<Server>, tenant: &str, id: &str, sender: &Sender) -
 async fn follow_running(
     server: &Arc<Server>,
     (tenant, id): (&str, &str),
-    mut next: tokio::sync::broadcast::Receiver<crate::server::live::Line>,
+    mut next: Receiver<Line>,
     sender: &Sender,
 ) -> Result<(), Gone> {
     loop {
-        match next.recv().await {
+        match hear(&mut next, sender).await? {
             Ok(line) => send(sender, &line).await?,
             Err(RecvError::Lagged(lines)) => {
                 let missed = Event::default().event("missed").data(lines.to_string());
@@ -96,6 +100,14 @@ async fn follow_running(
             // The sync is over, and nobody holds it any more.
             Err(RecvError::Closed) => return send_report(server, (tenant, id), sender).await,
         }
+    }
+}
+
+/// The next line, unless the reader goes: a sync can be silent for hours, and then nobody listens to it any more.
+async fn hear(next: &mut Receiver<Line>, sender: &Sender) -> Result<Result<Line, RecvError>, Gone> {
+    tokio::select! {
+        heard = next.recv() => Ok(heard),
+        () = sender.closed() => Err(Gone),
     }
 }
 
@@ -113,13 +125,32 @@ async fn send_report(server: &Arc<Server>, (tenant, id): (&str, &str), sender: &
     sender.send(Event::default().event("end").data(outcome)).await.map_err(|_| Gone)
 }
 
-/// A channel as a stream.
-struct Lines(mpsc::Receiver<Event>);
+/// A channel as a stream, one of those that its tenant may have open.
+struct Lines {
+    receiver: mpsc::Receiver<Event>,
+    _turn: Turn,
+}
 
 impl Stream for Lines {
     type Item = Result<Event, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context).map(|line| line.map(Ok))
+        self.receiver.poll_recv(context).map(|line| line.map(Ok))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_follows_a_silent_sync_and_goes_is_not_waited_for() {
+        let (live, mut next) = tokio::sync::broadcast::channel::<Line>(1);
+        let (sender, receiver) = mpsc::channel(1);
+        live.send("a line".into()).unwrap();
+        assert!(matches!(hear(&mut next, &sender).await, Ok(Ok(heard)) if &*heard == "a line"));
+        drop(receiver);
+        let heard = tokio::time::timeout(Duration::from_mins(1), hear(&mut next, &sender)).await;
+        assert!(matches!(heard, Ok(Err(Gone))), "it still listens");
     }
 }

@@ -10,9 +10,9 @@ use super::caller::{Operator, Scope, not_there};
 use super::problem::{Problem, Problems};
 use super::request::{Answer, Asked, Json, MaybeJson, Part, ok, page};
 use crate::error::{Code, Error};
-use crate::server::settings;
-use crate::server::store::{tenants, tokens};
+use crate::server::store::{connectors, tenants, tokens};
 use crate::server::types::{Action, Change, NewToken, Page, Tenant, TenantSettings, Token};
+use crate::server::{components, settings};
 
 /// Whether a put is only planned.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -88,7 +88,8 @@ pub(super) async fn put_tenant(
     Ok(ok(change))
 }
 
-/// Removes a tenant that has no connections. Its warehouses stay. For operators.
+/// Removes a tenant that has no connections, with its connectors. Its warehouses stay in its folder: whoever is made under the
+/// same name later finds them. For operators.
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}", tag = "tenants", security(("token" = [])),
     params(("tenant" = String, Path, description = "Its name.")),
@@ -100,9 +101,12 @@ pub(super) async fn delete_tenant(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let tenant = name.clone();
-    if !server.store.change(move |session| tenants::delete(session, &name)).await? {
-        return Err(not_there("the tenant").into());
-    }
+    let work = move |session: &crate::server::store::Session<'_>| {
+        let digests = connectors::digests(session, &name)?;
+        Ok(tenants::delete(session, &name)?.then_some(digests))
+    };
+    let digests = server.store.change(work).await?.ok_or_else(|| not_there("the tenant"))?;
+    components::forget(&server, digests).await?;
     server.metrics.forget(&tenant);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -166,6 +166,22 @@ pub(in crate::server) fn clear_due(session: &Session<'_>, tenant: &str, name: &s
     session.sql.execute(update, [tenant, name]).map(drop).map_err(failed)
 }
 
+/// A sync of a connection is put into the queue: it is not due any more, and a full refresh that was asked for stays asked for
+/// until something of it is committed. Returns whether this sync is one.
+pub(in crate::server) fn take_up(session: &Session<'_>, tenant: &str, name: &str, full_refresh: bool) -> Result<bool> {
+    let update = "UPDATE connections SET due_at_us = NULL, refresh_due = refresh_due OR ?3 \
+                  WHERE tenant = ?1 AND name = ?2 RETURNING refresh_due";
+    let mut statement = session.sql.prepare_cached(update).map_err(failed)?;
+    statement.query_row(params![tenant, name, full_refresh], |row| row.get(0)).map_err(failed)
+}
+
+/// The full refresh that was asked for is under way in the destination, which goes on with it by itself; or nobody wants it
+/// any more.
+pub(in crate::server) fn refreshed(session: &Session<'_>, tenant: &str, name: &str) -> Result<()> {
+    let update = "UPDATE connections SET refresh_due = 0 WHERE tenant = ?1 AND name = ?2";
+    session.sql.execute(update, [tenant, name]).map(drop).map_err(failed)
+}
+
 /// Notes when a connection is due after a sync, and what that sync cost.
 pub(in crate::server) fn set_next(
     session: &Session<'_>,

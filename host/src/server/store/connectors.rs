@@ -120,12 +120,25 @@ pub(in crate::server) fn list(
     rows.map(one).collect()
 }
 
-/// Removes a version that no connection uses. Returns whether its file is not needed any more; nothing: there is no such
-/// version.
-pub(in crate::server) fn delete(session: &Session<'_>, owner: &str, name: &str, digest: &str) -> Result<Option<bool>> {
+/// Whether any connector is the component of this digest.
+pub(in crate::server) fn has_file(session: &Session<'_>, digest: &str) -> Result<bool> {
+    let left = "SELECT EXISTS (SELECT 1 FROM connectors WHERE digest = ?1)";
+    session.sql.query_row(left, [digest], |row| row.get(0)).map_err(failed)
+}
+
+/// The digests of an owner's versions.
+pub(in crate::server) fn digests(session: &Session<'_>, owner: &str) -> Result<Vec<String>> {
+    let select = "SELECT digest FROM connectors WHERE owner = ?1";
+    let mut statement = session.sql.prepare(select).map_err(failed)?;
+    let rows = statement.query_map([owner], |row| row.get(0)).map_err(failed)?;
+    rows.collect::<Result<_, _>>().map_err(failed)
+}
+
+/// Removes a version that no connection uses. False: there is no such version.
+pub(in crate::server) fn delete(session: &Session<'_>, owner: &str, name: &str, digest: &str) -> Result<bool> {
     let exists = "SELECT EXISTS (SELECT 1 FROM connectors WHERE owner = ?1 AND name = ?2 AND digest = ?3)";
     if !session.sql.query_row(exists, [owner, name, digest], |row| row.get::<_, bool>(0)).map_err(failed)? {
-        return Ok(None);
+        return Ok(false);
     }
     let used = "SELECT EXISTS (SELECT 1 FROM connections WHERE digest = ?1 AND (?2 = '' OR tenant = ?2))";
     if session.sql.query_row(used, [digest, owner], |row| row.get::<_, bool>(0)).map_err(failed)? {
@@ -133,7 +146,5 @@ pub(in crate::server) fn delete(session: &Session<'_>, owner: &str, name: &str, 
             .hint("Give those connections another version first."));
     }
     let delete = "DELETE FROM connectors WHERE owner = ?1 AND name = ?2 AND digest = ?3";
-    session.sql.execute(delete, [owner, name, digest]).map_err(failed)?;
-    let left = "SELECT EXISTS (SELECT 1 FROM connectors WHERE digest = ?1)";
-    session.sql.query_row(left, [digest], |row| row.get::<_, bool>(0)).map(|left| Some(!left)).map_err(failed)
+    session.sql.execute(delete, [owner, name, digest]).map(|count| count > 0).map_err(failed)
 }

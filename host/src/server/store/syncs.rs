@@ -49,6 +49,8 @@ pub(in crate::server) struct End {
     pub(in crate::server) error_code: Option<String>,
     pub(in crate::server) detail: Detail,
     pub(in crate::server) next: Next,
+    /// The full refresh that it was is not to be begun anew.
+    pub(in crate::server) is_refreshed: bool,
     /// How long it ran, in milliseconds.
     pub(in crate::server) took_ms: u64,
 }
@@ -108,7 +110,8 @@ fn sync(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sync> {
     })
 }
 
-/// Puts a sync of a connection into the queue; a `conflict` if one waits or runs already.
+/// Puts a sync of a connection into the queue, as a full refresh if one is asked for, now or before; a `conflict` if one waits
+/// or runs already.
 pub(in crate::server) fn queue(session: &Session<'_>, due: &Due, full_refresh: bool) -> Result<Waiting> {
     let Due { tenant, connection, .. } = due;
     if let Some(active) = active(session, tenant, connection)? {
@@ -118,12 +121,12 @@ pub(in crate::server) fn queue(session: &Session<'_>, due: &Due, full_refresh: b
         )
         .hint("Wait for its end, or cancel it."));
     }
+    let full_refresh = connections::take_up(session, tenant, connection, full_refresh)?;
     let id = crate::sync::new_id();
     let insert = "INSERT INTO syncs(id, tenant, connection, reason, full_refresh, outcome, queued_at_us, rows) \
                   VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, 0)";
     let values = params![id, tenant, connection, reason_text(due.reason), full_refresh, due.since_us];
     session.sql.prepare_cached(insert).and_then(|mut insert| insert.execute(values)).map_err(failed)?;
-    connections::clear_due(session, tenant, connection)?;
     let forget = "DELETE FROM syncs WHERE tenant = ?1 AND connection = ?2 AND id <= (SELECT id FROM syncs \
                   WHERE tenant = ?1 AND connection = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
     let values = params![tenant, connection, HISTORY];
@@ -195,6 +198,9 @@ pub(in crate::server) fn end(
     let values = params![id, outcome_text(end.outcome), now_us, rows, end.error_code, detail];
     session.sql.prepare_cached(update).and_then(|mut update| update.execute(values)).map_err(failed)?;
     connections::set_next(session, (tenant, connection), end.next, Some(end.took_ms))?;
+    if end.is_refreshed {
+        connections::refreshed(session, tenant, connection)?;
+    }
     let used = Usage { cpu_us: i64::try_from(end.cpu_us).unwrap_or(i64::MAX), rows };
     usage::add(session, tenant, time::day(now_us), used)
 }
@@ -207,6 +213,7 @@ pub(in crate::server) fn cancel(session: &Session<'_>, id: &str, next: Next, now
     let found = session.sql.query_row(update, params![id, now_us], row).optional().map_err(failed)?;
     let Some((tenant, connection)) = found else { return Ok(false) };
     connections::set_next(session, (&tenant, &connection), next, None)?;
+    connections::refreshed(session, &tenant, &connection)?;
     Ok(true)
 }
 

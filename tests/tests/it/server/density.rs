@@ -61,8 +61,8 @@ fn say(line: &str) {
     }
 }
 
-/// Options of a server with room for all.
-const ROOMY: [&str; 4] = ["--syncs-at-once", "1000", "--log", "error"];
+/// Options of a server with room for all: one tenant has them, and some slots are left to others.
+const ROOMY: [&str; 4] = ["--syncs-at-once", "1200", "--log", "error"];
 
 /// A server, a tenant that may use it all, and the connector.
 fn server_with(options: &[&str], source: &Source) -> Result<(Host, Server)> {

@@ -169,13 +169,13 @@ fn files_with(folder: &std::path::Path, bytes: &[u8]) -> Result<Vec<std::path::P
 #[test]
 fn a_tenant_with_many_syncs_does_not_hold_up_one_with_a_single_sync() -> Result<()> {
     let host = Host::new()?;
-    // Two slots; one tenant's syncs would fill them for ever: their source does not answer.
+    // Three slots; one tenant's syncs would fill them for ever, if its quota counted alone: their source does not answer.
     let server = Server::start(&host, &["--syncs-at-once", "3"])?;
     server.upload("guest")?;
     server.upload("operations")?;
     let hanging = Source::start(records(10).failing_from(1, Kind::Hang))?;
     let mut greedy = reaching(Some(&hanging));
-    greedy["quotas"] = json!({"syncs_at_once": 2});
+    greedy["quotas"] = json!({"syncs_at_once": 50});
     server.tenant("greedy", &greedy)?;
     server.tenant("modest", &json!({}))?;
     for number in 0..50 {

@@ -43,9 +43,93 @@ fn finish(host: &Host, server: &Server, id: &str) -> Result<()> {
 
 /// A source at the same address that answers.
 fn answering(source: Source) -> Result<Source> {
+    instead(source, records(20_000))
+}
+
+/// Another source at the same address.
+fn instead(source: Source, options: tests::source::Options) -> Result<Source> {
     let port = source.address().rsplit(':').next().context("no port")?.parse()?;
     drop(source);
-    Source::start(tests::source::Options { port, ..records(20_000) })
+    Source::start(tests::source::Options { port, ..options })
+}
+
+const REFRESHED: &str = "SELECT count(*) FROM c.cds_records WHERE NOT _deleted";
+
+/// A server with a warehouse of 20 rows, whose source then fails in some way and is asked for a full refresh.
+fn refreshing(kind: Kind) -> Result<(Host, Server, Source, String)> {
+    let source = Source::start(records(20))?;
+    let (host, server, _) = server_for(Some(&source), &[])?;
+    server.ask("PUT", "/v1/tenants/shop/connections/c", &cds(&source, "duckdb:w.db"))?;
+    assert_eq!(server.sync("shop", "c")?["outcome"], "succeeded");
+    let source = instead(source, records(10).failing_from(1, kind))?;
+    let full = json!({"full_refresh": true});
+    let started = server.ask("POST", "/v1/tenants/shop/connections/c/start", &full)?;
+    Ok((host, server, source, started["id"].as_str().context("no id")?.to_owned()))
+}
+
+/// Waits for the sync that is begun after the failed one, which is to be a full refresh too.
+fn is_made_up_for(host: &Host, server: &Server, id: &str) -> Result<()> {
+    let again = until("it is begun again and ends", || {
+        let latest = server.syncs("shop", "c")?.swap_remove(0);
+        Ok((latest["id"] != id && latest["ended_at"].is_string()).then_some(latest))
+    })?;
+    assert_eq!((&again["outcome"], &again["full_refresh"]), (&json!("succeeded"), &json!(true)), "{again}");
+    assert_eq!(query(host, "shop", "duckdb:w.db", REFRESHED)?, "10", "what did not come back is deleted");
+    // It is done, and what follows is not one.
+    assert_eq!(server.sync("shop", "c")?["full_refresh"], false);
+    Ok(())
+}
+
+#[test]
+fn a_full_refresh_whose_source_was_down_is_tried_again_as_one() -> Result<()> {
+    let (host, server, source, id) = refreshing(Kind::Status(503))?;
+    let failed = server.ended("shop", &id)?;
+    assert_eq!((&failed["outcome"], &failed["full_refresh"]), (&json!("failed"), &json!(true)), "{failed}");
+    let _source = instead(source, records(10))?;
+    is_made_up_for(&host, &server, &id)
+}
+
+#[test]
+fn a_full_refresh_that_was_killed_before_its_first_commit_is_one_again() -> Result<()> {
+    let (host, mut server, source, id) = refreshing(Kind::Hang)?;
+    until("the source hangs", || Ok((source.stats().requests >= 1).then_some(())))?;
+    assert_eq!(server.end("KILL")?, 137);
+    let _source = instead(source, records(10))?;
+    server.start_again(&host, &[])?;
+    is_made_up_for(&host, &server, &id)
+}
+
+#[test]
+fn a_full_refresh_that_was_cancelled_is_not_begun_again() -> Result<()> {
+    let (host, server, source, id) = refreshing(Kind::Hang)?;
+    until("the source hangs", || Ok((source.stats().requests >= 1).then_some(())))?;
+    server.ask("POST", &format!("/v1/tenants/shop/syncs/{id}/cancel"), &Value::Null)?;
+    assert_eq!(server.ended("shop", &id)?["outcome"], "cancelled");
+    let _source = instead(source, records(10))?;
+    assert_eq!(server.sync("shop", "c")?["full_refresh"], false);
+    assert_eq!(query(&host, "shop", "duckdb:w.db", REFRESHED)?, "20");
+    Ok(())
+}
+
+#[test]
+fn a_full_refresh_that_has_committed_goes_on_where_it_was() -> Result<()> {
+    let source = Source::start(records(20_000).failing_from(10, Kind::Hang))?;
+    let (host, mut server, _) = server_for(Some(&source), &["--drain", "100ms"])?;
+    server.ask("PUT", "/v1/tenants/shop/connections/slow", &cds(&source, "duckdb:w.db"))?;
+    let full = json!({"full_refresh": true});
+    server.ask("POST", "/v1/tenants/shop/connections/slow/start", &full)?;
+    until("the source hangs", || Ok((source.stats().requests >= 10).then_some(())))?;
+    assert_eq!(server.end("TERM")?, 0);
+    let source = answering(source)?;
+    server.start_again(&host, &[])?;
+    let again = until("it goes on", || {
+        let latest = server.syncs("shop", "slow")?.swap_remove(0);
+        Ok((latest["outcome"] == "succeeded").then_some(latest))
+    })?;
+    assert_eq!(again["full_refresh"], false, "{again}");
+    // Pages 10 to 20.
+    assert_eq!(source.stats().requests, 11);
+    Ok(())
 }
 
 #[test]
