@@ -216,7 +216,8 @@ fn makes_the_file() {
     match open(Path::new(&path), request("c")) {
         Ok((mut to, _)) => {
             commit(&mut to, &pairs(), vec![upserts(0, &[(id, Some("committed"))])]).unwrap();
-            println!("committed as {id}");
+            // The line that the test looks for.
+            std::io::Write::write_all(&mut std::io::stdout(), format!("committed as {id}\n").as_bytes()).unwrap();
         }
         Err(error) => assert_eq!(error.code(), Code::WarehouseInUse, "{}", error.chain()),
     }

@@ -102,7 +102,8 @@ fn rebuild<E: Engine>(
 ) -> Result<String> {
     let now = &new[table];
     let is_taken = |name: &str| new.iter().any(|table| table.name.eq_ignore_ascii_case(name));
-    let spare = (0..).map(|number| format!("_elt_rebuilt_{number}")).find(|name| !is_taken(name)).unwrap_or_default();
+    let spare =
+        (0..=new.len()).map(|number| format!("_elt_rebuilt_{number}")).find(|name| !is_taken(name)).unwrap_or_default();
     let shape = TableSchema { name: spare.clone(), history: old.history, ..now.clone() };
     let (mut names, mut values) = (Vec::new(), Vec::new());
     for (was, now) in old.columns.iter().zip(&now.columns) {
