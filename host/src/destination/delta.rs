@@ -51,6 +51,8 @@ pub(super) struct DeltaLake {
     connection: Option<String>,
     /// Whether the scratch holds what the journals say.
     is_loaded: bool,
+    /// The engine could not follow a commit that the lake has: what the scratch holds is older than what is there.
+    is_behind: bool,
     /// Whether a sync has taken over: from then on nobody else may write the journal.
     has_fence: bool,
     /// Tells entries of this session's journal from all others.
@@ -86,6 +88,7 @@ impl DeltaLake {
             scratch,
             connection: None,
             is_loaded: false,
+            is_behind: false,
             has_fence: false,
             session: format!("{:032x}", fastrand::u128(..)),
             entries: 0,
@@ -192,6 +195,13 @@ impl Engine for DeltaLake {
     }
 
     fn begin(&mut self) -> Result<(), Failure> {
+        if self.is_behind {
+            let what = "go on with the lake: the engine that merges rows could not follow the last commit";
+            let error = Error::new(Code::DestinationFailed, what);
+            return Err(error
+                .hint("Everything committed stands, and the next sync goes on from there: run it again.")
+                .into());
+        }
         self.catch_up()?;
         self.touched.clear();
         self.dropped.clear();

@@ -31,10 +31,21 @@ impl DeltaLake {
         for connection in self.journals.keys().cloned().collect::<Vec<_>>() {
             self.commit_connection(&connection)?;
         }
-        self.scratch.engine.commit()?;
-        self.empty_tables()?;
+        self.follow();
         self.tidy();
         Ok(())
+    }
+
+    /// Has the engine follow what the lake has now, which stands whatever becomes of this. The rows go before the engine
+    /// commits: it need not keep what it will never be asked for, and with thousands of columns it could not.
+    fn follow(&mut self) {
+        let followed = self.empty_tables().and_then(|()| Ok(self.scratch.engine.commit()?));
+        if let Err(failure) = followed {
+            self.is_behind = true;
+            // The first error tells what happened.
+            let _ = self.scratch.engine.rollback();
+            tracing::warn!("the engine could not follow a commit, which stands: {failure}");
+        }
     }
 
     fn commit_connection(&mut self, connection: &str) -> Result<(), Failure> {

@@ -153,7 +153,7 @@ fn every_call<H: Fated>(fate: fn() -> Fate) {
 
 #[test]
 fn thousands_of_columns() {
-    many_columns::<Home>(1_600);
+    many_columns::<Home>(3_000);
 }
 
 #[test]
