@@ -65,8 +65,10 @@ impl Audit {
     pub(crate) fn exchange(&self, exchange: &Exchange) {
         let line = line(exchange, &self.whose) + "\n";
         let mut file = self.log.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A full disk must not fail a sync for the sake of its log.
-        let _lost = file.write_all(line.as_bytes());
+        // A full disk must not fail a sync for the sake of its log; a server's own log tells of it.
+        if let Err(error) = file.write_all(line.as_bytes()) {
+            tracing::error!("a line of the audit log is lost: {error}");
+        }
     }
 }
 

@@ -219,9 +219,13 @@ fn what_next(report: &Report, setting: &Setting<'_>) -> String {
         return "\nNo rows: nothing has changed since the last sync.\n".to_owned();
     };
     let table_name = text::printable(&table.table);
-    let parts =
-        setting.destination.parse::<DestinationUrl>().map(|url| url.table_name(&report.connection, &table_name));
-    let parts: Vec<String> = parts.unwrap_or_default().iter().map(|part| text::identifier(part)).collect();
+    let parts = match setting.destination.parse::<DestinationUrl>() {
+        // Nothing that could be looked into.
+        Ok(DestinationUrl::JsonLines | DestinationUrl::Null) => return String::new(),
+        Ok(url) => url.table_name(&report.connection, &table_name),
+        Err(_) => Vec::new(),
+    };
+    let parts: Vec<String> = parts.iter().map(|part| text::identifier(part)).collect();
     let name = parts.join(".");
     let living = match table.deleted + table.truncated + table.swept {
         _ if table.history => " WHERE _active",

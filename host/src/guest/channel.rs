@@ -201,16 +201,20 @@ mod tests {
         Operation::Save("1".into())
     }
 
+    /// A checkpoint that fills a transaction with these rows was sent and taken.
+    async fn filled(sender: &OperationSender, receiver: &mut OperationReceiver, text: &str) -> Turn {
+        assert!(passes(sender, rows(text)).await && passes(sender, save()).await);
+        assert!(receiver.recv().await.unwrap().turn().is_none());
+        receiver.recv().await.unwrap().turn().unwrap()
+    }
+
     #[tokio::test]
     async fn few_rows_pass_until_the_full_transaction_before_them_is_durable() {
         for text in ["{}\n{}\n{}", &format!("{:1000}", "{}")] {
             let (sender, mut receiver) = operations(LEAD);
             assert!(passes(&sender, rows("{}\n{}\n")).await && passes(&sender, save()).await);
             assert!(receiver.recv().await.unwrap().turn().is_none() && receiver.recv().await.unwrap().turn().is_none());
-            assert!(passes(&sender, rows(text)).await && passes(&sender, save()).await);
-            assert!(receiver.recv().await.unwrap().turn().is_none());
-            let turn = receiver.recv().await.unwrap().turn();
-            assert!(turn.is_some(), "{text:?}");
+            let turn = filled(&sender, &mut receiver, text).await;
             assert!(passes(&sender, rows("{}\n")).await && passes(&sender, save()).await);
             assert!(!passes(&sender, rows("{}\n")).await, "{text:?}");
             drop(turn);
@@ -223,9 +227,7 @@ mod tests {
     #[tokio::test]
     async fn large_rows_and_a_second_full_transaction_wait_too() {
         let (sender, mut receiver) = operations(LEAD);
-        assert!(passes(&sender, rows("{}\n{}\n{}")).await && passes(&sender, save()).await);
-        assert!(receiver.recv().await.unwrap().turn().is_none());
-        let turn = receiver.recv().await.unwrap().turn();
+        let turn = filled(&sender, &mut receiver, "{}\n{}\n{}").await;
         assert!(!passes(&sender, rows(&format!("{:101}", "{}"))).await);
         // A checkpoint and one who waits for what is durable are not held up.
         assert!(passes(&sender, save()).await && passes(&sender, Operation::Flush(oneshot::channel().0)).await);
@@ -237,18 +239,14 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_a_transaction_that_failed_is_told() {
         let (sender, mut receiver) = operations(LEAD);
-        assert!(passes(&sender, rows("{}\n{}\n{}\n")).await && passes(&sender, save()).await);
-        assert!(receiver.recv().await.unwrap().turn().is_none());
-        receiver.recv().await.unwrap().turn().unwrap().lose();
+        filled(&sender, &mut receiver, "{}\n{}\n{}\n").await.lose();
         assert!(sender.send(rows("{}\n{}\n")).await.is_err());
     }
 
     #[tokio::test]
     async fn who_waits_is_told_that_the_sync_has_ended() {
         let (sender, mut receiver) = operations(LEAD);
-        assert!(passes(&sender, rows("{}\n{}\n{}\n")).await && passes(&sender, save()).await);
-        assert!(receiver.recv().await.unwrap().turn().is_none());
-        let _turn = receiver.recv().await.unwrap().turn();
+        let _turn = filled(&sender, &mut receiver, "{}\n{}\n{}\n").await;
         let waits = sender.send(rows("{}\n{}\n"));
         drop(receiver);
         assert!(waits.await.is_err());

@@ -134,3 +134,23 @@ fn a_key_is_never_nulled() {
     let mut tables = sync(SchemaContract { on_mismatch: OnMismatch::Null, ..ALLOW }, keyed);
     assert_eq!(upsert(&mut tables, "t", r#"{"id": "x"}"#).unwrap_err().code(), Code::RecordKeyType);
 }
+
+/// Not every warehouse compares JSON.
+#[test]
+fn a_key_that_is_an_object_is_its_text() {
+    let mut tables = sync(ALLOW, vec![]);
+    upsert(&mut tables, "t", "{\"id\": {\"a\": 1}}\n{\"id\": [1]}\n{\"id\": \"x\"}").unwrap();
+    assert_eq!(columns(&tables), "price INT, id STRING");
+}
+
+/// A later version of the connector declares a column that was inferred so far.
+#[test]
+fn what_is_declared_later_is_honoured() {
+    let mut before = known();
+    for column in &mut before[0].columns {
+        column.declared = false;
+    }
+    let mut tables = sync(ALLOW, before);
+    let refused = upsert(&mut tables, "t", r#"{"id": 2, "price": "much"}"#).unwrap_err();
+    assert_eq!(refused.code(), Code::ValueMismatch);
+}

@@ -151,6 +151,21 @@ fn every_call<H: Fated>(fate: fn() -> Fate) {
     assert!(calls > 40, "only {calls} calls were made");
 }
 
+/// What its engine holds is older than the lake then, and must not be written over it.
+#[test]
+fn a_session_whose_engine_is_behind_commits_nothing_more() {
+    let home: Home = EngineHome::new();
+    let (mut to, _) = SqlDestination::begin(home.engine(Access::Write).unwrap(), request("c")).unwrap();
+    commit(&mut to, &pairs(), vec![fresh(upserts(0, &[(1, Some("a"))]))]).unwrap();
+    to.engine_mut().is_behind = true;
+    assert_eq!(code(commit(&mut to, &pairs(), vec![upserts(0, &[(2, Some("b"))])])), Code::DestinationFailed);
+    assert_eq!(code(to.finish(&crate::destination::SyncRecord::default())), Code::DestinationFailed);
+    drop(to);
+    assert_eq!(home.dump("c", &pairs()[0]), ["1|a|false"]);
+    commit(&mut *home.open("c").0, &pairs(), vec![upserts(0, &[(2, Some("b"))])]).unwrap();
+    assert_eq!(home.dump("c", &pairs()[0]), ["1|a|false", "2|b|false"]);
+}
+
 #[test]
 fn thousands_of_columns() {
     many_columns::<Home>(3_000);

@@ -4,6 +4,7 @@
 //! apart: they would both write. So every file has one slot here, and whoever opens it in this process shares the engine.
 
 use std::collections::BTreeMap;
+use std::fs::TryLockError;
 use std::io::ErrorKind::{AlreadyExists, PermissionDenied, Unsupported};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -202,8 +203,7 @@ fn is_ours(path: &Path) -> bool {
 /// Makes the file under a name of its own and gives it the right one then: where several make it at the same time, one has
 /// made it, and nobody ever finds a part that another one is still writing.
 fn make(path: &Path, put: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
-    let [first, second] = [(); 2].map(|()| seal::random().map(u32::from_be_bytes));
-    let made = path.with_added_extension(format!("{:08x}{:08x}.new", first?, second?));
+    let made = path.with_added_extension(format!("{:016x}.new", u64::from_be_bytes(seal::random()?)));
     let opened = Connection::open_with_flags(&made, config(Access::Write)?).map_err(failed_to_open(path));
     let put = opened.map(|engine| {
         drop(engine);
@@ -225,7 +225,14 @@ fn make(path: &Path, put: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(
 fn replace(path: &Path) -> Result<()> {
     let failed = |error: std::io::Error| unmade(path).because(error);
     let part = std::fs::File::open(path).map_err(failed)?;
-    part.lock().map_err(failed)?;
+    match part.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+        Err(TryLockError::WouldBlock) => {
+            return Err(Error::new(Code::WarehouseInUse, format!("open the warehouse {}", path.display()))
+                .hint("Another program is making it. Run again in a moment."));
+        }
+    }
     let is_same = |there: std::fs::Metadata| part.metadata().is_ok_and(|part| part.ino() == there.ino());
     if found(path) == Found::Part && std::fs::symlink_metadata(path).is_ok_and(is_same) {
         make(path, |made| std::fs::rename(made, path))?;

@@ -15,8 +15,11 @@ use crate::destination::conformance::EngineHome as _;
 use crate::destination::conformance::build::*;
 use crate::destination::conformance::files::{self, FileEngine, FileHome, file_checks};
 use crate::destination::conformance::names::many_columns;
+use crate::destination::sql::ddl::quoted;
 use crate::destination::sql::{Engine as _, SqlDestination};
-use crate::destination::{Access, Column, Destination as _, OpenRequest, Opened, RowSink, Value, Warehouse as _};
+use crate::destination::{
+    Access, Column, Destination as _, DestinationUrl, OpenRequest, Opened, RowSink, Value, Warehouse as _,
+};
 use crate::error::{Code, Result};
 use crate::schema::{ColumnType, Offset, TimeFormat};
 
@@ -176,6 +179,27 @@ fn values_of_a_query_as_json() {
             "\"2024-02-29\""
         ]
     );
+}
+
+#[test]
+fn a_table_is_found_although_its_schema_is_named_as_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.db");
+    commit(&mut open(&path, request("c")).unwrap().0, &pairs(), vec![upserts(0, &[(1, None)])]).unwrap();
+    let parts = DestinationUrl::DuckDb(path.clone()).table_name("c", "t");
+    let name: Vec<String> = parts.iter().map(|part| quoted(part)).collect();
+    assert_eq!(rows(&path, &format!("SELECT count(*) FROM {}", name.join("."))).unwrap(), ["1"]);
+}
+
+/// One that a host died in making is replaced, once nobody else does that.
+#[test]
+fn a_part_of_a_file_that_is_locked_is_left_alone() {
+    let home = Home::new();
+    let part = std::fs::File::create(home.file()).unwrap();
+    part.lock().unwrap();
+    assert_eq!(code(open(&home.file(), request("c"))), Code::WarehouseInUse);
+    drop(part);
+    assert!(open(&home.file(), request("c")).is_ok());
 }
 
 #[test]

@@ -88,7 +88,6 @@ fn tables_rebuilt<E: Engine>(engine: &E, changes: &[SchemaChange]) -> BTreeSet<u
         }
     }
     altered.retain(|_, columns| *columns > E::ALTERS_MAX);
-    // A table that is new has no rows, and no columns that change.
     altered.into_keys().collect()
 }
 

@@ -43,6 +43,11 @@ file_checks!(Sqlite);
 const PAIRS: &str = "SELECT id, v, _deleted FROM c__t ORDER BY id";
 
 #[test]
+fn no_column_has_the_name_that_widening_needs() {
+    assert_eq!(Home::new().open("c").1.columns_reserved, ["_elt_widened"]);
+}
+
+#[test]
 fn many_columns_widen() {
     crate::destination::conformance::names::many_columns::<Home>(150);
 }
