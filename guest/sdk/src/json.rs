@@ -31,6 +31,11 @@ impl Path {
         Self(pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect())
     }
 
+    /// The names on the way.
+    pub(crate) fn steps(&self) -> &[String] {
+        &self.0
+    }
+
     /// The same as an RFC 6901 pointer.
     pub(crate) fn pointer(&self) -> String {
         self.0.iter().flat_map(|step| ["/".to_owned(), step.replace('~', "~0").replace('/', "~1")]).collect()

@@ -8,11 +8,7 @@ pub use crate::http::{Client, Login, Request, Response, ahead};
 pub use crate::operations::Operations;
 pub use crate::pagination::{Cursor, Keyset, LinkHeader, NextUrl, Offset, Page, PageInfo, PageNumber, Pages, parallel};
 pub use crate::record::Record;
-#[cfg(feature = "csv")]
-pub use crate::rows::Csv;
-pub use crate::rows::JsonLines;
-#[cfg(feature = "xml")]
-pub use crate::rows::Xml;
+pub use crate::rows::{Csv, Format, JsonArray, JsonLines, Xml};
 pub use crate::state::State;
 pub use crate::table::{DataType, Table};
 pub use crate::time::Timestamp;

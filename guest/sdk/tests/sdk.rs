@@ -4,6 +4,8 @@
 
 #[path = "sdk/export.rs"]
 mod export;
+#[path = "sdk/exports.rs"]
+mod exports;
 #[path = "sdk/guide.rs"]
 mod guide;
 #[path = "sdk/http.rs"]
@@ -18,7 +20,6 @@ mod operations;
 mod pagination;
 #[path = "sdk/parallel.rs"]
 mod parallel;
-#[cfg(all(feature = "csv", feature = "xml"))]
 #[path = "sdk/rows.rs"]
 mod rows;
 #[path = "sdk/secrets.rs"]

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn waits_double_within_chance_and_end() {
-        let throttled = Error::RateLimited { message: String::new(), retry_after: None };
+        let throttled = Error::RateLimited { message: String::new().into(), retry_after: None };
         for attempt in 1..=4 {
             let longest = BASE * 2_u32.pow(attempt - 1);
             let waits: Vec<_> = (0..100).map(|_| wait(&throttled, attempt).unwrap()).collect();
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_the_source_asks_for_is_waited_for_unless_it_is_long() {
-        let asked = |wait| Error::RateLimited { message: String::new(), retry_after: Some(wait) };
+        let asked = |wait| Error::RateLimited { message: String::new().into(), retry_after: Some(wait) };
         assert_eq!(wait(&asked(Duration::from_secs(7)), 1), Some(Duration::from_secs(7)));
         assert_eq!(wait(&asked(Duration::from_secs(301)), 1), None);
         assert_eq!(wait(&Error::source("gone"), 1), None);

@@ -54,7 +54,7 @@ fn an_error_status_is_an_error_by_whose_fault_it_is() {
     );
     let limited = Answer::status(429).header("Retry-After", "7");
     let retry_after = Some(Duration::from_secs(7));
-    assert_eq!(read(limited), Err(Error::RateLimited { message: format!("{name} 429"), retry_after }));
+    assert_eq!(read(limited), Err(Error::rate_limited(format!("{name} 429"), retry_after)));
 }
 
 #[test]
