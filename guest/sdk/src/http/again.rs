@@ -47,7 +47,7 @@ impl Again {
 }
 
 /// How long to wait after attempt number `attempt`, counted from 1; `None`: it is no use.
-fn wait(error: &Error, attempt: u32) -> Option<Duration> {
+pub(super) fn wait(error: &Error, attempt: u32) -> Option<Duration> {
     if attempt >= ATTEMPTS_MAX {
         return None;
     }
