@@ -202,6 +202,14 @@ impl Login {
         self.current().map(drop)
     }
 
+    /// The parameter of the query that the token is sent as, where it is.
+    pub(super) fn parameter_name(&self) -> Option<&str> {
+        match &self.place {
+            Place::Query(name) => Some(name),
+            Place::Bearer | Place::Header(..) => None,
+        }
+    }
+
     /// The request with a token that should do, and the token's generation.
     pub(super) fn apply(&self, request: Request) -> Result<(Request, u64)> {
         let (token, generation) = self.current()?;
