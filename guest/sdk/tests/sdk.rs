@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "sdk/cursors.rs"]
+mod cursors;
+#[path = "sdk/ends.rs"]
+mod ends;
 #[path = "sdk/export.rs"]
 mod export;
 #[path = "sdk/exports.rs"]
@@ -20,7 +24,13 @@ mod operations;
 mod pagination;
 #[path = "sdk/parallel.rs"]
 mod parallel;
+#[path = "sdk/poll.rs"]
+mod poll;
 #[path = "sdk/rows.rs"]
 mod rows;
 #[path = "sdk/secrets.rs"]
 mod secrets;
+#[path = "sdk/urls.rs"]
+mod urls;
+#[path = "sdk/window.rs"]
+mod window;

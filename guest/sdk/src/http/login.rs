@@ -262,6 +262,14 @@ impl Login {
         self.current().map(drop)
     }
 
+    /// The parameter of the query that the token is sent as, where it is.
+    pub(super) fn parameter_name(&self) -> Option<&str> {
+        match &self.place {
+            Place::Query(name) => Some(name),
+            Place::Bearer | Place::Header(..) => None,
+        }
+    }
+
     /// The request with a token that should do, and the token's generation.
     pub(super) fn apply(&self, request: Request) -> Result<(Request, u64)> {
         let (token, generation) = self.current()?;
@@ -308,20 +316,20 @@ impl Login {
     }
 }
 
-/// Sends a login. One that the source was too busy for (429, 503) was not processed: it is sent again, whatever its
-/// method.
+/// Sends a login. One that the source was too busy for (429, 503) was not processed: it is sent again here where the host
+/// does not do so because it may not be sent twice.
 fn send(request: &Request) -> Result<Response> {
-    const ATTEMPTS_MAX: u32 = 10;
-    let mut attempt = 1;
+    let (mut attempt, mut waited) = (1, Duration::ZERO);
     loop {
         let answer = request.clone().send()?;
-        if !matches!(answer.status(), 429 | 503) || attempt == ATTEMPTS_MAX {
+        if request.is_repeatable() || !matches!(answer.status(), 429 | 503) {
             return Ok(answer);
         }
         let busy = Error::rate_limited("", answer.retry_after());
-        let Some(wait) = again::wait(&busy, attempt) else { return Ok(answer) };
+        let wait = again::wait(&busy, attempt).filter(|wait| waited + *wait <= again::PATIENCE);
+        let Some(wait) = wait else { return Ok(answer) };
         imports::sleep(wait);
-        attempt += 1;
+        (attempt, waited) = (attempt + 1, waited + wait);
     }
 }
 

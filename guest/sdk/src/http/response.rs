@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::again::Again;
 use super::failure;
@@ -137,6 +138,12 @@ impl Response {
             .map_err(|error| not_json(&place, content_type, &String::from_utf8_lossy(&body), &error))
     }
 
+    /// The whole body, a JSON object, as one record: its fields by name, or a row to be written. An error status is an
+    /// error, as in [`json`](Self::json).
+    pub fn record(self) -> Result<Record<'static>> {
+        self.json::<Box<RawValue>>().map(|value| Record::from(value.get().to_owned()))
+    }
+
     /// The next piece of the body, at most 64 KiB; `None` at its end.
     pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let piece = self.piece(64 * 1024)?;
@@ -163,26 +170,29 @@ impl Response {
         Ok(rows.map(move |row| row.map_err(|error| error.context(&place))))
     }
 
-    /// The whole body as text, which stays there to be read again.
-    pub(super) fn peek(&self) -> Result<String> {
-        let body = self.inner.peek_all().map_err(failure::from_exchange)?;
-        Ok(String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-    }
-
-    /// The records of the body, kept in the host; the errors say what is there instead.
-    pub(crate) fn records(self, path: &Path) -> Result<imports::Records> {
+    /// The records of the body, kept in the host; `None` where there is JSON without an array at `path`, which then stays
+    /// to be read.
+    pub(crate) fn records(&self, path: &Path) -> Result<Option<imports::Records>> {
         match self.inner.records(&path.pointer()) {
-            Ok(records) => Ok(records),
+            Ok(records) => Ok(Some(records)),
             Err(wit::NoRecords::Exchange(error)) => Err(failure::from_exchange(error)),
             Err(wit::NoRecords::NotJson(error)) => {
                 Err(not_json(&self.name(), self.header("content-type"), &self.start()?, &error))
             }
-            Err(wit::NoRecords::NotThere) => {
-                let (place, start) = (self.name(), self.start()?);
-                let start = start_of(start.trim_start());
-                Err(Error::source(format_args!("{place}: no array of records at `{path}`; the body starts: {start}")))
-            }
+            Err(wit::NoRecords::NotThere) => Ok(None),
         }
+    }
+
+    /// The error for an answer without the array of records.
+    pub(crate) fn no_records(&self, path: &Path, body: &str) -> Error {
+        let start = start_of(body.trim_start());
+        Error::source(format_args!("{}: no array of records at `{path}`; the body starts: {start}", self.name()))
+    }
+
+    /// The whole body as text, which stays there to be read again.
+    pub(crate) fn peek(&self) -> Result<String> {
+        let body = self.inner.peek_all().map_err(failure::from_exchange)?;
+        Ok(String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// The next kilobyte of the body as text, for a message.
