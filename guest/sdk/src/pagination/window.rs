@@ -135,7 +135,7 @@ impl Window {
             warning!("the state's `{}` lies in the future ({begin}): everything is read again", self.key);
             return Ok(self);
         }
-        if let Some(way) = state.parse(&self.way_key())? {
+        if let Some(way) = state.parse(self.way_key())? {
             (self.way, self.created) = (way, None);
         }
         Ok(self)
@@ -176,7 +176,7 @@ impl Window {
         if self.ordered {
             return state.set(&self.key, self.end());
         }
-        state.set(&self.way_key(), &self.way)
+        state.set(self.way_key(), &self.way)
     }
 
     /// Writes the window down as read to its end, where that is not the last page: a list with the newest change first
@@ -197,7 +197,7 @@ impl Window {
             None => {}
         }
         state.set(key, self.end())?;
-        state.remove(&self.way_key());
+        state.remove(self.way_key());
         Ok(())
     }
 
