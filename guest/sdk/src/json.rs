@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 pub(crate) use search::search;
@@ -34,6 +36,11 @@ impl Path {
     /// The ways to the values that hold the one meant, from the root on.
     pub(crate) fn parents(&self) -> impl Iterator<Item = Self> {
         (0..self.0.len()).map(|steps| Self(self.0[..steps].to_vec()))
+    }
+
+    /// The names on the way.
+    pub(crate) fn steps(&self) -> &[String] {
+        &self.0
     }
 
     /// The same as an RFC 6901 pointer.
@@ -86,6 +93,46 @@ pub(crate) fn to_cursor(value: &RawValue) -> Option<String> {
 /// The value that [`to_cursor`] made a cursor of.
 pub(crate) fn of_cursor(cursor: &str) -> serde_json::Result<Box<RawValue>> {
     serde_json::from_str::<Box<RawValue>>(cursor).or_else(|_| to_raw_value(cursor))
+}
+
+/// A value in a type of one's own, also where a number or a truth value is written as a text, or a text is wanted of one.
+pub(crate) fn lenient<T: DeserializeOwned>(value: &RawValue) -> serde_json::Result<T> {
+    serde_json::from_str(value.get()).or_else(|error| {
+        let content = text(value).unwrap_or_default();
+        let other = if value.get().starts_with('"') { content } else { Value::from(content).to_string() };
+        serde_json::from_str(&other).map_err(|_| error)
+    })
+}
+
+/// The fields of an object in their order.
+pub(crate) fn fields(json: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
+    struct Fields;
+
+    impl<'de> Visitor<'de> for Fields {
+        type Value = Vec<(String, &'de RawValue)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Vec::new();
+            while let Some(field) = map.next_entry()? {
+                fields.push(field);
+            }
+            Ok(fields)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let fields = deserializer.deserialize_map(Fields)?;
+    deserializer.end().map(|()| fields)
+}
+
+/// An object of such fields.
+pub(crate) fn object<'a>(fields: impl Iterator<Item = (&'a str, &'a RawValue)>) -> String {
+    let fields: Vec<String> = fields.map(|(name, value)| format!("{}:{value}", Value::from(name))).collect();
+    format!("{{{}}}", fields.join(","))
 }
 
 /// A value as text: a string's content, another value as JSON, nothing for null.

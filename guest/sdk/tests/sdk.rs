@@ -8,6 +8,8 @@ mod cursors;
 mod ends;
 #[path = "sdk/export.rs"]
 mod export;
+#[path = "sdk/exports.rs"]
+mod exports;
 #[path = "sdk/guide.rs"]
 mod guide;
 #[path = "sdk/http.rs"]
@@ -24,7 +26,6 @@ mod pagination;
 mod parallel;
 #[path = "sdk/poll.rs"]
 mod poll;
-#[cfg(all(feature = "csv", feature = "xml"))]
 #[path = "sdk/rows.rs"]
 mod rows;
 #[path = "sdk/secrets.rs"]

@@ -135,9 +135,9 @@ fn body(choice: Choice) -> String {
     let rest = match choice.sync {
         SyncStyle::Position | SyncStyle::Full | SyncStyle::ParentChild => paged(choice),
         SyncStyle::Window => window(choice),
-        SyncStyle::Csv => export("items.csv", "Csv::new()"),
-        SyncStyle::Ndjson => export("items.ndjson", "JsonLines::new()"),
-        SyncStyle::Xml => export("items.xml", r#"Xml::new("item")"#),
+        SyncStyle::Csv => export("items.csv", r#"Csv::new().expect(["id"])"#),
+        SyncStyle::Ndjson => export("items.ndjson", r#"JsonLines::new().expect(["id"])"#),
+        SyncStyle::Xml => export("items.xml", r#"Xml::new("item").root("items")"#),
     };
     // Every checkpoint has the newest refresh token: those before it are used up.
     let rest = match choice.authentication {
@@ -296,6 +296,8 @@ Ok(())
 fn export(path: &str, format: &str) -> String {
     format!(
         r#"let exported_at = Timestamp::now();
+// An answer that is no export, or one without a record, is an error and replaces nothing. Where the source may really
+// have no record, add `.may_be_empty()`.
 let rows = http.get("{path}").stream().send()?.rows({format})?;
 
 operations.truncate("items")?;
@@ -351,15 +353,31 @@ fn records_arrive_before_their_checkpoint() {{
     assert!(sync.operations().last().is_some_and(|last| last.starts_with("checkpoint")));
 }}
 
-#[test]
+{refused}#[test]
 fn without_its_configuration_it_says_what_is_missing() {{
     let sync = Test::<{type_name}>::new().update();
     assert!(matches!(sync.result, Err(Error::Configuration {{ .. }})), "{{:?}}", sync.result);
 }}
 "##,
         answers = answers(choice),
+        refused = if choice.sync.is_export() { NO_EXPORT } else { "" },
     )
 }
+
+/// The test that only connectors of exports have.
+const NO_EXPORT: &str = r##"#[test]
+fn an_answer_that_is_no_export_replaces_nothing() {
+    for body in [r#"{"error": "export not ready"}"#, "<error>export not ready</error>", "Please wait.", ""] {
+        let sync = connector().serve(move |asked| match asked.path() {
+            path if path.starts_with("/items.") => Answer::status(200).body(body),
+            _ => answer(asked),
+        });
+        let sync = sync.update();
+        assert!(sync.result.is_err() && sync.checkpoints().iter().all(|state| !state.contains("exported_at")), "{body}");
+    }
+}
+
+"##;
 
 /// What the test's source answers, an arm for each path.
 fn answers(choice: Choice) -> String {

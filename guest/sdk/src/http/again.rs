@@ -30,7 +30,7 @@ pub(super) struct Again {
 impl Again {
     /// The answer to be given: `answer`, or that of a later attempt.
     pub(super) fn settle(mut self, mut answer: Response) -> Result<Response> {
-        let (mut attempt, mut waited, mut renewed) = (1, Duration::ZERO, false);
+        let (mut patience, mut renewed) = (Patience::default(), false);
         loop {
             let judged = self.request.judge(&answer);
             let refused = matches!(judged, Err(Error::Authentication(_))) || answer.status() == 401;
@@ -39,13 +39,33 @@ impl Again {
                 renewed = true;
             } else {
                 let Err(error) = judged else { return Ok(answer) };
-                let wait = self.request.is_repeatable().then(|| wait(&error, attempt)).flatten();
-                let wait = wait.filter(|wait| waited + *wait <= PATIENCE).ok_or(error)?;
-                imports::sleep(wait);
-                (attempt, waited) = (attempt + 1, waited + wait);
+                let waited = self.request.is_repeatable() && patience.wait(&error);
+                if !waited {
+                    return Err(error);
+                }
             }
             (answer, self.generation) = self.request.attempt()?.wait_once()?;
         }
+    }
+}
+
+/// How often a request was sent, and how long was waited in between.
+#[derive(Default)]
+pub(super) struct Patience {
+    attempts: u32,
+    waited: Duration,
+}
+
+impl Patience {
+    /// Waits after an attempt that ended so; false where it is no use, or has taken long enough.
+    pub(super) fn wait(&mut self, error: &Error) -> bool {
+        self.attempts += 1;
+        let wait = wait(error, self.attempts).filter(|wait| self.waited + *wait <= PATIENCE);
+        if let Some(wait) = wait {
+            imports::sleep(wait);
+            self.waited += wait;
+        }
+        wait.is_some()
     }
 }
 
@@ -78,7 +98,7 @@ mod tests {
 
     #[test]
     fn waits_double_within_chance_up_to_a_cap() {
-        let throttled = Error::RateLimited { message: String::new(), retry_after: None };
+        let throttled = Error::RateLimited { message: String::new().into(), retry_after: None };
         for attempt in [1, 2, 4, 7, 100] {
             let longest = (BASE * 2_u32.pow((attempt - 1).min(16))).min(CAP);
             let waits: Vec<_> = (0..100).map(|_| wait(&throttled, attempt).unwrap()).collect();
@@ -88,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_the_source_asks_for_is_waited_for() {
-        let asked = |wait| Error::RateLimited { message: String::new(), retry_after: Some(wait) };
+        let asked = |wait| Error::RateLimited { message: String::new().into(), retry_after: Some(wait) };
         assert_eq!(wait(&asked(Duration::from_secs(7)), 1), Some(Duration::from_secs(7)));
         assert_eq!(wait(&asked(Duration::ZERO), 1), Some(WAIT_MIN));
         assert!(wait(&asked(Duration::from_millis(50)), 9) >= Some(Duration::from_secs(15)));

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::imports;
 use crate::json::Path;
 use crate::record::{Record, start_of};
-use crate::rows::Format;
+use crate::rows::{Arrival, Format, open};
 
 /// A request under way. Dropping it cancels it.
 #[must_use = "dropping it cancels the request"]
@@ -111,7 +111,8 @@ impl Response {
             message.push_str(": ");
             message.push_str(start_of(body.trim()));
         }
-        Err(failure::from_status(self.status, message, || self.retry_after()))
+        let error = failure::from_status(self.status, message, || self.retry_after());
+        Err(error.answered(self.status, self.headers(), body.into_owned()))
     }
 
     /// The whole body.
@@ -149,17 +150,24 @@ impl Response {
         Ok((!piece.is_empty()).then_some(piece))
     }
 
-    /// The records of an export, one after the other: [`Csv`](crate::rows::Csv), [`JsonLines`](crate::rows::JsonLines)
-    /// or [`Xml`](crate::rows::Xml). See [`crate::rows`]. An error status is an error, as in
-    /// [`error_for_status`](Self::error_for_status).
+    /// The records of an export, one after the other: [`Csv`](crate::rows::Csv), [`JsonLines`](crate::rows::JsonLines),
+    /// [`JsonArray`](crate::rows::JsonArray) or [`Xml`](crate::rows::Xml). See [`crate::rows`] for what an answer has to
+    /// prove. Any status but 200 is an error, and so is 204 unless the export may be empty.
     pub fn rows<F: Format>(self, format: F) -> Result<impl Iterator<Item = Result<Record<'static>>>> {
         let answer = self.error_for_status()?;
         let place = answer.name();
-        // A page to log in, say, would pass for an export without records.
-        if answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
-            return Err(Error::source(format_args!("{place}: the answer is a web page, not an export")));
+        match answer.status() {
+            200 | 203 | 204 => {}
+            202 => return Err(Error::transient(format_args!("{place}: the source has not finished its export"))),
+            _ => return Err(Error::source(format_args!("{place}: the answer is no export"))),
         }
-        Ok(format.read(answer).map(move |row| row.map_err(|error| error.context(&place))))
+        let arrival = Arrival {
+            content_type: answer.header("content-type"),
+            of_unknown_length: ["content-length", "transfer-encoding"].iter().all(|name| answer.header(name).is_none()),
+            no_content: answer.status() == 204,
+        };
+        let rows = open(format, &arrival, answer).map_err(|error| error.context(&place))?;
+        Ok(rows.map(move |row| row.map_err(|error| error.context(&place))))
     }
 
     /// The records of the body, kept in the host; `None` where there is JSON without an array at `path`, which then stays
