@@ -33,14 +33,14 @@ impl Path {
         Self(pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect())
     }
 
-    /// The names on the way.
-    pub(crate) fn steps(&self) -> &[String] {
-        &self.0
-    }
-
     /// The ways to the values that hold the one meant, from the root on.
     pub(crate) fn parents(&self) -> impl Iterator<Item = Self> {
         (0..self.0.len()).map(|steps| Self(self.0[..steps].to_vec()))
+    }
+
+    /// The names on the way.
+    pub(crate) fn steps(&self) -> &[String] {
+        &self.0
     }
 
     /// The same as an RFC 6901 pointer.

@@ -30,7 +30,7 @@ pub(super) struct Again {
 impl Again {
     /// The answer to be given: `answer`, or that of a later attempt.
     pub(super) fn settle(mut self, mut answer: Response) -> Result<Response> {
-        let (mut attempt, mut waited, mut renewed) = (1, Duration::ZERO, false);
+        let (mut patience, mut renewed) = (Patience::default(), false);
         loop {
             let judged = self.request.judge(&answer);
             let refused = matches!(judged, Err(Error::Authentication(_))) || answer.status() == 401;
@@ -39,18 +39,38 @@ impl Again {
                 renewed = true;
             } else {
                 let Err(error) = judged else { return Ok(answer) };
-                let wait = self.request.is_repeatable().then(|| wait(&error, attempt)).flatten();
-                let wait = wait.filter(|wait| waited + *wait <= PATIENCE).ok_or(error)?;
-                imports::sleep(wait);
-                (attempt, waited) = (attempt + 1, waited + wait);
+                let waited = self.request.is_repeatable() && patience.wait(&error);
+                if !waited {
+                    return Err(error);
+                }
             }
             (answer, self.generation) = self.request.attempt()?.wait_once()?;
         }
     }
 }
 
+/// How often a request was sent, and how long was waited in between.
+#[derive(Default)]
+pub(super) struct Patience {
+    attempts: u32,
+    waited: Duration,
+}
+
+impl Patience {
+    /// Waits after an attempt that ended so; false where it is no use, or has taken long enough.
+    pub(super) fn wait(&mut self, error: &Error) -> bool {
+        self.attempts += 1;
+        let wait = wait(error, self.attempts).filter(|wait| self.waited + *wait <= PATIENCE);
+        if let Some(wait) = wait {
+            imports::sleep(wait);
+            self.waited += wait;
+        }
+        wait.is_some()
+    }
+}
+
 /// How long to wait after attempt number `attempt`, counted from 1; `None`: it is no use.
-pub(super) fn wait(error: &Error, attempt: u32) -> Option<Duration> {
+fn wait(error: &Error, attempt: u32) -> Option<Duration> {
     match error {
         // A source that refuses again and again at its own time is not taken at its word for ever.
         Error::RateLimited { retry_after: Some(wait), .. } if attempt <= TRUST => Some((*wait).max(WAIT_MIN)),

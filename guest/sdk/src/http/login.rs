@@ -12,11 +12,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::again;
+use super::again::Patience;
 use super::request::Request;
 use super::response::Response;
 use crate::error::{Error, Result};
-use crate::imports;
 use crate::json::Path;
 use crate::state::State;
 use crate::time::Timestamp;
@@ -319,17 +318,13 @@ impl Login {
 /// Sends a login. One that the source was too busy for (429, 503) was not processed: it is sent again here where the host
 /// does not do so because it may not be sent twice.
 fn send(request: &Request) -> Result<Response> {
-    let (mut attempt, mut waited) = (1, Duration::ZERO);
+    let mut patience = Patience::default();
     loop {
         let answer = request.clone().send()?;
-        if request.is_repeatable() || !matches!(answer.status(), 429 | 503) {
+        let is_busy = !request.is_repeatable() && matches!(answer.status(), 429 | 503);
+        if !is_busy || !patience.wait(&Error::rate_limited("", answer.retry_after())) {
             return Ok(answer);
         }
-        let busy = Error::rate_limited("", answer.retry_after());
-        let wait = again::wait(&busy, attempt).filter(|wait| waited + *wait <= again::PATIENCE);
-        let Some(wait) = wait else { return Ok(answer) };
-        imports::sleep(wait);
-        (attempt, waited) = (attempt + 1, waited + wait);
     }
 }
 

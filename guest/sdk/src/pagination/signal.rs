@@ -10,20 +10,20 @@ pub trait Signal {
 }
 
 impl Signal for u16 {
-    fn is(&self, status: Option<u16>, _: &Error) -> bool {
-        status == Some(*self)
+    fn is(&self, status: Option<u16>, error: &Error) -> bool {
+        [*self].is(status, error)
     }
 }
 
 impl<const N: usize> Signal for [u16; N] {
-    fn is(&self, status: Option<u16>, _: &Error) -> bool {
-        status.is_some_and(|status| self.contains(&status))
+    fn is(&self, status: Option<u16>, error: &Error) -> bool {
+        status.or(error.status()).is_some_and(|status| self.contains(&status))
     }
 }
 
 impl Signal for &'static str {
     fn is(&self, _: Option<u16>, error: &Error) -> bool {
-        error.message().contains(self)
+        error.code() == Some(self) || error.message().contains(self)
     }
 }
 

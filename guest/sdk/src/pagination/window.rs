@@ -35,8 +35,8 @@ use crate::warning;
 /// ```
 ///
 /// The state moves on with the last page, since pages come in no order of time; [`ordered`](Self::ordered) says that they
-/// do. Until then it holds the next page's cursor beside the window, for sources whose cursor stays good: pass
-/// [`cursor`](Self::cursor) to the pagination's `start`, and an interrupted sync goes on in the middle.
+/// do. Where the source's cursor stays good, pass [`cursor`](Self::cursor) to the pagination's `start`: then an interrupted
+/// sync goes on in the middle.
 ///
 /// A record without a moment is as good as any other. A moment in the future is told, and moves nothing. The source's
 /// clock counts where its answers have a header `Date`.
@@ -50,6 +50,10 @@ pub struct Window {
     /// The newest change that earlier syncs saw.
     begin: Option<Timestamp>,
     way: Way,
+    /// What an interrupted sync left, until the cursor in it is asked for.
+    left: Option<Way>,
+    /// Whether the cursor was asked for: then the state holds one.
+    resumes: bool,
     /// When it was made, by the host's clock, until an answer tells the source's time.
     created: Option<Timestamp>,
     seen: Seen,
@@ -94,6 +98,8 @@ impl Window {
             ordered: false,
             begin: None,
             way: Way { cursor: None, newest: None, started },
+            left: None,
+            resumes: false,
             created: Some(started),
             seen: Seen::default(),
         }
@@ -135,9 +141,7 @@ impl Window {
             warning!("the state's `{}` lies in the future ({begin}): everything is read again", self.key);
             return Ok(self);
         }
-        if let Some(way) = state.parse(self.way_key())? {
-            (self.way, self.created) = (way, None);
-        }
+        self.left = state.parse(self.way_key())?;
         Ok(self)
     }
 
@@ -151,8 +155,13 @@ impl Window {
         self.begin.map(|begin| begin - self.overlap)
     }
 
-    /// Where an interrupted sync left off within the window, for the pagination's `start`.
-    pub fn cursor(&self) -> Option<String> {
+    /// Where an interrupted sync left off within the window, for the pagination's `start`. Whoever asks for it has it
+    /// kept; without it an interrupted window is read from its beginning.
+    pub fn cursor(&mut self) -> Option<String> {
+        self.resumes = true;
+        if let Some(left) = self.left.take() {
+            (self.way, self.created) = (left, None);
+        }
         self.way.cursor.clone()
     }
 
@@ -174,9 +183,12 @@ impl Window {
             return self.finish(state);
         }
         if self.ordered {
-            return state.set(&self.key, self.end());
+            state.set(&self.key, self.end())
+        } else if self.resumes {
+            state.set(self.way_key(), &self.way)
+        } else {
+            Ok(())
         }
-        state.set(self.way_key(), &self.way)
     }
 
     /// Writes the window down as read to its end, where that is not the last page: a list with the newest change first
