@@ -296,8 +296,8 @@ Ok(())
 fn export(path: &str, format: &str) -> String {
     format!(
         r#"let exported_at = Timestamp::now();
-// An answer that is no export, or one without a record, is an error and replaces nothing. Where the source may really
-// have no record, add `.may_be_empty()`.
+// An answer that is no export, or one without a record, is an error and replaces nothing.
+// Where the source may really have no record, add `.may_be_empty()`.
 let rows = http.get("{path}").stream().send()?.rows({format})?;
 
 operations.truncate("items")?;
@@ -373,7 +373,8 @@ fn an_answer_that_is_no_export_replaces_nothing() {
             _ => answer(asked),
         });
         let sync = sync.update();
-        assert!(sync.result.is_err() && sync.checkpoints().iter().all(|state| !state.contains("exported_at")), "{body}");
+        assert!(sync.result.is_err(), "{body}");
+        assert!(sync.checkpoints().iter().all(|state| !state.contains("exported_at")), "{body}");
     }
 }
 
