@@ -26,7 +26,7 @@ pub(crate) type File = (String, String);
 pub(crate) fn files(name: &str, choice: Choice) -> Result<Vec<File>> {
     check_name(name)?;
     let own = [
-        ("Cargo.toml", manifest(name, choice.sync)),
+        ("Cargo.toml", manifest(name)),
         ("configuration.json", code::configuration(choice)),
         ("src/lib.rs", code::connector(name, choice)),
         ("src/tests.rs", code::tests(name, choice)),
@@ -59,12 +59,7 @@ fn sdk_workspace() -> String {
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-fn manifest(name: &str, sync: SyncStyle) -> String {
-    let features = match sync {
-        SyncStyle::Csv => r#", features = ["csv"]"#,
-        SyncStyle::Xml => r#", features = ["xml"]"#,
-        _ => "",
-    };
+fn manifest(name: &str) -> String {
     format!(
         r#"[package]
 name = "{name}"
@@ -75,7 +70,7 @@ edition = "2024"
 crate-type = ["cdylib"]
 
 [dependencies]
-elt-sdk = {{ path = "vendor/elt/sdk"{features} }}
+elt-sdk = {{ path = "vendor/elt/sdk" }}
 
 [workspace]
 exclude = ["vendor"]

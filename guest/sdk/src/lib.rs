@@ -81,7 +81,7 @@ pub use wit_bindgen;
 pub use error::{Error, Result};
 
 /// The code of the guide must compile too.
-#[cfg(all(doctest, feature = "csv"))]
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/guides/write-a-connector.md")]
 struct Guide;
 

@@ -33,10 +33,7 @@ impl Connector for Projects {
         for page in http.login(&login).get("oauth/projects").pages("projects", cursor) {
             let page = page?;
             operations.upsert_page("projects", &page)?;
-            match page.cursor() {
-                Some(cursor) => state.set("cursor", cursor)?,
-                None => state.remove("cursor"),
-            }
+            state.set("cursor", page.cursor())?;
             login.save(&mut state, "login")?;
             operations.checkpoint(&state)?;
         }
