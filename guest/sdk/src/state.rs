@@ -164,7 +164,7 @@ mod tests {
         state.set("flag", record.get("flag")).unwrap();
         state.set("number", 8).unwrap();
         assert_eq!(state.parse::<u64>("id").unwrap(), Some(7));
-        assert_eq!(state.parse_or("flag", false).unwrap(), true);
+        assert!(state.parse_or("flag", false).unwrap());
         assert_eq!(state.parse::<String>("number").unwrap().as_deref(), Some("8"));
         assert_eq!(state.parse_or(String::from("none"), 3).unwrap(), 3);
     }

@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_code_is_found_where_sources_put_it() {
         let check = |body: &str, code: Option<&str>| {
-            assert_eq!(Told::new(400, Vec::new(), body.into()).code.as_deref(), code, "{body}")
+            assert_eq!(Told::new(400, Vec::new(), body.into()).code.as_deref(), code, "{body}");
         };
         check(r#"{"error":"invalid_grant","error_description":"x"}"#, Some("invalid_grant"));
         check(r#"{"error":{"code":190,"type":"OAuthException"}}"#, Some("190"));

@@ -41,14 +41,14 @@ impl Client {
 
     /// User and password for every request.
     #[must_use]
-    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
+    pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.common = self.common.basic_auth(user, password);
         self
     }
 
     /// A bearer token for every request.
     #[must_use]
-    pub fn bearer_auth(mut self, token: &str) -> Self {
+    pub fn bearer_auth(mut self, token: impl AsRef<str>) -> Self {
         self.common = self.common.bearer_auth(token);
         self
     }

@@ -315,13 +315,13 @@ impl Login {
     }
 }
 
-/// Sends a login. One that the source was too busy for (429, 503) was not processed: it is sent again, whatever its
-/// method.
+/// Sends a login. One that the source was too busy for (429, 503) was not processed: it is sent again here where the host
+/// does not do so because it may not be sent twice.
 fn send(request: &Request) -> Result<Response> {
     let mut patience = Patience::default();
     loop {
         let answer = request.clone().send()?;
-        let is_busy = matches!(answer.status(), 429 | 503);
+        let is_busy = !request.is_repeatable() && matches!(answer.status(), 429 | 503);
         if !is_busy || !patience.wait(&Error::rate_limited("", answer.retry_after())) {
             return Ok(answer);
         }

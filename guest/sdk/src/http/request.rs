@@ -189,14 +189,15 @@ impl Request {
     }
 
     /// User and password. The host puts a secret password in.
-    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        self.inner.authentication = Some(Authentication::Basic((user.to_owned(), password.to_owned())));
+    pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        self.inner.authentication =
+            Some(Authentication::Basic((user.as_ref().to_owned(), password.as_ref().to_owned())));
         self
     }
 
     /// `Authorization: Bearer <token>`.
-    pub fn bearer_auth(mut self, token: &str) -> Self {
-        self.inner.authentication = Some(Authentication::Bearer(token.to_owned()));
+    pub fn bearer_auth(mut self, token: impl AsRef<str>) -> Self {
+        self.inner.authentication = Some(Authentication::Bearer(token.as_ref().to_owned()));
         self
     }
 
@@ -392,8 +393,8 @@ impl Request {
     /// Asks page after page. `records` names the array in each answer: a field (`items`), a JSON pointer
     /// (`/data/items`), or `""` where the answer is the array. The first page is asked for at once, the next one while
     /// a page is worked on.
-    pub fn pages<P: Pagination>(self, records: &str, pagination: P) -> Pages<P> {
-        Pages::new(self, records, pagination)
+    pub fn pages<P: Pagination>(self, records: impl AsRef<str>, pagination: P) -> Pages<P> {
+        Pages::new(self, records.as_ref(), pagination)
     }
 
     /// Asks for a list that comes in one answer. `records` names its array as for [`pages`](Self::pages).
@@ -407,9 +408,9 @@ impl Request {
     /// assert_eq!(teams.len(), 1);
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn page(self, records: &str) -> Result<Page> {
+    pub fn page(self, records: impl AsRef<str>) -> Result<Page> {
         let none_if_missing = self.none_if_missing;
-        Page::read(self.send()?, &json::Path::new(records), none_if_missing)
+        Page::read(self.send()?, &json::Path::new(records.as_ref()), none_if_missing)
     }
 
     /// Whether an answer without the array of records has none.

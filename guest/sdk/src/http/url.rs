@@ -109,9 +109,9 @@ pub(crate) fn join(base: &str, reference: &str) -> String {
 
 /// A text as one segment of a path, percent-encoded: `format!("people/{}", encode(&id))`. Query parameters and form
 /// fields are encoded by the host.
-pub fn encode(text: &str) -> String {
+pub fn encode(text: impl AsRef<str>) -> String {
     let mut encoded = String::new();
-    for byte in text.bytes() {
+    for byte in text.as_ref().bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(byte.into()),
             _ => encoded.extend(['%', hex(byte >> 4), hex(byte & 15)]),

@@ -141,7 +141,7 @@ impl Window {
             warning!("the state's `{}` lies in the future ({begin}): everything is read again", self.key);
             return Ok(self);
         }
-        self.left = state.parse(&self.way_key())?;
+        self.left = state.parse(self.way_key())?;
         Ok(self)
     }
 
@@ -185,7 +185,7 @@ impl Window {
         if self.ordered {
             state.set(&self.key, self.end())
         } else if self.resumes {
-            state.set(&self.way_key(), &self.way)
+            state.set(self.way_key(), &self.way)
         } else {
             Ok(())
         }
@@ -209,7 +209,7 @@ impl Window {
             None => {}
         }
         state.set(key, self.end())?;
-        state.remove(&self.way_key());
+        state.remove(self.way_key());
         Ok(())
     }
 

@@ -63,7 +63,7 @@ impl<R: Read> Read for Body<R> {
 
 /// An error of the answer itself comes back as it was.
 fn told(error: io::Error, packed: &str) -> io::Error {
-    if error.get_ref().is_some_and(|own| own.is::<Error>()) {
+    if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>) {
         return error;
     }
     match error.kind() {

@@ -186,10 +186,8 @@ impl<R: BufRead> Rows<R> {
             };
         }
         if format.end_mark.as_ref().is_some_and(|mark| parser.begins(mark)) {
-            return match parser.next()? {
-                true => Err(parser.error("stands behind the line that marks the end")),
-                false => Ok(None),
-            };
+            let is_more = parser.next()?;
+            return if is_more { Err(parser.error("stands behind the line that marks the end")) } else { Ok(None) };
         }
         format.object(header, parser).map(Some)
     }
@@ -202,7 +200,7 @@ impl Csv {
             parser.skip_line()?;
         }
         if let Some(names) = &self.names {
-            return Header::new(names.clone(), self.number_repeated).map_err(Error::internal);
+            return Header::new(names, self.number_repeated).map_err(Error::internal);
         }
         if self.export.may_be_empty && self.expected.is_empty() {
             return Err(Error::internal("`may_be_empty` needs `expect`: by its names an empty CSV is one"));
@@ -220,7 +218,7 @@ impl Csv {
             let message = format_args!("is one name alone, `{name}`: `expect` it, or say which `delimiter` there is");
             return Err(parser.error(message));
         }
-        Header::new(names, self.number_repeated).map_err(|problem| parser.error(problem))
+        Header::new(&names, self.number_repeated).map_err(|problem| parser.error(problem))
     }
 
     /// A record of which nothing is dropped: it has as many values as there are names.

@@ -54,10 +54,7 @@ impl<R: Read> Zip<R> {
         let signature = input.peek(4)?;
         if signature == DIRECTORY || signature == END {
             finish(&mut input)?;
-            return match self.done {
-                true => Ok(()),
-                false => Err(self.none_there()),
-            };
+            return if self.done { Ok(()) } else { Err(self.none_there()) };
         }
         if signature.len() < 4 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -204,10 +201,10 @@ impl<R: Read> Read for Zip<R> {
                 }
                 entry.crc.update(&into[..count]);
                 if count > 0 || into.is_empty() {
-                    match entry.is_wanted {
-                        true => return Ok(count),
-                        false => continue,
+                    if entry.is_wanted {
+                        return Ok(count);
                     }
+                    continue;
                 }
             }
             match mem::replace(&mut self.place, Place::Ended) {

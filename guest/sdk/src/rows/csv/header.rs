@@ -10,10 +10,10 @@ pub(super) struct Header(Vec<Option<String>>);
 
 impl Header {
     /// Names are different from each other, or made so; the error completes "line 1 …".
-    pub(super) fn new(names: Vec<String>, number_repeated: bool) -> Result<Self, String> {
+    pub(super) fn new(names: &[String], number_repeated: bool) -> Result<Self, String> {
         let mut seen = BTreeSet::new();
         let mut fields = Vec::new();
-        for given in &names {
+        for given in names {
             let mut name = given.clone();
             let mut number = 1;
             while !given.is_empty() && !seen.insert(name.clone()) {
