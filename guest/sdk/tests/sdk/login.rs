@@ -221,7 +221,8 @@ fn a_refresh_token_rotates_under_any_pointer_of_json() {
     let mut state = State::default();
     for number in 1..=3 {
         // Each sync begins without a token that is good, and with the refresh token that the last one left.
-        let mut kept: std::collections::BTreeMap<String, Value> = state.parse_or("login", Default::default()).unwrap();
+        let mut kept: std::collections::BTreeMap<String, Value> =
+            state.parse_or("login", std::collections::BTreeMap::default()).unwrap();
         kept.remove("access_token");
         state.set("login", kept).unwrap();
         let login = login().resume(&state, "login").unwrap();
