@@ -296,8 +296,8 @@ Ok(())
 fn export(path: &str, format: &str) -> String {
     format!(
         r#"let exported_at = Timestamp::now();
-// An answer that is no export, or one without a record, is an error and replaces nothing. Where the source may really
-// have no record, add `.may_be_empty()`.
+// An answer that is no export, or one without a record, is an error and replaces nothing. Where the source may
+// really have no record, add `.may_be_empty()`.
 let rows = http.get("{path}").stream().send()?.rows({format})?;
 
 operations.truncate("items")?;
