@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::imports;
 
 /// How long the waits may be in all: the source's minute of rest, and the one after, and then some.
-pub(super) const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// The longest wait after the first attempt; it doubles from attempt to attempt.
 const BASE: Duration = Duration::from_millis(500);
 /// Where doubling ends.
