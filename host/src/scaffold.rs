@@ -7,7 +7,7 @@
 mod code;
 mod words;
 
-pub use words::{Authentication, Choice, Pagination, SyncStyle};
+pub(crate) use words::{Authentication, Choice, Pagination, SyncStyle};
 
 use model::error::{Code, Error, Result};
 
@@ -17,13 +17,13 @@ const CONTRACT: &str = include_str!("../../wit/connector.wit");
 /// The manifest that the SDK inherits versions from.
 const WORKSPACE: &str = include_str!("../../Cargo.toml");
 /// What a person or a language model needs to write a connector, on one page.
-pub const PROMPT: &str = include_str!("../../docs/guides/connector-expert.md");
+pub(crate) const PROMPT: &str = include_str!("../../docs/guides/connector-expert.md");
 
 /// One file: its path within the connector's folder, and its text.
-pub type File = (String, String);
+pub(crate) type File = (String, String);
 
 /// All files of a connector.
-pub fn files(name: &str, choice: Choice) -> Result<Vec<File>> {
+pub(crate) fn files(name: &str, choice: Choice) -> Result<Vec<File>> {
     check_name(name)?;
     let own = [
         ("Cargo.toml", manifest(name)),
@@ -122,12 +122,14 @@ fn check_name(name: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum as _;
+
     use super::*;
 
     fn all() -> impl Iterator<Item = Choice> {
-        Pagination::ALL.iter().flat_map(|pagination| {
-            Authentication::ALL.iter().flat_map(move |authentication| {
-                SyncStyle::ALL.iter().map(move |sync| Choice {
+        Pagination::value_variants().iter().flat_map(|pagination| {
+            Authentication::value_variants().iter().flat_map(move |authentication| {
+                SyncStyle::value_variants().iter().map(move |sync| Choice {
                     pagination: *pagination,
                     authentication: *authentication,
                     sync: *sync,
