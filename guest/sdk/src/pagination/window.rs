@@ -167,8 +167,8 @@ impl Window {
 
     /// Whether the page has come to records from before the window, for lists with the newest change first.
     pub fn is_passed(&self, page: &Page) -> bool {
-        let before = |record: Record| self.moment(&record).ok().flatten() < self.begin();
-        self.begin.is_some() && page.last().is_some_and(before)
+        let last = page.last().and_then(|last| self.moment(&last).ok().flatten());
+        last.zip(self.begin()).is_some_and(|(last, begin)| last < begin)
     }
 
     /// Takes a page's moments into account, and writes down in the state how far the sync has come: the window after the

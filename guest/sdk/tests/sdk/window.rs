@@ -165,6 +165,20 @@ fn a_list_in_order_moves_on_with_every_page_but_not_into_the_future() {
     assert_eq!(sync.checkpoints(), [r#"{"at":"2024-02-01T00:00:00Z"}"#, r#"{"at":"2024-03-01T00:00:00Z"}"#]);
 }
 
+#[test]
+fn a_record_without_a_moment_is_not_one_from_before_the_window() {
+    let state = State::from_json(Some(r#"{"/meta/at":"2024-02-29T12:00:00Z"}"#)).unwrap();
+    let window = Window::new("/meta/at").overlap(Duration::ZERO).resume(&state).unwrap();
+    let is_passed = |moment: &'static str| {
+        elt_sdk::testing::serve(move |_| page(&[r#""2024-03-01T00:00:00Z""#, moment], "null"));
+        window.is_passed(&Client::new("https://api.test").get("orders").page("orders").unwrap())
+    };
+    assert!(is_passed(r#""2024-02-29T11:59:59Z""#));
+    for other in [r#""2024-02-29T12:00:00Z""#, "null", r#""0000-00-00""#] {
+        assert!(!is_passed(other), "{other}");
+    }
+}
+
 /// Orders in the order of their keys, four a page; while a page is read, others change.
 struct Changing {
     orders: BTreeMap<u64, i64>,
