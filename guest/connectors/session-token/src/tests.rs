@@ -34,6 +34,6 @@ fn a_session_is_used_until_its_time_is_up() {
 #[test]
 fn a_wrong_password_is_an_authentication_error() {
     let sync = users("2024-01-01T00:00:00Z").configuration("password", "q").update();
-    let message = "POST https://api.test/auth/session_token/login: status 401";
+    let message = "POST https://api.test/auth/session_token/login: status 401: the login was refused, without a reason";
     assert_eq!(sync.result, Err(Error::authentication(message)));
 }
