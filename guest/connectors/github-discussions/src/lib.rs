@@ -37,7 +37,7 @@ impl Connector for Discussions {
         let mut window = Window::new("updatedAt").key("updated_at").resume(&state)?;
         let place = "/data/repository/discussions";
         let pages = PageInfo::new("after", &format!("{place}/pageInfo")).start(window.cursor());
-        for page in request.pages(&format!("{place}/nodes"), pages) {
+        for page in request.pages(format!("{place}/nodes"), pages) {
             let page = page?;
             operations.upsert_page("discussions", &page)?;
             // The newest come first: the window moves on when all of them have arrived.
