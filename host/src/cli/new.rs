@@ -13,7 +13,7 @@ use model::error::{Code, Error, Result};
 /// What can be typed after `host new`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The connector's name: [a-z][a-z0-9_-]*
+    /// The connector's name: a letter of a-z, then a-z, 0-9, _ and -
     #[arg(required_unless_present = "prompt")]
     name: Option<String>,
     /// How the source pages (default: cursor); an export has no pages

@@ -74,6 +74,9 @@ enum Level {
     Debug,
 }
 
+/// The crates of the host: what they tell is the server's log and its traces.
+const OWN_CRATES: [&str; 7] = ["host", "model", "proof", "sandbox", "server", "stream", "warehouse"];
+
 fn time(text: &str) -> Result<Duration, String> {
     sandbox::limits_text::duration(text).ok_or_else(|| "write a time with its unit, such as 10s or 2min".to_owned())
 }
@@ -152,8 +155,9 @@ fn log(level: Level, traces: Option<&Traces>) {
         Level::Debug => LevelFilter::DEBUG,
     };
     // And what becomes of traces that no collector takes.
-    let only_ours =
-        Targets::new().with_target("host", level).with_target("opentelemetry_sdk", level.min(LevelFilter::WARN));
+    let only_ours = Targets::new()
+        .with_targets(OWN_CRATES.iter().map(|name| (*name, level)))
+        .with_target("opentelemetry_sdk", level.min(LevelFilter::WARN));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     #[expect(clippy::redundant_closure_for_method_calls, reason = "the method has a lifetime too few")]
     let events = filter_fn(|metadata| metadata.is_event());

@@ -17,6 +17,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::OWN_CRATES;
 use model::error::{Code, Error, Result};
 
 /// Spans that may wait to be sent.
@@ -30,6 +31,11 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// What sends spans until it is told to end.
 pub(super) struct Traces(SdkTracerProvider);
+
+/// Whether a module, named as `crate::module`, is of the host.
+fn is_own(module: &str) -> bool {
+    module.split("::").next().is_some_and(|name| OWN_CRATES.contains(&name))
+}
 
 impl Traces {
     /// Sends to the collector at an address such as `http://127.0.0.1:4318`; requests run on `runtime`.
@@ -71,7 +77,7 @@ impl Traces {
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("host")))
+            .with_filter(filter_fn(|metadata| metadata.is_span() && is_own(metadata.target())))
     }
 
     /// Sends what waits, if the collector takes it soon.
