@@ -9,6 +9,7 @@ mod destination;
 mod secret_key;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -35,6 +36,12 @@ pub struct ConnectorOptions {
     /// Lets the connector speak plain http to this public host (repeatable)
     #[arg(long, value_name = "HOST[:PORT]", help_heading = "Sandbox")]
     allow_http: Vec<String>,
+    /// Trusts the authorities whose certificates are in FILE (PEM), besides those this machine trusts
+    #[arg(long, value_name = "FILE", help_heading = "Sandbox")]
+    ca_file: Option<PathBuf>,
+    /// Asks every source by way of this proxy: http://, https:// or socks5://[USER:PASSWORD@]HOST:PORT
+    #[arg(long, value_name = "URL", help_heading = "Sandbox")]
+    proxy: Option<String>,
     /// Lets the connector see this secret field itself, if it asks to (repeatable)
     #[arg(long, value_name = "FIELD", help_heading = "Sandbox")]
     expose: Vec<String>,
@@ -82,7 +89,10 @@ impl ConnectorOptions {
         let allow = EgressAllow {
             private: addresses::checked(&self.allow_private)?,
             http: addresses::checked(&self.allow_http)?,
+            authorities_pem: self.ca_file.as_deref().map(authorities).transpose()?,
+            proxy: self.proxy.clone(),
         };
+        allow.check()?;
         let configuration = match &self.config {
             Some(path) => configuration::read(path, &|name| std::env::var(name).ok())?,
             None => Configuration::default(),
@@ -91,6 +101,13 @@ impl ConnectorOptions {
         let audit_log = self.audit_log.clone();
         Ok(Sandbox { configuration, limits, allow, secrets, audit_log })
     }
+}
+
+fn authorities(path: &Path) -> Result<Arc<[u8]>> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        Error::new(Code::Usage, format!("read the certificates in {}", path.display())).because(error)
+    })?;
+    Ok(bytes.into())
 }
 
 const DESTINATION_HELP: &str = "The destination: duckdb:PATH, sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE, delta:PATH or \

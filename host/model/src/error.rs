@@ -120,6 +120,8 @@ codes! {
     SourceUnavailable = "source-unavailable", Fault::Source;
     /// The source asks to be left alone for longer than the host waits.
     SourceRateLimited = "source-rate-limited", Fault::Source;
+    /// The source cannot be spoken to over TLS, and trying again will not help: its certificate is not to be trusted, say.
+    SourceTls = "source-tls", Fault::Source;
     /// The source answered with something the connector cannot use.
     SourceError = "source-error", Fault::Source;
     /// The connector reported a fault of its own.

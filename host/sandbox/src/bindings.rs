@@ -9,6 +9,7 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     with: {
         "elt:connector/http.pending-response": super::imports::PendingResponse,
+        "elt:connector/http.special-request": super::imports::SpecialRequest,
         "elt:connector/http.response": super::imports::OpenResponse,
         "elt:connector/http.records": super::imports::KeptRecords,
     },

@@ -14,14 +14,19 @@ mod audit;
 mod body;
 mod budget;
 mod dial;
+mod digest;
 mod error;
+mod hint;
+mod jar;
 mod outgoing;
 mod pace;
 mod redirect;
 mod request;
 mod response;
 mod retry;
+mod route;
 mod settings;
+mod sign;
 mod stats;
 mod wire;
 
@@ -36,22 +41,25 @@ pub use pace::{Pace, Pacing};
 pub(crate) use request::{Authentication, Body, Method, Request};
 pub(crate) use response::Response;
 pub(crate) use retry::Options as RetryOptions;
+pub(crate) use route::Route;
 pub(crate) use settings::{Limits, Settings, Timing};
 pub(crate) use stats::Stats;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use reqwest::header::{self, HeaderValue};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use self::attempt::Answer;
+use self::attempt::{Answer, Course};
 use self::audit::Audit;
 use self::budget::{Budget, Held};
 use self::dial::Dialer;
-use self::request::Prepared;
+use self::jar::Jar;
+use self::request::{Hop, Prepared};
 use self::retry::{Decision, Moment, Outcome};
 use super::egress::Policy;
 
@@ -88,6 +96,7 @@ struct Shared {
     watch: Arc<dyn Watch>,
     budget: Arc<Budget>,
     dialer: Dialer,
+    jar: Jar,
     pace: Pace,
     slots: Semaphore,
 }
@@ -109,7 +118,8 @@ impl Client {
         let policy = Arc::new(policy);
         Self(Arc::new(Shared {
             budget: Budget::new(settings.limits.clone()),
-            dialer: Dialer::new(Arc::clone(&policy), resolver, settings.timing.clone()),
+            dialer: Dialer::new(Arc::clone(&policy), resolver, &settings),
+            jar: Jar::default(),
             pace: settings.pacing.source.clone().unwrap_or_else(|| Pace::new(&settings.rate_limits)),
             slots: Semaphore::new(settings.limits.in_flight_max as usize),
             policy,
@@ -191,21 +201,26 @@ async fn run(shared: Arc<Shared>, prepared: Prepared, _held: Held) -> Result<Res
         return Err(Failure::bug("send a request: the client is closed"));
     };
     let _flight = shared.stats.flight();
-    let started = Instant::now();
-    let mut attempt = 1;
+    let options = RetryOptions { patience: prepared.patience, ..shared.settings.retry.clone() };
+    let mut trial = Trial { course: Course::new(&shared, &prepared), options, started: Instant::now(), attempt: 1 };
     let result = loop {
-        match step(&shared, &prepared, attempt).await {
+        match trial.step(&shared, &prepared).await {
             Step::Done(result) => break result,
             Step::Again { reason, wait } => {
+                let attempt = trial.attempt;
                 tracing::debug!(attempt, wait_ms = stats::milliseconds(wait), "{reason}; trying again");
                 shared.watch.retrying(&reason, wait);
                 shared.stats.count_retry(wait);
                 tokio::time::sleep(wait).await;
-                attempt += 1;
+                trial.attempt += 1;
+                // What may be repeated begins anew; all else goes on where it was not taken.
+                if prepared.repeatable {
+                    trial.course = Course::new(&shared, &prepared);
+                }
             }
         }
     };
-    shared.stats.count_wait(started.elapsed());
+    shared.stats.count_wait(trial.started.elapsed());
     if let Ok(response) = &result {
         tracing::Span::current().record("http.response.status_code", response.status());
     }
@@ -215,42 +230,90 @@ async fn run(shared: Arc<Shared>, prepared: Prepared, _held: Held) -> Result<Res
     result
 }
 
-async fn step(shared: &Shared, prepared: &Prepared, attempt: u32) -> Step {
-    let decide = |outcome: Outcome<'_>| {
-        let repeatable = prepared.repeatable;
-        let moment = Moment { attempt, repeatable, now: SystemTime::now(), chance: fastrand::f64() };
-        retry::decide(&shared.settings.retry, moment, outcome)
-    };
-    let failure = match attempt::exchange(shared, prepared).await {
-        Ok(answer) => match decide(Outcome::Status { status: answer.status(), retry_after: answer.retry_after() }) {
-            Decision::HandOver => match answer.open(shared, prepared.buffer).await {
-                Ok(response) => return Step::Done(Ok(response)),
-                Err(failure) => failure,
-            },
+/// The attempts at one request.
+struct Trial {
+    course: Course,
+    options: RetryOptions,
+    started: Instant,
+    attempt: u32,
+}
+
+impl Trial {
+    /// One attempt.
+    async fn step(&mut self, shared: &Shared, prepared: &Prepared) -> Step {
+        let answer = match attempt::exchange(shared, prepared, &mut self.course).await {
+            Ok(answer) => answer,
+            Err(broken) => return self.broken(prepared, broken.failure, broken.is_unsent),
+        };
+        let (status, hint) = (answer.status(), answer.hint(SystemTime::now()));
+        match self.decide(prepared, Outcome::Status { status, hint }) {
+            Decision::HandOver => self.open(shared, prepared, answer).await,
             Decision::Retry(wait) => {
-                let reason = format!("{}: the source answered {}", answer.label(), answer.status());
+                let reason = format!("{}: the source answered {status}{}", answer.label(), self.patience_left());
                 answer.discard().await;
-                return Step::Again { reason, wait };
+                Step::Again { reason, wait }
             }
-            Decision::TooLong(wait) => return Step::Done(Err(too_long(&answer, wait, &shared.settings.retry))),
-        },
-        Err(failure) => failure,
-    };
-    match &failure {
-        Failure::Exchange(error) => match decide(Outcome::Failed(error.kind)) {
+            Decision::TooLong(wait) => Step::Done(Err(too_long(&answer, wait, &self.options))),
+        }
+    }
+
+    async fn open(&self, shared: &Shared, prepared: &Prepared, answer: Answer) -> Step {
+        let response = match answer.open(shared, prepared.buffer).await {
+            Ok(response) => response,
+            Err(failure) => return self.broken(prepared, failure, false),
+        };
+        let expects = prepared.first.terms.expect_json && prepared.first.method != reqwest::Method::HEAD;
+        let Some(what) = response.unfit_for_json().filter(|_| expects) else {
+            return Step::Done(Ok(response));
+        };
+        match self.decide(prepared, Outcome::Unfit) {
+            Decision::Retry(wait) => Step::Again {
+                reason: format!("{}: the source answered {} with {what}", response.label, response.status),
+                wait,
+            },
+            Decision::HandOver | Decision::TooLong(_) => Step::Done(Ok(response)),
+        }
+    }
+
+    fn broken(&self, prepared: &Prepared, failure: Failure, is_unsent: bool) -> Step {
+        let Failure::Exchange(error) = &failure else { return Step::Done(Err(failure)) };
+        let outcome = match error.kind {
+            ErrorKind::Connect if is_unsent => Outcome::Unsent,
+            kind => Outcome::Failed(kind),
+        };
+        match self.decide(prepared, outcome) {
             Decision::Retry(wait) => Step::Again { reason: error.message.clone(), wait },
             Decision::HandOver | Decision::TooLong(_) => Step::Done(Err(failure)),
-        },
-        Failure::Sync(_) => Step::Done(Err(failure)),
+        }
+    }
+
+    fn decide(&self, prepared: &Prepared, outcome: Outcome) -> Decision {
+        let moment = Moment {
+            attempt: self.attempt,
+            spent: self.started.elapsed(),
+            repeatable: self.course.is_repeatable(prepared),
+            chance: fastrand::f64(),
+        };
+        retry::decide(&self.options, moment, outcome)
+    }
+
+    /// For people, once a source has been asked more often than one that just fails.
+    fn patience_left(&self) -> String {
+        if self.attempt < self.options.attempts_max {
+            return String::new();
+        }
+        let left = self.options.patience.saturating_sub(self.started.elapsed());
+        format!(" (attempt {}; it is asked again for {} s more)", self.attempt, left.as_secs())
     }
 }
 
 fn too_long(answer: &Answer, wait: Duration, options: &RetryOptions) -> Failure {
     let (label, status) = (answer.label(), answer.status());
     let message = format!(
-        "{label}: the source answered {status} and asks to wait {} s, longer than the {} s that the host waits",
+        "{label}: the source answered {status} and asks to wait {} s, longer than the {} s that the host waits \
+         (limit patience)",
         wait.as_secs(),
-        options.retry_after_max.as_secs()
+        options.patience.as_secs()
     );
     Failure::Exchange(HttpError {
         kind: ErrorKind::RateLimited,
@@ -266,6 +329,11 @@ impl Drop for Shared {
 }
 
 impl Shared {
+    /// The cookies that go with a hop.
+    fn cookies(&self, hop: &Hop) -> Option<HeaderValue> {
+        self.jar.field(&hop.url, hop.headers.get(header::COOKIE))
+    }
+
     fn note_denial(&self, failure: &Failure) {
         if let Failure::Exchange(HttpError { kind: ErrorKind::Denied, message, .. }) = failure {
             tracing::debug!("{message}");

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::bindings::elt::connector::http;
 use super::client::{self, ErrorKind, Failure, HttpError};
-use super::world::{Answer, Crossing, Ending, Given, Sent, Trouble, TroubleKind, World};
+use super::world::{Answer, Crossing, Ending, Given, Sent, Terms, Trouble, TroubleKind, World};
 
 /// The most bytes that one read hands over. Within this, a read fills the size asked for or ends, so that what a guest
 /// sees does not depend on how the body came over the wire.
@@ -51,15 +51,16 @@ struct Watcher {
 pub(super) fn send(
     client: &client::Client,
     world: Option<(&Arc<dyn World>, u64)>,
-    request: http::Request,
+    (request, terms): (http::Request, Terms),
 ) -> Result<Pending, Failure> {
+    let by_network = |request: http::Request, terms| client.send(client::Request { terms, ..request.into() });
     let Some((world, exchange)) = world else {
-        return Ok(Pending { source: Waiting::Network(client.send(request.into())?), watcher: None });
+        return Ok(Pending { source: Waiting::Network(by_network(request, terms)?), watcher: None });
     };
     let watcher = Watcher { world: Arc::clone(world), exchange };
-    let source = match world.send(exchange, &Sent::from(&request)) {
+    let source = match world.send(exchange, &Sent { terms: terms.clone(), ..Sent::from(&request) }) {
         Given::Network => {
-            Waiting::Network(client.send(request.into()).inspect_err(|failure| watcher.failed(failure, true))?)
+            Waiting::Network(by_network(request, terms).inspect_err(|failure| watcher.failed(failure, true))?)
         }
         Given::Answer(answer) => Waiting::Given(Ok(answer)),
         Given::Failure(trouble) if trouble.at_send => {
@@ -121,6 +122,14 @@ impl Open {
         match &self.source {
             Body::Network(response) => response.url(),
             Body::Given { answer, .. } => &answer.url,
+        }
+    }
+
+    /// Memory that it takes in the host besides its body.
+    pub(super) fn kept_bytes(&self) -> usize {
+        match &self.source {
+            Body::Network(response) => response.kept_bytes(),
+            Body::Given { answer, .. } => answer.headers.iter().map(|(name, value)| name.len() + value.len()).sum(),
         }
     }
 

@@ -11,7 +11,7 @@ mod records;
 pub(super) use log::Gate;
 #[expect(unreachable_pub, reason = "the generated bindings re-export them, which needs `pub`")]
 pub use {
-    http::{OpenResponse, PendingResponse},
+    http::{OpenResponse, PendingResponse, SpecialRequest},
     records::KeptRecords,
 };
 

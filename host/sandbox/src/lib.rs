@@ -33,7 +33,8 @@ pub use instance::Listener;
 pub use limits::Limits;
 pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets, without_placeholders};
 pub use world::{
-    Answer, BodyKind, Call, Credentials, Crossing, Ending, Given, Scrub, Sent, Trouble, TroubleKind, World,
+    Answer, AwsSignature, BodyKind, Call, Credentials, Crossing, Ending, Given, Hash, KeyForm, Scrub, Sent, Signature,
+    SignatureForm, Terms, Trouble, TroubleKind, World,
 };
 
 use std::path::Path;
@@ -45,7 +46,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
 use self::bindings::{Connector, ConnectorPre};
-use self::client::{Client, Settings, Stats, Watch};
+use self::client::{Client, Route, Settings, Stats, Watch};
 use self::component::Workshop;
 use self::egress::{Allow, Policy};
 use self::engine::{BoxedError, Ticker};
@@ -54,18 +55,38 @@ use model::error::{Code, Error, Result};
 use model::{Configuration, Description, LogLevel, Selection, Table};
 
 /// Addresses the operator allows beyond the public internet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct EgressAllow {
     /// `HOST` or `HOST:PORT` that may be private or loopback, and spoken to by plain http.
     pub private: Vec<String>,
     /// `HOST` or `HOST:PORT` that may be spoken to by plain http.
     pub http: Vec<String>,
+    /// Certificates, in PEM, of authorities to believe besides those of the machine.
+    pub authorities_pem: Option<Arc<[u8]>>,
+    /// The URL of a proxy by which every source is asked.
+    pub proxy: Option<String>,
+}
+
+/// Without the proxy's URL, which may hold a password.
+impl std::fmt::Debug for EgressAllow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EgressAllow").field("private", &self.private).field("http", &self.http).finish_non_exhaustive()
+    }
 }
 
 impl EgressAllow {
     fn parse(&self) -> Result<Allow> {
         let all = |texts: &[String]| texts.iter().map(|text| text.parse()).collect::<Result<Vec<_>>>();
         Ok(Allow { private: all(&self.private)?, http: all(&self.http)? })
+    }
+
+    /// Refuses what could not be used.
+    pub fn check(&self) -> Result<()> {
+        self.parse().and(self.route()).map(drop)
+    }
+
+    fn route(&self) -> Result<Route> {
+        Route::new(self.authorities_pem.as_deref(), self.proxy.as_deref())
     }
 }
 
@@ -328,7 +349,7 @@ impl Component {
         let description = self.describe(&grants.limits).await?;
         let policy = Policy::new(description, grants.secrets.configuration(), &grants.allow.parse()?)?;
         let settings = Settings::new(description, &grants.limits, grants.secrets.clone());
-        let settings = Settings { pacing: grants.pacing.clone(), ..settings };
+        let settings = Settings { pacing: grants.pacing.clone(), route: grants.allow.route()?, ..settings };
         let watch = Arc::new(Told { listener: Arc::clone(&grants.listener), secrets: grants.secrets.clone() });
         let client = Some(Arc::new(Client::new(policy, settings, Arc::clone(&grants.meter.0), watch)));
         let mut listener = Arc::clone(&grants.listener);

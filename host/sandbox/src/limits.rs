@@ -33,6 +33,9 @@ pub struct Limits {
     pub request_header_bytes_max: u64,
     /// The longest silence of the source, before an answer or within its body.
     pub silence_max: Duration,
+    /// How long a source that asks for patience (429, 503) is asked again, unless the connector says otherwise; the longest
+    /// wait it may ask for.
+    pub patience_max: Duration,
     /// The fewest bytes of a body within a minute of waiting for it.
     pub bytes_per_minute_min: u64,
     /// Rows in one batch.
@@ -82,6 +85,7 @@ impl Default for Limits {
             request_headers_max: 128,
             request_header_bytes_max: 64 * KIB,
             silence_max: Duration::from_mins(1),
+            patience_max: Duration::from_mins(5),
             bytes_per_minute_min: KIB,
             batch_rows_max: 100_000,
             row_bytes_max: 16 * MIB,

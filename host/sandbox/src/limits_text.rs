@@ -48,6 +48,7 @@ const LIMITS: &[Limit] = limits! {
     SmallCount request_headers_max: "header fields of one request";
     Bytes request_header_bytes_max: "URL, query and header fields of one request together";
     Time silence_max: "silence of the source, before an answer or within its body";
+    Time patience_max: "how long a source that answers 429 or 503 is asked again, unless the connector says otherwise, and the longest wait it may ask for";
     BytesMin bytes_per_minute_min: "the fewest bytes of a body within a minute of waiting for it";
     Count batch_rows_max: "rows in one batch";
     Bytes row_bytes_max: "one row";

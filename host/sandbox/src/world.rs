@@ -98,6 +98,98 @@ pub struct Sent {
     pub buffer: bool,
     /// Time for one attempt, in milliseconds.
     pub timeout_ms: Option<u32>,
+    /// What else it asks for.
+    #[serde(default, skip_serializing_if = "Terms::are_usual")]
+    pub terms: Terms,
+}
+
+/// What a request asks for besides; `special-request` in the contract, wit/connector.wit, explains each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the contract explains each")]
+pub struct Terms {
+    pub once: bool,
+    pub patience_ms: Option<u64>,
+    pub raw: bool,
+    pub expect_json: bool,
+    pub client_certificate: Option<String>,
+    pub signature: Option<Signature>,
+    pub aws_signature: Option<AwsSignature>,
+    /// User and password.
+    pub digest: Option<(String, String)>,
+}
+
+impl Terms {
+    /// Whether nothing is asked for.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+    fn are_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Without what proves who asks.
+    pub(crate) fn without_credentials(&self) -> Self {
+        Self { client_certificate: None, signature: None, aws_signature: None, digest: None, ..self.clone() }
+    }
+
+    /// Whether something proves who asks.
+    pub(crate) fn has_credentials(&self) -> bool {
+        *self != self.without_credentials()
+    }
+}
+
+/// A recipe for an HMAC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the contract explains each")]
+pub struct Signature {
+    pub hash: Hash,
+    pub key: String,
+    pub key_form: KeyForm,
+    pub message: String,
+    pub form: SignatureForm,
+    pub headers: Vec<(String, String)>,
+    pub query: Vec<(String, String)>,
+}
+
+/// The hash of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the contract explains each")]
+pub enum Hash {
+    Sha1,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// How the text of a key stands for its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the contract explains each")]
+pub enum KeyForm {
+    Text,
+    Base64,
+    Hex,
+}
+
+/// How a signature is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the contract explains each")]
+pub enum SignatureForm {
+    Hex,
+    Base64,
+    Base64Url,
+}
+
+/// A key of AWS, and what it signs for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the contract explains each")]
+pub struct AwsSignature {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: Option<String>,
+    pub region: String,
+    pub service: String,
 }
 
 /// Credentials of a request.

@@ -95,7 +95,7 @@ pub(super) fn secrets(connection: &ConnectionSettings, token_key: Option<&str>) 
 
 /// Addresses beyond the public internet.
 pub(super) fn allow(tenant: &TenantSettings) -> EgressAllow {
-    EgressAllow { private: tenant.allow_private.clone(), http: tenant.allow_http.clone() }
+    EgressAllow { private: tenant.allow_private.clone(), http: tenant.allow_http.clone(), ..EgressAllow::default() }
 }
 
 /// Whether an operator's settings of a tenant can be in force.

@@ -105,7 +105,7 @@ fn guest_and_http() {
         let key = std::env::var("BENCH_KEY").unwrap_or_else(|_| "123".to_owned());
         let fields = [("base_url", url.as_str()), ("api_key", &key), ("page_size", "1000")];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let allow = EgressAllow { private: vec!["127.0.0.1".into()], http: vec![] };
+        let allow = EgressAllow { private: vec!["127.0.0.1".into()], ..EgressAllow::default() };
         let configuration = Configuration(fields.into());
         let described = component.describe(&limits).await.unwrap();
         let secrets = Secrets::new(described, &configuration, &SecretGrants::default(), ("bench", &limits)).unwrap();

@@ -85,7 +85,7 @@ impl House {
             contract: SchemaContract::default(),
             sample_records: 0,
             limits: Limits::default(),
-            allow: EgressAllow { private: vec!["127.0.0.1:9".into()], http: vec![] },
+            allow: EgressAllow { private: vec!["127.0.0.1:9".into()], ..EgressAllow::default() },
             pacing: Pacing::default(),
             secrets: SecretGrants::default(),
             world: None,

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
-use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
+use async_compression::tokio::bufread::{BrotliDecoder, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt};
 use tokio_util::io::StreamReader;
@@ -17,6 +17,8 @@ use super::wire::{Wire, WireError};
 use super::{ErrorKind, Failure, HttpError, Stats};
 use crate::secrets::Masker;
 
+/// How much of a body's beginning tells how it is compressed.
+const BEGINNING_BYTES: usize = 16;
 /// The largest piece read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -25,6 +27,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub(super) enum Coding {
     Identity,
     Gzip,
+    /// With the frame that the standard asks for, or without, as some servers send it.
+    Deflate,
     Brotli,
     Zstd,
 }
@@ -34,6 +38,7 @@ impl Coding {
     pub(super) fn of(content_encoding: &[u8]) -> Self {
         match content_encoding.trim_ascii().to_ascii_lowercase().as_slice() {
             b"gzip" | b"x-gzip" => Self::Gzip,
+            b"deflate" => Self::Deflate,
             b"br" => Self::Brotli,
             b"zstd" => Self::Zstd,
             _ => Self::Identity,
@@ -44,12 +49,59 @@ impl Coding {
         match self {
             Self::Identity => "plain",
             Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
             Self::Brotli => "brotli",
             Self::Zstd => "zstd",
         }
     }
 
-    fn decode(self, wire: StreamReader<Wire, Bytes>) -> Pin<Box<dyn AsyncRead + Send>> {
+    /// Whether a body that begins so can be one of it.
+    fn may_begin(self, bytes: &[u8]) -> bool {
+        let magic: &[u8] = match self {
+            Self::Gzip => &[0x1f, 0x8b],
+            Self::Zstd => &[0x28, 0xb5, 0x2f, 0xfd],
+            Self::Identity | Self::Deflate | Self::Brotli => &[],
+        };
+        let count = magic.len().min(bytes.len());
+        // Frames that zstd has decoders skip begin otherwise.
+        magic[..count] == bytes[..count] || (self == Self::Zstd && bytes[0] & 0xf0 == 0x50)
+    }
+
+    /// The memory that decompressing a body takes that begins so, at most.
+    fn window_bytes(self, bytes: &[u8]) -> usize {
+        const KIB: usize = 1 << 10;
+        const ZSTD_WINDOW_BYTES_MAX: usize = 8 << 20;
+        match self {
+            Self::Identity => 0,
+            Self::Gzip | Self::Deflate => 64 * KIB,
+            // The bits that begin the stream (RFC 7932, section 9.1).
+            Self::Brotli => {
+                let first = bytes.first().copied().unwrap_or_default();
+                let (three, four) = ((first >> 1) & 7, (first >> 4) & 7);
+                let bits = match (first & 1, three, four) {
+                    (0, ..) => 16,
+                    (_, 0, 0) => 17,
+                    (_, 0, 1) => 24,
+                    (_, 0, four) => 8 + u32::from(four),
+                    (_, three, _) => 17 + u32::from(three),
+                };
+                (1 << bits) + 256 * KIB
+            }
+            // The descriptor behind the magic number; a frame in one segment has its whole size for a window.
+            Self::Zstd => {
+                let window = match bytes {
+                    [0x28, 0xb5, 0x2f, 0xfd, descriptor, window, ..] if descriptor & 0x20 == 0 => {
+                        let base = 1_usize << (10 + u32::from(window >> 3)).min(40);
+                        base + base / 8 * usize::from(window & 7)
+                    }
+                    _ => ZSTD_WINDOW_BYTES_MAX,
+                };
+                window.min(ZSTD_WINDOW_BYTES_MAX) + 256 * KIB
+            }
+        }
+    }
+
+    fn decode(self, wire: StreamReader<Wire, Bytes>, begins_with: &[u8]) -> Pin<Box<dyn AsyncRead + Send>> {
         /// RFC 9659 has decoders of `Content-Encoding: zstd` take windows of 8 MiB and no larger.
         const ZSTD_WINDOW_LOG_MAX: u32 = 23;
         match self {
@@ -59,6 +111,11 @@ impl Coding {
                 decoder.multiple_members(true);
                 Box::pin(decoder)
             }
+            // The frame begins with the number of its method, 8, which a bare stream never does.
+            Self::Deflate if begins_with.first().is_some_and(|byte| byte & 0x0f == 8) => {
+                Box::pin(ZlibDecoder::new(wire))
+            }
+            Self::Deflate => Box::pin(DeflateDecoder::new(wire)),
             Self::Brotli => Box::pin(BrotliDecoder::new(wire)),
             Self::Zstd => {
                 let window = async_compression::zstd::DParameter::window_log_max(ZSTD_WINDOW_LOG_MAX);
@@ -103,10 +160,14 @@ struct Flow {
     /// None: the end was reached, or the body broke.
     source: Option<Source>,
     broken: Option<HttpError>,
+    /// Whether the body begins as its coding does.
+    is_labelled_right: bool,
 }
 
 struct Source {
     bytes: Pin<Box<dyn AsyncRead + Send>>,
+    /// What the decoder takes.
+    window: Held,
     _open: OpenStream,
 }
 
@@ -121,24 +182,45 @@ impl Body {
     ) -> Result<Self, Failure> {
         let open = accounts.budget.stream(&label).inspect_err(|failure| accounts.audit.failed(failure))?;
         let held = accounts.budget.hold();
-        let mut flow = Flow { label, coding, accounts, source: None, broken: None };
+        let mut flow = Flow { label, coding, accounts, source: None, broken: None, is_labelled_right: true };
         let mut wire = StreamReader::new(wire);
         // No byte at all is an empty body in every coding (answers to HEAD, 204, 304).
-        let empty = match wire.fill_buf().await {
-            Ok(bytes) => bytes.is_empty(),
+        let beginning = match wire.fill_buf().await {
+            Ok(bytes) => Bytes::copy_from_slice(&bytes[..bytes.len().min(BEGINNING_BYTES)]),
             Err(error) => {
                 let failure = flow.failure(&error);
                 flow.accounts.audit.failed(&failure);
                 return Err(failure);
             }
         };
-        if empty {
+        if beginning.is_empty() {
             flow.accounts.audit.completed();
         } else {
-            flow.source = Some(Source { bytes: coding.decode(wire), _open: open });
+            flow.is_labelled_right = coding.may_begin(&beginning);
+            let mut window = flow.accounts.budget.hold();
+            let grown = window.grow(&flow.label, coding.window_bytes(&beginning) as u64);
+            grown.inspect_err(|failure| flow.accounts.audit.failed(failure))?;
+            flow.source = Some(Source { bytes: coding.decode(wire, &beginning), window, _open: open });
         }
         let rest = Rest { flow, masker, total: 0 };
         Ok(Self { rest, ahead: Vec::new(), taken: 0, held })
+    }
+
+    /// What the decoder of a body takes that is still on its way.
+    pub(super) fn window_bytes(&self) -> usize {
+        let window = self.rest.flow.source.as_ref().map_or(0, |source| source.window.bytes());
+        usize::try_from(window).unwrap_or(usize::MAX)
+    }
+
+    /// What a body is that is no JSON, as far as it was read ahead.
+    pub(super) fn unfit_for_json(&self) -> Option<&'static str> {
+        let ahead = self.ahead[self.taken..].trim_ascii_start();
+        let ahead = ahead.strip_prefix(b"\xef\xbb\xbf").unwrap_or(ahead).trim_ascii_start();
+        match ahead.first() {
+            None => self.rest.flow.source.is_none().then_some("an empty body"),
+            Some(b'<') => Some("a web page"),
+            Some(_) => None,
+        }
     }
 
     /// Reads to the end.
@@ -267,10 +349,18 @@ impl Flow {
 
     fn failure(&self, error: &io::Error) -> Failure {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<WireError>()) {
-            Some(WireError::Broken(error)) => Failure::from_library(&self.label, error),
+            Some(WireError::Broken(error)) => Failure::cut_off(&self.label, error),
             Some(slow) => Failure::new(ErrorKind::Timeout, &self.label, format!("the body stopped: {slow}")),
-            None => {
+            None if self.is_labelled_right => {
                 let what = format!("its {} body is damaged or cut short: {error}", self.coding.name());
+                Failure::new(ErrorKind::Protocol, &self.label, what)
+            }
+            None => {
+                let name = self.coding.name();
+                let what = format!(
+                    "its header fields say that the body is {name}, and it is not: it is damaged, or the source labels it \
+                     wrong (then the connector's author takes it `raw`)"
+                );
                 Failure::new(ErrorKind::Protocol, &self.label, what)
             }
         }

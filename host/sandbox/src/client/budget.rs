@@ -68,7 +68,7 @@ impl Budget {
     }
 }
 
-/// Bytes kept for the guest; given back when dropped.
+/// Bytes kept for the guest (bodies, header fields, what decompresses); given back when dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     budget: Arc<Budget>,
@@ -83,10 +83,15 @@ impl Held {
         let max = self.budget.limits.held_bytes_max;
         if held > max {
             let failed_to =
-                format!("keep the bodies of {label} and other requests: together they have more than {max} bytes");
+                format!("keep what belongs to {label} and other requests: together it has more than {max} bytes");
             return Err(Failure::limit(Limit::Response, failed_to));
         }
         Ok(())
+    }
+
+    /// How many.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Gives everything back.

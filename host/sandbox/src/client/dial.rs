@@ -12,12 +12,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use reqwest::dns::{Addrs, Name, Resolve};
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
+use sha2::{Digest as _, Sha256};
 use url::Host;
 
-use super::Timing;
-use crate::egress::{Policy, Scheme, Target};
+use super::route::{self, Identity, Route};
+use super::{ErrorKind, Settings, Timing};
+use crate::egress::{Denied, Policy, Scheme, Target};
 
 /// Addresses of a name, when they are known.
 pub(crate) type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
@@ -43,34 +46,71 @@ pub(super) struct Dialer {
     policy: Arc<Policy>,
     resolver: Arc<dyn Resolver>,
     timing: Timing,
-    pools: Mutex<HashMap<(Scheme, u16), reqwest::Client>>,
+    route: Route,
+    pools: Mutex<HashMap<Purpose, reqwest::Client>>,
 }
 
+/// Why there is no pool: whose fault, and what.
+type NoPool = (ErrorKind, String);
+
+/// What a pool is for: scheme, port, and a hash of the certificate that proves who asks.
+type Purpose = (Scheme, u16, Option<[u8; 32]>);
+
 impl Dialer {
-    pub(super) fn new(policy: Arc<Policy>, resolver: Arc<dyn Resolver>, timing: Timing) -> Self {
-        Self { policy, resolver, timing, pools: Mutex::default() }
+    pub(super) fn new(policy: Arc<Policy>, resolver: Arc<dyn Resolver>, settings: &Settings) -> Self {
+        let (timing, route) = (settings.timing.clone(), settings.route.clone());
+        Self { policy, resolver, timing, route, pools: Mutex::default() }
     }
 
-    /// The pool for a target; made when it is first asked for.
-    pub(super) fn pool(&self, target: &Target) -> Result<reqwest::Client, String> {
+    /// The pool for a target; made when it is first asked for. `certificate` proves who asks.
+    pub(super) fn pool(&self, target: &Target, certificate: Option<&str>) -> Result<reqwest::Client, NoPool> {
+        let purpose = (target.scheme, target.port, certificate.map(|pem| Sha256::digest(pem).into()));
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&(target.scheme, target.port)) {
+        if let Some(pool) = pools.get(&purpose) {
             return Ok(pool.clone());
         }
-        let pool = self.build(target)?;
-        pools.insert((target.scheme, target.port), pool.clone());
+        let identity = certificate.map(route::identity).transpose();
+        let identity = identity.map_err(|reason| (ErrorKind::InvalidRequest, reason))?;
+        let pool = self.build(target, identity).map_err(|reason| (ErrorKind::Connect, reason))?;
+        pools.insert(purpose, pool.clone());
         Ok(pool)
     }
 
-    fn build(&self, target: &Target) -> Result<reqwest::Client, String> {
+    /// Holds what a proxy will be asked for against the policy, as far as it can be known here. Names that only the proxy
+    /// can resolve pass: where they lead is the operator's, who runs it.
+    pub(super) async fn check_for_proxy(&self, target: &Target) -> Result<(), Denied> {
+        let (Some(_), Host::Domain(name)) = (&self.route.proxy, &target.host) else { return Ok(()) };
+        let resolving = self.resolver.resolve(name.clone(), target.port);
+        if let Ok(Ok(addresses)) = tokio::time::timeout(self.timing.connect, resolving).await {
+            for address in addresses {
+                self.policy.check_address(address.ip(), &target.host, target.port)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn build(&self, target: &Target, identity: Option<Identity>) -> Result<reqwest::Client, String> {
         const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
         const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
         const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
-        let gate = Gate { policy: Arc::clone(&self.policy), resolver: Arc::clone(&self.resolver), port: target.port };
-        reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(target.scheme)?)
+        const HEADER_FIELDS_MAX: usize = 1_000;
+        let gate = Gate {
+            policy: self.route.proxy.is_none().then(|| Arc::clone(&self.policy)),
+            resolver: Arc::clone(&self.resolver),
+            port: target.port,
+        };
+        let builder = match &self.route.proxy {
+            None => reqwest::Client::builder().no_proxy(),
+            Some(proxy) => reqwest::Client::builder().proxy(proxy.clone()),
+        };
+        builder
+            .tls_backend_preconfigured(tls(target.scheme, &self.route, identity)?)
             .dns_resolver(gate)
-            .no_proxy()
+            .http1_max_headers(HEADER_FIELDS_MAX)
+            // What browsers put up with in the header fields of an answer.
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
@@ -90,22 +130,24 @@ impl Dialer {
 
 /// Resolves names and lets only those addresses pass that may be dialled.
 struct Gate {
-    policy: Arc<Policy>,
+    /// None: the name is that of the operator's proxy, which may be anywhere.
+    policy: Option<Arc<Policy>>,
     resolver: Arc<dyn Resolver>,
     port: u16,
 }
 
 impl Resolve for Gate {
     fn resolve(&self, name: Name) -> reqwest::dns::Resolving {
-        let (policy, port) = (Arc::clone(&self.policy), self.port);
+        let (policy, port) = (self.policy.clone(), self.port);
         let resolving = self.resolver.resolve(name.as_str().to_owned(), port);
         Box::pin(async move {
             let host = Host::Domain(name.as_str().to_ascii_lowercase());
             let mut passed = Vec::new();
             let mut refusal = None;
             for address in resolving.await? {
-                match policy.check_address(address.ip(), &host, port) {
-                    Ok(()) => passed.push(SocketAddr::new(address.ip(), port)),
+                match policy.as_ref().map_or(Ok(()), |policy| policy.check_address(address.ip(), &host, port)) {
+                    // Where the port is the proxy's, the library puts it in.
+                    Ok(()) => passed.push(SocketAddr::new(address.ip(), if policy.is_some() { port } else { 0 })),
                     Err(denied) => refusal = refusal.or(Some(denied)),
                 }
             }
@@ -120,19 +162,26 @@ impl Resolve for Gate {
 
 /// TLS towards whoever has a certificate that the operating system trusts, for the host's own requests.
 pub fn trusted_tls() -> Result<ClientConfig, String> {
-    tls(Scheme::Https)
+    tls(Scheme::Https, &Route::default(), None)
 }
 
 /// TLS settings of their own for every pool, so that nothing is resumed across syncs; only the trusted certificates
 /// are shared, and only read when https is first spoken.
-fn tls(scheme: Scheme) -> Result<ClientConfig, String> {
+fn tls(scheme: Scheme, route: &Route, identity: Option<Identity>) -> Result<ClientConfig, String> {
     let versions = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    let mut config = match scheme {
+    let versions = match scheme {
         // Never used, but the library wants to see one.
-        Scheme::Http => versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
-        Scheme::Https => versions.dangerous().with_custom_certificate_verifier(verifier()?).with_no_client_auth(),
+        Scheme::Http if route.proxy.is_none() => versions.with_root_certificates(RootCertStore::empty()),
+        _ => versions.dangerous().with_custom_certificate_verifier(verifier(&route.authorities)?),
+    };
+    let mut config = match identity {
+        None => versions.with_no_client_auth(),
+        Some((chain, key)) => {
+            let config = versions.with_client_auth_cert(chain, key);
+            config.map_err(|error| format!("the client's certificate cannot be used: {error}"))?
+        }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
@@ -143,14 +192,17 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider())))
 }
 
-/// Checks certificates against those the operating system trusts.
-fn verifier() -> Result<Arc<Verifier>, String> {
+/// Checks certificates against those the operating system trusts, and those of the operator's own authorities.
+fn verifier(authorities: &[CertificateDer<'static>]) -> Result<Arc<Verifier>, String> {
     static VERIFIER: OnceLock<Arc<Verifier>> = OnceLock::new();
-    if let Some(verifier) = VERIFIER.get() {
+    if let Some(verifier) = VERIFIER.get().filter(|_| authorities.is_empty()) {
         return Ok(Arc::clone(verifier));
     }
     // Not remembered when it fails: certificates may be installed while a server runs.
-    let verifier = Verifier::new(provider())
+    let verifier = Verifier::new_with_extra_roots(authorities.iter().cloned(), provider())
         .map_err(|error| format!("the trusted certificates of this machine cannot be read: {error}"))?;
+    if !authorities.is_empty() {
+        return Ok(Arc::new(verifier));
+    }
     Ok(Arc::clone(VERIFIER.get_or_init(|| Arc::new(verifier))))
 }

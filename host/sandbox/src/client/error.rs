@@ -1,6 +1,9 @@
 //! What can go wrong with a request, for the guest (an answer to branch on) or for the sync (it ends).
 
 use std::error::Error as StdError;
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 
 use crate::egress::Denied;
 use model::error::{Code, Error};
@@ -112,11 +115,25 @@ impl Failure {
         Self::Sync(Error::new(Code::HostBug, failed_to))
     }
 
-    /// What the HTTP library reports, sorted into our kinds. The library's own words name only the layer it failed in,
-    /// so the message is the root cause's.
+    /// What the HTTP library reports of a body, sorted into our kinds. The library's own words name only the layer it failed
+    /// in, so the message is the root cause's.
+    pub(super) fn cut_off(label: &str, error: &reqwest::Error) -> Self {
+        match Self::from_library(label, error) {
+            Self::Exchange(told) if told.kind == ErrorKind::Protocol => {
+                let root = causes(error).last().map(ToString::to_string).unwrap_or_default();
+                Self::new(ErrorKind::Protocol, label, format!("the body was cut off before its end: {root}"))
+            }
+            other => other,
+        }
+    }
+
+    /// The same of an answer that has not begun.
     pub(super) fn from_library(label: &str, error: &reqwest::Error) -> Self {
         if let Some(denied) = causes(error).find_map(|cause| cause.downcast_ref::<Denied>()) {
             return Self::denied(label, denied);
+        }
+        if let Some(refusal) = tls_error(error).and_then(|tls| untrusted(label, tls)) {
+            return Self::Sync(refusal);
         }
         let (kind, what) = if error.is_connect() {
             (ErrorKind::Connect, "could not connect")
@@ -135,4 +152,58 @@ impl Failure {
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     std::iter::successors(error.source(), |cause| (*cause).source())
+}
+
+/// What the TLS library reports, if the error comes from there. Input and output wrap it without naming it as a cause.
+fn tls_error(error: &reqwest::Error) -> Option<&TlsError> {
+    causes(error).find_map(|cause| {
+        let inner =
+            std::iter::successors(cause.downcast_ref::<io::Error>(), |wrapped| wrapped.get_ref()?.downcast_ref());
+        cause.downcast_ref().or_else(|| inner.last()?.get_ref()?.downcast_ref())
+    })
+}
+
+/// The end of the sync where both sides will never agree; none where the trouble may pass.
+fn untrusted(label: &str, error: &TlsError) -> Option<Error> {
+    const CA: &str = "If the source has a private authority, give its certificate with --ca-file FILE.";
+    const DATE: &str = "Whoever runs the source renews its certificate; look at this machine's clock too.";
+    const NAME: &str = "Look at the host in the URL: the certificate is made for others.";
+    const CLIENT: &str =
+        "The source wants a certificate of the client that it knows; look at that field of the configuration.";
+    const SOURCE: &str = "Look at scheme, host and port of the URL; whoever runs the source knows what it speaks.";
+    let (what, hint) = match error {
+        TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            ("its certificate comes from an authority that this machine does not trust".to_owned(), CA)
+        }
+        TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            ("its certificate has expired".to_owned(), DATE)
+        }
+        TlsError::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+            ("its certificate is not valid yet".to_owned(), DATE)
+        }
+        TlsError::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => ("its certificate is for other names".to_owned(), NAME),
+        TlsError::InvalidCertificate(other) => (format!("its certificate cannot be trusted ({other})"), CA),
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => ("it does not speak TLS".to_owned(), SOURCE),
+        TlsError::PeerIncompatible(_) => (format!("it speaks TLS in a way that is not safe ({error})"), SOURCE),
+        TlsError::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied,
+        ) => (format!("it refuses this side's certificate, or the lack of one ({error})"), CLIENT),
+        TlsError::AlertReceived(
+            AlertDescription::HandshakeFailure
+            | AlertDescription::ProtocolVersion
+            | AlertDescription::InsufficientSecurity
+            | AlertDescription::UnrecognisedName,
+        ) => (format!("it refuses to speak TLS with this side ({error})"), SOURCE),
+        _ => return None,
+    };
+    Some(Error::new(Code::SourceTls, format!("connect for {label}: {what}")).hint(hint))
 }

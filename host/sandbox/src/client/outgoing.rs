@@ -1,22 +1,35 @@
 //! What leaves: a hop with its credentials and secrets put in, at the last moment and for one place only.
 
+use std::time::SystemTime;
+
 use base64::Engine as _;
 use reqwest::Method;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use url::Url;
 
+use super::digest;
 use super::error::Limit;
-use super::request::{Authentication, Hop, Payload};
+use super::jar::Jar;
+use super::request::{Authentication, Hop, Payload, append, name_of_field};
+use super::sign::{self, Signed, sensitive};
 use super::{ErrorKind, Failure, Settings};
 use crate::egress::Target;
 use crate::secrets::{Escape, Refusal};
+use crate::world::{AwsSignature, Signature};
 use model::error::{Code, Error};
 
+/// A request as it leaves.
+pub(super) struct Composed {
+    pub(super) request: reqwest::Request,
+    /// The certificate that proves who asks, and its key.
+    pub(super) certificate: Option<String>,
+}
+
 /// Composes the request for a hop towards a target that passed the policy.
-pub(super) fn compose(hop: &Hop, target: &Target, settings: &Settings) -> Result<reqwest::Request, Failure> {
+pub(super) fn compose(hop: &Hop, target: &Target, settings: &Settings, jar: &Jar) -> Result<Composed, Failure> {
     let out = Outgoing { label: hop.label(), hop, target, settings };
     let mut request = reqwest::Request::new(hop.method.clone(), out.url()?);
-    let mut headers = out.headers()?;
+    let mut headers = out.headers(jar)?;
     match &hop.body {
         Some(payload) => *request.body_mut() = Some(out.body(payload)?.into()),
         // Some servers answer 411 to a missing length; the library leaves it out when there is no body.
@@ -26,7 +39,9 @@ pub(super) fn compose(hop: &Hop, target: &Target, settings: &Settings) -> Result
         None => {}
     }
     *request.headers_mut() = headers;
-    Ok(request)
+    out.sign(&mut request)?;
+    let certificate = hop.terms.client_certificate.as_deref().map(|pem| out.filled(pem, Escape::Raw)).transpose()?;
+    Ok(Composed { request, certificate })
 }
 
 struct Outgoing<'a> {
@@ -51,7 +66,7 @@ impl Outgoing<'_> {
         Ok(url)
     }
 
-    fn headers(&self) -> Result<HeaderMap, Failure> {
+    fn headers(&self, jar: &Jar) -> Result<HeaderMap, Failure> {
         let mut headers = self.hop.headers.clone();
         let (mut bytes, max) = (self.hop.url.as_str().len(), self.settings.limits.request_header_bytes_max);
         for value in headers.values_mut() {
@@ -67,27 +82,117 @@ impl Outgoing<'_> {
             bytes += value.len();
             headers.insert(header::AUTHORIZATION, value);
         }
+        if let Some(cookies) = jar.field(&self.hop.url, headers.get(header::COOKIE)) {
+            bytes += cookies.len();
+            headers.insert(header::COOKIE, cookies);
+        }
         if bytes > max {
             return Err(self.too_long(Limit::RequestHeaderBytes, max));
         }
         Ok(headers)
     }
 
+    /// Signs what is to be signed, with one moment for all of it.
+    fn sign(&self, request: &mut reqwest::Request) -> Result<(), Failure> {
+        let now = SystemTime::now();
+        if let Some(recipe) = &self.hop.terms.signature {
+            self.sign_by_recipe(recipe, request, now)?;
+        }
+        if let Some(key) = &self.hop.terms.aws_signature {
+            let key = AwsSignature {
+                access_key_id: self.filled(&key.access_key_id, Escape::Header)?,
+                secret_access_key: self.filled(&key.secret_access_key, Escape::Raw)?,
+                session_token: key
+                    .session_token
+                    .as_ref()
+                    .map(|token| self.filled(token, Escape::Header))
+                    .transpose()?,
+                ..key.clone()
+            };
+            let fields = sign::aws(&Signed::new(request, now), &key).map_err(|what| self.unsigned(&what))?;
+            for (name, value) in fields {
+                let value = sensitive(value.as_bytes()).ok_or_else(|| self.unfit("the signature"))?;
+                request.headers_mut().insert(name, value);
+            }
+        }
+        if let (Some((user, password)), Some(challenge)) = (&self.hop.terms.digest, &self.hop.challenge) {
+            let (user, password) = (self.filled(user, Escape::Raw)?, self.filled(password, Escape::Raw)?);
+            let target = request.url()[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
+            let nonce = sign::hex(&std::array::from_fn::<u8, 16, _>(|_| fastrand::u8(..)));
+            let asked = digest::Asked {
+                user: &user,
+                password: &password,
+                method: self.hop.method.as_str(),
+                target: &target,
+                nonce: &nonce,
+            };
+            let answer = challenge.answer(&asked).and_then(|answer| sensitive(answer.as_bytes()));
+            request
+                .headers_mut()
+                .insert(header::AUTHORIZATION, answer.ok_or_else(|| self.unfit("the authentication"))?);
+        }
+        Ok(())
+    }
+
+    fn sign_by_recipe(
+        &self,
+        recipe: &Signature,
+        request: &mut reqwest::Request,
+        now: SystemTime,
+    ) -> Result<(), Failure> {
+        let signed = Signed::new(request, now);
+        let expanded = |template: &str, signature: Option<&str>| {
+            let limit = (Limit::RequestBody, self.body_bytes_max().saturating_mul(2));
+            let bytes = signed.expand(template, signature).map_err(|what| self.unsigned(&what))?;
+            Ok::<_, Failure>(self.fill_bytes(&bytes, Escape::Raw, limit)?.unwrap_or(bytes))
+        };
+        let key = self.filled(&recipe.key, Escape::Raw)?;
+        let message = expanded(&recipe.message, None)?;
+        let signature = sign::signature(recipe, key.as_bytes(), &message).map_err(|what| self.unsigned(&what))?;
+        let mut fields = Vec::new();
+        for (name, template) in &recipe.headers {
+            let name =
+                name_of_field(name).ok_or_else(|| self.unsigned("a header field of the recipe has no usable name"))?;
+            let value =
+                sensitive(&expanded(template, Some(&signature))?).ok_or_else(|| self.unfit("a header field"))?;
+            fields.push((name, value));
+        }
+        let mut parameters = Vec::new();
+        for (name, template) in &recipe.query {
+            let value = String::from_utf8(expanded(template, Some(&signature))?)
+                .map_err(|_| self.unsigned("a parameter of the recipe is no text"))?;
+            parameters.push((name, value));
+        }
+        request.headers_mut().extend(fields);
+        append(request.url_mut(), parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        Ok(())
+    }
+
+    fn unsigned(&self, what: &str) -> Failure {
+        Failure::invalid(&self.label, format!("it cannot be signed: {what}"))
+    }
+
+    fn filled(&self, text: &str, escape: Escape) -> Result<String, Failure> {
+        Ok(self.fill(text, escape)?.unwrap_or_else(|| text.to_owned()))
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        usize::try_from(self.settings.limits.request_body_bytes_max).unwrap_or(usize::MAX)
+    }
+
     fn authorization(&self, authentication: &Authentication) -> Result<String, Failure> {
-        let filled = |text: &str, escape| Ok(self.fill(text, escape)?.unwrap_or_else(|| text.to_owned()));
         Ok(match authentication {
             Authentication::Basic(user, password) => {
-                let (user, password) = (filled(user, Escape::User)?, filled(password, Escape::Raw)?);
+                let (user, password) = (self.filled(user, Escape::User)?, self.filled(password, Escape::Raw)?);
                 let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
                 format!("Basic {pair}")
             }
-            Authentication::Bearer(token) => format!("Bearer {}", filled(token, Escape::Header)?),
+            Authentication::Bearer(token) => format!("Bearer {}", self.filled(token, Escape::Header)?),
         })
     }
 
     fn body(&self, payload: &Payload) -> Result<bytes::Bytes, Failure> {
-        let max = usize::try_from(self.settings.limits.request_body_bytes_max).unwrap_or(usize::MAX);
-        let filled = self.fill_bytes(&payload.bytes, payload.escape, (Limit::RequestBody, max))?;
+        let filled = self.fill_bytes(&payload.bytes, payload.escape, (Limit::RequestBody, self.body_bytes_max()))?;
         Ok(filled.map_or_else(|| payload.bytes.clone(), Into::into))
     }
 
@@ -131,11 +236,4 @@ impl Outgoing<'_> {
     fn unfit(&self, place: &str) -> Failure {
         Failure::invalid(&self.label, format!("{place} contains a control character"))
     }
-}
-
-/// A value that is kept out of HTTP/2's tables and of debug output.
-fn sensitive(bytes: &[u8]) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_bytes(bytes).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

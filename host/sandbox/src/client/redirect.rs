@@ -1,14 +1,18 @@
 //! Where a redirect leads, and what of the request goes along. Pure.
 //!
-//! Methods change as RFC 9110 (section 15.4) and browsers have it: 303 becomes GET, 301 and 302 turn a POST into a GET,
-//! 307 and 308 keep method and body. Across origins nothing goes along that could be a credential, and what was left
-//! behind does not come back on the way back.
+//! What was asked is asked again at the new place: 301, 307 and 308 keep method and body, 303 becomes GET. A 302 after a
+//! form becomes GET, as pages to log in have it; after any other body it is refused, since browsers would drop the body
+//! and the answer would be one to another question. Across origins nothing goes along that could be a credential, and
+//! what was left behind does not come back on the way back.
+
+use std::sync::Arc;
 
 use reqwest::Method;
-use reqwest::header::{self, HeaderName};
+use reqwest::header::{self, HeaderName, HeaderValue};
 use url::Url;
 
 use super::request::Hop;
+use crate::secrets::Escape;
 
 /// Whether a header field may go along to another origin: none of those that can hold a credential.
 pub(super) fn crosses_origins(name: &HeaderName) -> bool {
@@ -19,15 +23,21 @@ pub(super) fn crosses_origins(name: &HeaderName) -> bool {
 
 /// The next hop, none if the answer is no redirect, or why it cannot be followed.
 pub(super) fn follow(hop: &Hop, status: u16, location: Option<&[u8]>) -> Result<Option<Hop>, String> {
-    let (true, Some(location)) = (matches!(status, 301 | 302 | 303 | 307 | 308), location) else {
-        return Ok(None);
+    let location = match (status, location) {
+        (301 | 302 | 303 | 307 | 308, Some(location)) => location,
+        // 304 is the answer to a question of its own.
+        (304 | ..=299 | 400.., _) => return Ok(None),
+        (301 | 302 | 303 | 307 | 308, None) => {
+            return Err(format!("the answer {status} redirects it and does not say where to"));
+        }
+        _ => return Err(format!("the answer {status} redirects it in a way that the host cannot follow")),
     };
     let location = std::str::from_utf8(location).map_err(|_| "it is redirected to something that is no URL")?;
     let mut url =
         hop.url.join(location).map_err(|error| format!("it is redirected to something that is no URL ({error})"))?;
     url.set_fragment(None);
-    let mut next = Hop { url, ..hop.clone() };
-    next.method = method_after(status, &hop.method);
+    let mut next = Hop { url, challenge: None, ..hop.clone() };
+    next.method = method_after(status, hop)?;
     if next.method != hop.method {
         next.body = None;
         for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_LOCATION]
@@ -41,6 +51,7 @@ pub(super) fn follow(hop: &Hop, status: u16, location: Option<&[u8]>) -> Result<
             return Err(format!("its body would be redirected to {place}; ask there directly if that is meant"));
         }
         next.authentication = None;
+        next.terms = Arc::new(hop.terms.without_credentials());
         next.headers = next
             .headers
             .iter()
@@ -51,28 +62,53 @@ pub(super) fn follow(hop: &Hop, status: u16, location: Option<&[u8]>) -> Result<
     Ok(Some(next))
 }
 
-fn method_after(status: u16, method: &Method) -> Method {
+fn method_after(status: u16, hop: &Hop) -> Result<Method, String> {
+    let is_form = hop.body.as_ref().is_none_or(|body| body.escape == Escape::Form);
     match status {
-        303 if *method != Method::HEAD => Method::GET,
-        301 | 302 if *method == Method::POST => Method::GET,
-        _ => method.clone(),
+        303 if hop.method != Method::HEAD => Ok(Method::GET),
+        302 if hop.method == Method::POST && is_form => Ok(Method::GET),
+        302 if hop.method == Method::POST => {
+            Err("it is redirected by 302, which would turn the POST into a GET without its body; ask at the new place \
+                 directly"
+                .to_owned())
+        }
+        _ => Ok(hop.method.clone()),
     }
+}
+
+/// Whether something that could be a credential stayed behind between these hops.
+pub(super) fn leaves_credentials(hop: &Hop, next: &Hop) -> bool {
+    const OTHERS: [HeaderName; 4] =
+        [header::CONTENT_TYPE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::CONTENT_LANGUAGE];
+    let stayed = |name: &HeaderName| !next.headers.contains_key(name) && !OTHERS.contains(name);
+    (hop.authentication.is_some() && next.authentication.is_none())
+        || (hop.terms.has_credentials() && !next.terms.has_credentials())
+        || hop.headers.keys().any(stayed)
 }
 
 /// The hops of an exchange so far.
+#[derive(Debug)]
 pub(super) struct Trail {
-    seen: Vec<(Method, Url)>,
+    seen: Vec<Step>,
     redirects_max: usize,
 }
 
+/// A question: the same one has the same answer.
+type Step = (Method, Url, Option<HeaderValue>);
+
 impl Trail {
-    pub(super) fn new(first: &Hop, redirects_max: usize) -> Self {
-        Self { seen: vec![(first.method.clone(), first.url.clone())], redirects_max }
+    pub(super) fn new(first: &Hop, cookies: Option<HeaderValue>, redirects_max: usize) -> Self {
+        Self { seen: vec![(first.method.clone(), first.url.clone(), cookies)], redirects_max }
     }
 
-    /// Takes another hop, or says why not. There are no cookies, so the same question has the same answer: a circle.
-    pub(super) fn take(&mut self, hop: &Hop) -> Result<(), String> {
-        let step = (hop.method.clone(), hop.url.clone());
+    /// How many redirects were followed.
+    pub(super) fn redirects(&self) -> usize {
+        self.seen.len() - 1
+    }
+
+    /// Takes another hop, which goes with these cookies, or says why not: the same question again is a circle.
+    pub(super) fn take(&mut self, hop: &Hop, cookies: Option<HeaderValue>) -> Result<(), String> {
+        let step = (hop.method.clone(), hop.url.clone(), cookies);
         if self.seen.contains(&step) {
             return Err("it is redirected in a circle".to_owned());
         }
@@ -88,9 +124,8 @@ impl Trail {
 mod tests {
     use super::super::request::{Authentication, Payload};
     use super::*;
-    use crate::secrets::Escape;
     use bytes::Bytes;
-    use reqwest::header::{HeaderMap, HeaderValue};
+    use reqwest::header::HeaderMap;
 
     const SECRET: [&str; 5] = ["authorization", "cookie", "x-api-key", "if-none-match", "content-type"];
 
@@ -99,14 +134,14 @@ mod tests {
         for name in SECRET.into_iter().chain(["accept", "user-agent"]) {
             headers.insert(name, HeaderValue::from_static("v"));
         }
-        let payload = || Payload { bytes: Bytes::from_static(b"b"), escape: Escape::Raw };
+        let payload = || Payload { bytes: Bytes::from_static(b"b"), escape: Escape::Form };
         let body = (method != Method::GET && method != Method::HEAD).then(payload);
         let (url, authentication) = (Url::parse(url).unwrap(), Some(Authentication::Bearer("t".to_owned())));
-        Hop { method, url, headers, authentication, body }
+        Hop { method, url, headers, authentication, body, terms: Arc::default(), challenge: None }
     }
 
     #[test]
-    fn methods_change_as_in_browsers() {
+    fn what_was_asked_is_asked_again_at_the_new_place() {
         let (get, head, post, put, delete) = (Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE);
         for (status, before, after) in [
             (301, &get, &get),
@@ -116,7 +151,7 @@ mod tests {
             (308, &get, &get),
             (301, &head, &head),
             (303, &head, &head),
-            (301, &post, &get),
+            (301, &post, &post),
             (302, &post, &get),
             (303, &post, &get),
             (307, &post, &post),
@@ -137,12 +172,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_redirect_is_an_answer() {
+    fn a_302_drops_no_body_but_a_forms() {
+        for escape in [Escape::Json, Escape::Raw] {
+            let mut first = hop(Method::POST, "https://a.example/");
+            first.body = Some(Payload { bytes: Bytes::from_static(b"{}"), escape });
+            assert!(follow(&first, 302, Some(b"/y")).is_err_and(|why| why.contains("without its body")));
+            for status in [301, 307, 308] {
+                let next = follow(&first, status, Some(b"/y")).unwrap().unwrap();
+                assert!(next.method == Method::POST && next.body.is_some(), "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_redirect_is_an_answer_and_what_is_none_to_follow_an_error() {
         let first = hop(Method::GET, "https://a.example/");
-        for status in [200, 201, 300, 304, 305, 306, 399, 404] {
+        for status in [200, 201, 304, 400, 404] {
             assert!(follow(&first, status, Some(b"/y")).unwrap().is_none(), "{status}");
         }
-        assert!(follow(&first, 302, None).unwrap().is_none());
+        for status in [300, 305, 306, 399] {
+            assert!(follow(&first, status, Some(b"/y")).is_err(), "{status}");
+        }
+        for status in [301, 302, 303, 307, 308] {
+            assert!(follow(&first, status, None).is_err_and(|why| why.contains("where to")), "{status}");
+        }
     }
 
     #[test]
@@ -185,6 +238,7 @@ mod tests {
                 assert_eq!(next.headers.contains_key(name), same, "{name} to {location}");
             }
             assert_eq!(next.authentication.is_some(), same, "to {location}");
+            assert_eq!(leaves_credentials(&first, &next), !same, "to {location}");
             assert!(next.headers.contains_key("accept") && next.headers.contains_key("user-agent"), "{location}");
             let back = follow(&next, 307, Some(b"https://a.example/y")).unwrap().unwrap();
             assert_eq!(back.headers.contains_key("authorization"), same, "back from {location}");
@@ -196,7 +250,7 @@ mod tests {
     #[test]
     fn circles_and_long_ways_end() {
         let first = hop(Method::POST, "https://a.example/0");
-        let mut trail = Trail::new(&first, 3);
+        let mut trail = Trail::new(&first, None, 3);
         // The same URL by another method is no circle.
         for (method, path, fine) in [
             (Method::GET, "/0", true),
@@ -206,7 +260,7 @@ mod tests {
             (Method::GET, "/3", false),
         ] {
             let next = hop(method, &format!("https://a.example{path}"));
-            assert_eq!(trail.take(&next).is_ok(), fine, "{path}");
+            assert_eq!(trail.take(&next, None).is_ok(), fine, "{path}");
         }
     }
 }

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::{Url, form_urlencoded};
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::digest::Challenge;
 use super::error::Limit;
 use super::{Failure, Settings};
 use crate::secrets::Escape;
+use crate::world::Terms;
 
 /// Request methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +93,8 @@ pub(crate) struct Request {
     pub(crate) buffer: bool,
     /// Time for one attempt up to the first byte of the answer.
     pub(crate) timeout_ms: Option<u32>,
+    /// What else it asks for.
+    pub(crate) terms: Terms,
 }
 
 /// One hop of an exchange: what is sent to one place, with placeholders where secrets will stand.
@@ -100,6 +105,10 @@ pub(super) struct Hop {
     pub(super) headers: HeaderMap,
     pub(super) authentication: Option<Authentication>,
     pub(super) body: Option<Payload>,
+    /// Without those that would prove who asks, where it has left its origin.
+    pub(super) terms: Arc<Terms>,
+    /// What the source asked, where the request is to answer it.
+    pub(super) challenge: Option<Challenge>,
 }
 
 /// The bytes of a body, and how a secret in them is to be written.
@@ -120,6 +129,7 @@ impl Hop {
 pub(super) struct Prepared {
     pub(super) first: Hop,
     pub(super) repeatable: bool,
+    pub(super) patience: Duration,
     pub(super) buffer: bool,
     pub(super) timeout: Duration,
 }
@@ -172,9 +182,11 @@ pub(super) fn prepare(request: Request, settings: &Settings) -> Result<Prepared,
     let ranged = headers.contains_key(header::RANGE);
     let encoding = if ranged { HeaderValue::from_static("identity") } else { ACCEPT_ENCODING };
     headers.insert(header::ACCEPT_ENCODING, encoding);
-    let repeatable = request.idempotent || request.method.idempotent();
-    let first = Hop { method, url, headers, authentication: request.authentication, body };
-    Ok(Prepared { first, repeatable, buffer: request.buffer, timeout })
+    let repeatable = !request.terms.once && (request.idempotent || request.method.idempotent());
+    let patience = request.terms.patience_ms.map_or(settings.retry.patience, Duration::from_millis);
+    let (authentication, terms) = (request.authentication, Arc::new(request.terms));
+    let first = Hop { method, url, headers, authentication, body, terms, challenge: None };
+    Ok(Prepared { first, repeatable, patience, buffer: request.buffer, timeout })
 }
 
 fn compose_url(method: &reqwest::Method, text: &str, query: &[(String, String)]) -> Result<Url, Failure> {
@@ -193,12 +205,18 @@ fn compose_url(method: &reqwest::Method, text: &str, query: &[(String, String)])
         return Err(Failure::invalid(&shown, what));
     }
     url.set_fragment(None);
-    if !query.is_empty() {
-        let own = url.query().filter(|own| !own.is_empty()).map(ToOwned::to_owned);
-        let added = query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
-        url.set_query(Some(&own.into_iter().chain(added).collect::<Vec<_>>().join("&")));
-    }
+    append(&mut url, query.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     Ok(url)
+}
+
+/// Appends parameters to a URL's query.
+pub(super) fn append<'a>(url: &mut Url, parameters: impl Iterator<Item = (&'a str, &'a str)>) {
+    let added: Vec<_> = parameters.map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    if added.is_empty() {
+        return;
+    }
+    let own = url.query().filter(|own| !own.is_empty()).map(ToOwned::to_owned);
+    url.set_query(Some(&own.into_iter().chain(added).collect::<Vec<_>>().join("&")));
 }
 
 /// Percent-encodes a part of a query. A space becomes `%20`, which every server reads; `+` is for forms.
@@ -227,7 +245,7 @@ fn compose_headers(label: &str, given: &[(String, String)]) -> Result<HeaderMap,
         let Ok(key) = HeaderName::from_bytes(name.as_bytes()) else {
             return Err(Failure::invalid(label, format!("{name:?} is not the name of a header field")));
         };
-        if FORBIDDEN.contains(&key.as_str()) || key.as_str().starts_with("proxy-") {
+        if is_the_hosts(&key) {
             return Err(Failure::invalid(label, format!("the header field \"{key}\" is the host's to set")));
         }
         let Ok(mut value) = HeaderValue::from_bytes(value.as_bytes()) else {
@@ -240,6 +258,15 @@ fn compose_headers(label: &str, given: &[(String, String)]) -> Result<HeaderMap,
         }
     }
     Ok(headers)
+}
+
+fn is_the_hosts(name: &HeaderName) -> bool {
+    FORBIDDEN.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
+}
+
+/// The name of a header field that a connector may set.
+pub(super) fn name_of_field(name: &str) -> Option<HeaderName> {
+    HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !is_the_hosts(name))
 }
 
 /// What can be refused before secrets are put in.
@@ -288,6 +315,7 @@ fn label(method: &reqwest::Method, url: &Url) -> String {
 mod tests {
     use super::*;
     use crate::client::ErrorKind;
+    use crate::client::jar::Jar;
     use crate::egress::{Scheme, Target};
     use crate::{Limits, Secrets};
     use model::Description;
@@ -315,6 +343,7 @@ mod tests {
             idempotent: false,
             buffer: false,
             timeout_ms: None,
+            terms: Terms::default(),
         }
     }
 
@@ -330,7 +359,12 @@ mod tests {
     fn composed(request: Request) -> HeaderMap {
         let host = url::Host::Domain("h.example".to_owned());
         let target = Target { scheme: Scheme::Https, host, port: 443 };
-        super::super::outgoing::compose(&prepared(request).first, &target, &settings()).ok().unwrap().headers().clone()
+        super::super::outgoing::compose(&prepared(request).first, &target, &settings(), &Jar::default())
+            .ok()
+            .unwrap()
+            .request
+            .headers()
+            .clone()
     }
 
     fn refused(request: Request) -> String {

@@ -1,6 +1,7 @@
 //! An answer as the guest sees it: final, after retries and redirects.
 
 use super::body::Body;
+use super::budget::Held;
 use super::{ErrorKind, Failure};
 
 /// An answer. The body stays in the host until it is read; dropping the answer discards the rest.
@@ -10,6 +11,9 @@ pub(crate) struct Response {
     pub(super) url: String,
     pub(super) label: String,
     pub(super) body: Body,
+    pub(super) header_bytes: usize,
+    /// The header fields, as a part of what the host keeps for the guest.
+    pub(super) _kept: Held,
 }
 
 impl Response {
@@ -26,6 +30,19 @@ impl Response {
     /// The URL that answered, after redirects.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Memory that it takes besides the body: its header fields, and what decompresses a body still on its way.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.header_bytes.saturating_add(self.body.window_bytes())
+    }
+
+    /// What stands in the place of the JSON that a success should bring, where that can be seen by now.
+    pub(super) fn unfit_for_json(&self) -> Option<&'static str> {
+        if !matches!(self.status, 200..=203) {
+            return None;
+        }
+        self.body.unfit_for_json()
     }
 
     /// The next bytes of the body, decompressed: at least 1 and at most `bytes_max`; none is the end.

@@ -1,20 +1,25 @@
 //! Whether to try a request again, and when. Pure: time and chance are given.
+//!
+//! Three kinds of trouble pass. A source that says "too often" or "not now" has done nothing yet, so that every request
+//! is sent again, for as long as the patience lasts. A connection that was refused has carried nothing either. All else
+//! (5xx, a cut answer, silence) is tried again a few times, and only where sending twice does no harm.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::ErrorKind;
+use super::hint::Hint;
 
 /// How often and how patiently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// Attempts in all, the first included.
+    /// Attempts in all, the first included; more while patience lasts.
     pub(crate) attempts_max: u32,
     /// The longest wait after the first attempt; it doubles from attempt to attempt.
     pub(crate) base: Duration,
     /// Where doubling ends.
     pub(crate) cap: Duration,
-    /// The longest wait that `Retry-After` may ask for.
-    pub(crate) retry_after_max: Duration,
+    /// How long a source that is asked too often, or has no time, is asked again. The longest wait that it may ask for.
+    pub(crate) patience: Duration,
 }
 
 impl Default for Options {
@@ -23,23 +28,27 @@ impl Default for Options {
             attempts_max: 5,
             base: Duration::from_millis(500),
             cap: Duration::from_secs(30),
-            retry_after_max: Duration::from_mins(5),
+            patience: Duration::from_mins(5),
         }
     }
 }
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome<'a> {
+pub(super) enum Outcome {
     /// With an answer.
     Status {
         /// Its status code.
         status: u16,
-        /// Its `Retry-After`, as received.
-        retry_after: Option<&'a str>,
+        /// What it says about being asked again.
+        hint: Hint,
     },
+    /// With a success that is none: an empty body or a web page where JSON was expected.
+    Unfit,
     /// Without one.
     Failed(ErrorKind),
+    /// Before anything was sent.
+    Unsent,
 }
 
 /// The circumstances of a decision.
@@ -47,10 +56,10 @@ pub(super) enum Outcome<'a> {
 pub(super) struct Moment {
     /// Which attempt ended, counted from 1.
     pub(super) attempt: u32,
+    /// How long ago the first one began.
+    pub(super) spent: Duration,
     /// Whether the request may be sent twice.
     pub(super) repeatable: bool,
-    /// The time.
-    pub(super) now: SystemTime,
     /// Chance, from 0 to 1.
     pub(super) chance: f64,
 }
@@ -66,31 +75,47 @@ pub(super) enum Decision {
     TooLong(Duration),
 }
 
+/// What kind of trouble it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// The source asks for patience.
+    Throttled,
+    /// Nothing was sent.
+    Unsent,
+    /// It may pass by itself.
+    Passing,
+}
+
 /// Decides after an attempt.
-pub(super) fn decide(options: &Options, moment: Moment, outcome: Outcome<'_>) -> Decision {
-    if !moment.repeatable || !passing(outcome) {
+pub(super) fn decide(options: &Options, moment: Moment, outcome: Outcome) -> Decision {
+    let Some(trouble) = trouble(outcome) else { return Decision::HandOver };
+    if trouble == Trouble::Passing && !moment.repeatable {
         return Decision::HandOver;
     }
     let asked = match outcome {
-        Outcome::Status { retry_after: Some(text), .. } => retry_after(text, moment.now),
-        _ => None,
+        Outcome::Status { status, hint } => hint.wait(status).unwrap_or_default(),
+        _ => Duration::ZERO,
     };
-    let asked = asked.unwrap_or_default();
     // Even after the last attempt: that the source wants to be left alone says more than its status.
-    if asked > options.retry_after_max {
+    if asked > options.patience {
         return Decision::TooLong(asked);
     }
-    if moment.attempt >= options.attempts_max {
-        return Decision::HandOver;
-    }
-    Decision::Retry(asked.max(backoff(options, moment.attempt, moment.chance)))
+    let wait = asked.max(backoff(options, moment.attempt, moment.chance));
+    let is_patient = trouble == Trouble::Throttled && moment.spent.saturating_add(wait) <= options.patience;
+    if moment.attempt < options.attempts_max || is_patient { Decision::Retry(wait) } else { Decision::HandOver }
 }
 
-/// Whether the trouble may pass by itself.
-fn passing(outcome: Outcome<'_>) -> bool {
+/// Whether the trouble may pass, and how.
+fn trouble(outcome: Outcome) -> Option<Trouble> {
     match outcome {
-        Outcome::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
-        Outcome::Failed(kind) => matches!(kind, ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Protocol),
+        // 420, 430, 509 and 529 are what some sources say instead of 429 and 503.
+        Outcome::Status { status: 420 | 429 | 430 | 503 | 509 | 529, .. } => Some(Trouble::Throttled),
+        Outcome::Status { status: 403, hint } if hint.is_throttled() => Some(Trouble::Throttled),
+        Outcome::Status { status: 408 | 500..=599, .. } | Outcome::Unfit => Some(Trouble::Passing),
+        Outcome::Status { .. } => None,
+        Outcome::Unsent => Some(Trouble::Unsent),
+        Outcome::Failed(ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Protocol) => Some(Trouble::Passing),
+        Outcome::Failed(_) => None,
     }
 }
 
@@ -101,58 +126,61 @@ fn backoff(options: &Options, attempt: u32, chance: f64) -> Duration {
     longest.mul_f64(chance.clamp(0.0, 1.0))
 }
 
-/// Reads `Retry-After`: seconds or a date (RFC 9110, section 10.2.3). A date in the past is no wait; what is neither
-/// is not heard.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are still a number, and a long wait.
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
+
+    use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
     const YEAR: Duration = Duration::from_hours(365 * 24);
+    const KINDS_PASSING: [ErrorKind; 3] = [ErrorKind::Connect, ErrorKind::Timeout, ErrorKind::Protocol];
 
     fn moment(attempt: u32) -> Moment {
-        // Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110.
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        Moment { attempt, repeatable: true, now, chance: 1.0 }
+        Moment { attempt, spent: Duration::ZERO, repeatable: true, chance: 1.0 }
     }
 
-    fn status(status: u16, retry_after: Option<&str>) -> Outcome<'_> {
-        Outcome::Status { status, retry_after }
+    fn status(status: u16, retry_after: Option<&str>) -> Outcome {
+        let fields = retry_after.map(|text| (RETRY_AFTER, HeaderValue::from_str(text).unwrap()));
+        Outcome::Status { status, hint: Hint::read(&HeaderMap::from_iter(fields), SystemTime::now()) }
     }
 
-    fn decided(attempt: u32, outcome: Outcome<'_>) -> Decision {
+    fn decided(attempt: u32, outcome: Outcome) -> Decision {
         decide(&Options::default(), moment(attempt), outcome)
+    }
+
+    fn retry(ms: u64) -> Decision {
+        Decision::Retry(Duration::from_millis(ms))
     }
 
     #[test]
     fn only_trouble_that_may_pass_is_tried_again() {
-        for code in [408, 429, 500, 501, 502, 503, 504, 520, 599] {
-            assert_eq!(decided(1, status(code, None)), Decision::Retry(Duration::from_millis(500)), "{code}");
+        for code in [408, 420, 429, 430, 500, 501, 502, 503, 504, 509, 520, 529, 599] {
+            assert_eq!(decided(1, status(code, None)), retry(500), "{code}");
         }
-        for code in [100, 200, 204, 206, 301, 304, 400, 401, 403, 404, 409, 410, 418, 422, 425, 451, 600, 999] {
+        for code in [100, 200, 204, 206, 301, 304, 400, 401, 404, 409, 410, 418, 422, 425, 451, 600, 999] {
             assert_eq!(decided(1, status(code, Some("9"))), Decision::HandOver, "{code}");
         }
-        for kind in [ErrorKind::Connect, ErrorKind::Timeout, ErrorKind::Protocol] {
-            assert_eq!(decided(1, Outcome::Failed(kind)), Decision::Retry(Duration::from_millis(500)), "{kind:?}");
+        for kind in KINDS_PASSING {
+            assert_eq!(decided(1, Outcome::Failed(kind)), retry(500), "{kind:?}");
         }
         for kind in [ErrorKind::Denied, ErrorKind::InvalidRequest, ErrorKind::Redirect, ErrorKind::RateLimited] {
             assert_eq!(decided(1, Outcome::Failed(kind)), Decision::HandOver, "{kind:?}");
         }
+        assert_eq!((decided(1, Outcome::Unfit), decided(1, Outcome::Unsent)), (retry(500), retry(500)));
+        assert_eq!((decided(5, Outcome::Unfit), decided(5, Outcome::Unsent)), (Decision::HandOver, Decision::HandOver));
+    }
+
+    #[test]
+    fn a_403_is_throttling_where_it_says_so() {
+        assert_eq!(decided(1, status(403, Some("7"))), Decision::Retry(Duration::from_secs(7)));
+        assert_eq!(decided(1, status(403, None)), Decision::HandOver);
+        assert_eq!(decided(1, status(403, Some("soon"))), Decision::HandOver);
     }
 
     #[test]
     fn waits_double_up_to_the_cap_and_attempts_end() {
         let waits: Vec<_> = (1..=6).map(|attempt| decided(attempt, status(500, None))).collect();
-        let retry = |ms| Decision::Retry(Duration::from_millis(ms));
         assert_eq!(waits, [retry(500), retry(1000), retry(2000), retry(4000), Decision::HandOver, Decision::HandOver]);
         let endless = Options { attempts_max: u32::MAX, ..Options::default() };
         for attempt in [8, 32, 33, 64, 1000, u32::MAX - 1] {
@@ -161,55 +189,53 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_for_patience_is_asked_again_while_it_lasts() {
+        let after = |seconds, outcome| {
+            decide(&Options::default(), Moment { spent: Duration::from_secs(seconds), ..moment(7) }, outcome)
+        };
+        for code in [429, 503] {
+            assert_eq!(after(200, status(code, None)), retry(30_000), "{code}");
+            assert_eq!(after(271, status(code, None)), Decision::HandOver, "{code}");
+            assert_eq!(after(200, status(code, Some("99"))), retry(99_000), "{code}");
+            assert_eq!(after(202, status(code, Some("99"))), Decision::HandOver, "{code}");
+        }
+        // All else has its attempts and no more.
+        assert_eq!(after(0, status(500, None)), Decision::HandOver);
+        assert_eq!(after(0, Outcome::Failed(ErrorKind::Connect)), Decision::HandOver);
+        // The first attempts are made whatever they take.
+        let late = Moment { spent: YEAR, ..moment(4) };
+        assert_eq!(decide(&Options::default(), late, status(429, Some("9"))), retry(9_000));
+    }
+
+    #[test]
     fn jitter_takes_any_part_of_the_wait() {
         for (chance, ms) in [(0.0, 0), (0.25, 250), (1.0, 1000), (7.0, 1000), (-1.0, 0)] {
             let moment = Moment { chance, ..moment(2) };
-            let decision = decide(&Options::default(), moment, status(503, None));
-            assert_eq!(decision, Decision::Retry(Duration::from_millis(ms)), "{chance}");
+            assert_eq!(decide(&Options::default(), moment, status(503, None)), retry(ms), "{chance}");
         }
     }
 
     #[test]
-    fn what_must_not_be_sent_twice_is_not() {
+    fn what_must_not_be_sent_twice_is_sent_again_only_where_it_was_not_taken() {
         let once = Moment { repeatable: false, ..moment(1) };
-        for outcome in [status(429, Some("1")), status(500, None), Outcome::Failed(ErrorKind::Connect)] {
-            assert_eq!(decide(&Options::default(), once, outcome), Decision::HandOver);
+        for outcome in [status(500, None), status(408, None), status(504, Some("1")), Outcome::Unfit] {
+            assert_eq!(decide(&Options::default(), once, outcome), Decision::HandOver, "{outcome:?}");
+        }
+        for kind in KINDS_PASSING {
+            assert_eq!(decide(&Options::default(), once, Outcome::Failed(kind)), Decision::HandOver, "{kind:?}");
+        }
+        for outcome in [status(429, None), status(503, None), Outcome::Unsent] {
+            assert_eq!(decide(&Options::default(), once, outcome), retry(500), "{outcome:?}");
         }
     }
 
     #[test]
-    fn retry_after_is_heard_in_both_forms() {
-        let seconds = |n| Decision::Retry(Duration::from_secs(n));
-        let usual = Decision::Retry(Duration::from_millis(500));
+    fn a_wait_that_is_too_long_is_told_even_after_the_last_attempt() {
         let too_long = |n| Decision::TooLong(Duration::from_secs(n));
-        for (text, wanted) in [
-            ("7", seconds(7)),
-            (" 7 ", seconds(7)),
-            ("0", usual),
-            ("300", seconds(300)),
-            ("301", too_long(301)),
-            ("31536000", Decision::TooLong(YEAR)),
-            ("99999999999999999999999999", Decision::TooLong(Duration::from_secs(u64::MAX))),
-            ("Sun, 06 Nov 1994 08:49:57 GMT", seconds(20)),
-            ("Sunday, 06-Nov-94 08:49:57 GMT", seconds(20)),
-            ("Sun Nov  6 08:49:57 1994", seconds(20)),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", usual),
-            ("Wed, 06 Nov 1991 08:49:37 GMT", usual),
-            ("Mon, 06 Nov 1995 08:49:37 GMT", Decision::TooLong(YEAR)),
-            ("", usual),
-            ("soon", usual),
-            ("-1", usual),
-            ("+1", usual),
-            ("1.5", usual),
-            ("1e9", usual),
-            ("0x10", usual),
-            ("Sun, 99 Nov 1994 08:49:57 GMT", usual),
-        ] {
-            assert_eq!(decided(1, status(429, Some(text))), wanted, "{text:?}");
-            assert_eq!(decided(1, status(503, Some(text))), wanted, "{text:?}");
-        }
-        // A wait that is too long is told even after the last attempt, a short one is not waited for.
+        assert_eq!(decided(1, status(429, Some("300"))), retry(300_000));
+        assert_eq!(decided(1, status(429, Some("301"))), too_long(301));
         assert_eq!(decided(5, status(429, Some("301"))), too_long(301));
-        assert_eq!(decided(5, status(429, Some("3"))), Decision::HandOver);
+        assert_eq!(decided(1, status(503, Some("31536000"))), Decision::TooLong(YEAR));
+        assert_eq!(decided(1, status(403, Some("31536000"))), Decision::TooLong(YEAR));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Pacing, retry};
+use super::{Pacing, Route, retry};
 use crate::{Limits as GuestLimits, Secrets};
 use model::{Description, RateLimit};
 
@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) pacing: Pacing,
     /// What is put into requests and hidden in answers.
     pub(crate) secrets: Secrets,
+    /// By which way the source is reached, and whom to believe that it is the source.
+    pub(crate) route: Route,
 }
 
 impl Settings {
@@ -33,10 +35,11 @@ impl Settings {
             user_agent,
             limits: limits.into(),
             timing: limits.into(),
-            retry: retry::Options::default(),
+            retry: retry::Options { patience: limits.patience_max, ..retry::Options::default() },
             rate_limits: connector.rate_limits.clone(),
             pacing: Pacing::default(),
             secrets,
+            route: Route::default(),
         }
     }
 }

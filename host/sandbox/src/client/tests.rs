@@ -3,13 +3,17 @@
 mod audit;
 mod basics;
 mod compression;
+mod cookies;
 mod egress;
 mod faults;
 mod limits;
+mod proxy;
 mod redirects;
 mod retries;
 mod secrets;
 mod server;
+mod signatures;
+mod tls;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,6 +24,7 @@ use self::server::Server;
 use super::dial::{Resolver, Resolving};
 use super::*;
 use crate::egress::Allow;
+use crate::world::Terms;
 use model::error::{Code, Error};
 use model::{Configuration, Description};
 
@@ -93,6 +98,7 @@ fn get(url: impl Into<String>) -> Request {
         idempotent: false,
         buffer: false,
         timeout_ms: None,
+        terms: Terms::default(),
     }
 }
 

@@ -12,7 +12,9 @@ use crate::exchange::{self, Open, Pending};
 use crate::failure;
 use crate::instance::Guest;
 use crate::memory::Hold;
-use crate::world::{BodyKind, Credentials, Crossing, Sent};
+use crate::world::{
+    AwsSignature, BodyKind, Credentials, Crossing, Hash, KeyForm, Sent, Signature, SignatureForm, Terms,
+};
 use model::error::{Code, Error};
 
 /// A request under way; empty once it was waited for.
@@ -25,22 +27,19 @@ pub struct OpenResponse {
     pub(super) open: Open,
     /// What of the body stays in the host is memory of the guest.
     pub(super) hold: Option<Hold>,
+    /// So are its header fields, and what decompresses the rest of the body.
+    _kept: Hold,
 }
+
+/// A request with terms of its own; empty once it was sent.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it, which needs `pub`")]
+pub struct SpecialRequest(Option<(http::Request, Terms)>);
 
 type Answer<T> = Result<T, http::Error>;
 
 impl http::Host for Guest {
     async fn send(&mut self, request: http::Request) -> wasmtime::Result<Answer<Resource<PendingResponse>>> {
-        let Some(client) = &self.wires.client else {
-            return Err(end(in_describe("send a request")));
-        };
-        let exchange = self.exchanges;
-        self.exchanges += 1;
-        let world = self.wires.world.as_ref().map(|world| (world, exchange));
-        match answer(&self.wires.secrets, exchange::send(client, world, request))? {
-            Ok(pending) => Ok(Ok(self.resources.push(PendingResponse(Some(pending)))?)),
-            Err(error) => Ok(Err(error)),
-        }
+        self.send_on(request, Terms::default())
     }
 
     async fn fetch(&mut self, request: http::Request) -> wasmtime::Result<Answer<Resource<OpenResponse>>> {
@@ -73,13 +72,71 @@ impl http::HostPendingResponse for Guest {
             return Err(end(Error::new(Code::OperationInvalid, "wait a second time for the same response")));
         };
         match answer(&self.wires.secrets, taken.wait().await)? {
-            Ok(open) => Ok(Ok(self.resources.push(OpenResponse { open, hold: None })?)),
+            Ok(open) => {
+                let Some(kept) = self.memory.hold(open.kept_bytes()) else {
+                    return Err(end(failure::too_much_memory(self)));
+                };
+                Ok(Ok(self.resources.push(OpenResponse { open, hold: None, _kept: kept })?))
+            }
             Err(error) => Ok(Err(error)),
         }
     }
 
     async fn drop(&mut self, pending: Resource<PendingResponse>) -> wasmtime::Result<()> {
         self.resources.delete(pending)?;
+        Ok(())
+    }
+}
+
+impl http::HostSpecialRequest for Guest {
+    async fn new(&mut self, request: http::Request) -> wasmtime::Result<Resource<SpecialRequest>> {
+        Ok(self.resources.push(SpecialRequest(Some((request, Terms::default()))))?)
+    }
+
+    async fn once(&mut self, request: Resource<SpecialRequest>) -> wasmtime::Result<()> {
+        self.terms(&request).map(|terms| terms.once = true)
+    }
+
+    async fn patience(&mut self, request: Resource<SpecialRequest>, patience_ms: u64) -> wasmtime::Result<()> {
+        self.terms(&request).map(|terms| terms.patience_ms = Some(patience_ms))
+    }
+
+    async fn raw(&mut self, request: Resource<SpecialRequest>) -> wasmtime::Result<()> {
+        self.terms(&request).map(|terms| terms.raw = true)
+    }
+
+    async fn expect_json(&mut self, request: Resource<SpecialRequest>) -> wasmtime::Result<()> {
+        self.terms(&request).map(|terms| terms.expect_json = true)
+    }
+
+    async fn client_certificate(&mut self, request: Resource<SpecialRequest>, pem: String) -> wasmtime::Result<()> {
+        self.terms(&request).map(|terms| terms.client_certificate = Some(pem))
+    }
+
+    async fn sign(&mut self, request: Resource<SpecialRequest>, recipe: http::Signature) -> wasmtime::Result<()> {
+        self.terms(&request).map(|terms| terms.signature = Some(recipe.into()))
+    }
+
+    async fn sign_aws(&mut self, request: Resource<SpecialRequest>, key: http::AwsSignature) -> wasmtime::Result<()> {
+        self.terms(&request).map(|terms| terms.aws_signature = Some(key.into()))
+    }
+
+    async fn digest(
+        &mut self,
+        request: Resource<SpecialRequest>,
+        user: String,
+        password: String,
+    ) -> wasmtime::Result<()> {
+        self.terms(&request).map(|terms| terms.digest = Some((user, password)))
+    }
+
+    async fn send(&mut self, request: Resource<SpecialRequest>) -> wasmtime::Result<Answer<Resource<PendingResponse>>> {
+        let Some((request, terms)) = self.resources.get_mut(&request)?.0.take() else { return Err(sent_twice()) };
+        self.send_on(request, terms)
+    }
+
+    async fn drop(&mut self, request: Resource<SpecialRequest>) -> wasmtime::Result<()> {
+        self.resources.delete(request)?;
         Ok(())
     }
 }
@@ -128,6 +185,26 @@ impl http::HostResponse for Guest {
 }
 
 impl Guest {
+    fn send_on(&mut self, request: http::Request, terms: Terms) -> wasmtime::Result<Answer<Resource<PendingResponse>>> {
+        let Some(client) = &self.wires.client else {
+            return Err(end(in_describe("send a request")));
+        };
+        let exchange = self.exchanges;
+        self.exchanges += 1;
+        let world = self.wires.world.as_ref().map(|world| (world, exchange));
+        match answer(&self.wires.secrets, exchange::send(client, world, (request, terms)))? {
+            Ok(pending) => Ok(Ok(self.resources.push(PendingResponse(Some(pending)))?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn terms(&mut self, request: &Resource<SpecialRequest>) -> wasmtime::Result<&mut Terms> {
+        match &mut self.resources.get_mut(request)?.0 {
+            Some((_, terms)) => Ok(terms),
+            None => Err(sent_twice()),
+        }
+    }
+
     /// The rest of a body, which stays to be read again and counts as memory of the guest until then.
     pub(super) async fn peeked(&mut self, response: &Resource<OpenResponse>) -> wasmtime::Result<Answer<Bytes>> {
         let response = self.resources.get_mut(response)?;
@@ -143,6 +220,10 @@ impl Guest {
         }
         Ok(Ok(body))
     }
+}
+
+fn sent_twice() -> wasmtime::Error {
+    end(Error::new(Code::OperationInvalid, "use a special request after it was sent"))
 }
 
 fn in_describe(what: &str) -> Error {
@@ -196,6 +277,46 @@ impl From<http::Request> for client::Request {
             idempotent: from.idempotent,
             buffer: from.buffer,
             timeout_ms: from.timeout_ms,
+            terms: Terms::default(),
+        }
+    }
+}
+
+impl From<http::Signature> for Signature {
+    fn from(from: http::Signature) -> Self {
+        Self {
+            hash: match from.hash {
+                http::Hash::Sha1 => Hash::Sha1,
+                http::Hash::Sha256 => Hash::Sha256,
+                http::Hash::Sha384 => Hash::Sha384,
+                http::Hash::Sha512 => Hash::Sha512,
+            },
+            key: from.key,
+            key_form: match from.key_form {
+                http::KeyForm::Text => KeyForm::Text,
+                http::KeyForm::Base64 => KeyForm::Base64,
+                http::KeyForm::Hex => KeyForm::Hex,
+            },
+            message: from.message,
+            form: match from.form {
+                http::SignatureForm::Hex => SignatureForm::Hex,
+                http::SignatureForm::Base64 => SignatureForm::Base64,
+                http::SignatureForm::Base64Url => SignatureForm::Base64Url,
+            },
+            headers: from.headers,
+            query: from.query,
+        }
+    }
+}
+
+impl From<http::AwsSignature> for AwsSignature {
+    fn from(from: http::AwsSignature) -> Self {
+        Self {
+            access_key_id: from.access_key_id,
+            secret_access_key: from.secret_access_key,
+            session_token: from.session_token,
+            region: from.region,
+            service: from.service,
         }
     }
 }
@@ -223,6 +344,7 @@ impl From<&http::Request> for Sent {
             idempotent: from.idempotent,
             buffer: from.buffer,
             timeout_ms: from.timeout_ms,
+            terms: Terms::default(),
         }
     }
 }

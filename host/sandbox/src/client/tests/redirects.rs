@@ -87,6 +87,52 @@ async fn a_body_goes_along_within_the_origin_only() {
 }
 
 #[tokio::test]
+async fn a_body_is_never_dropped_on_the_way() {
+    let server = server().await;
+    let client = client(&server);
+    for status in [301, 307, 308] {
+        fetch(&client, post(server.url(&format!("/to/{status}//there")))).await.unwrap();
+        let last = server.seen().pop().unwrap();
+        assert_eq!((last.line(), last.body.as_slice()), ("POST /there", &b"{}"[..]), "{status}");
+        assert_eq!(last.header("content-type"), Some("application/json"), "{status}");
+    }
+    let before = server.seen().len();
+    let error = told(fetch(&client, post(server.url("/to/302//there"))).await);
+    assert_eq!((error.kind, server.seen().len()), (ErrorKind::Redirect, before + 1));
+    assert!(error.message.contains("without its body"), "{error}");
+    // A form is answered as browsers have it: the page behind the login is asked for.
+    let form = Request { body: Some(Body::Form(headers(&[("user", "me")]))), ..post(server.url("/to/302//home")) };
+    fetch(&client, form).await.unwrap();
+    assert_eq!(server.seen().pop().unwrap().line(), "GET /home");
+}
+
+#[tokio::test]
+async fn an_answer_nobody_asked_for_is_no_data() {
+    for (status, name) in [(206, "range"), (304, "if-none-match")] {
+        let server = Server::same(answer(status, &[], if status == 206 { "[1,2" } else { "" })).await;
+        let client = client(&server);
+        assert_eq!(kind(fetch(&client, get(server.url("/"))).await), ErrorKind::Protocol, "{status}");
+        let asked = Request { headers: headers(&[(name, "x")]), ..get(server.url("/")) };
+        assert_eq!(fetch(&client, asked).await.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_stayed_behind_are_said_to() {
+    for status in [401, 403] {
+        let elsewhere = Server::same(answer(status, &[], "who are you?")).await;
+        let location = elsewhere.url("/x");
+        let origin = Server::start(move |_, _| to(302, &location)).await;
+        let client = client_for(&[&origin, &elsewhere], settings());
+        let error = told(fetch(&client, secrets(origin.url("/"))).await);
+        assert_eq!(error.kind, ErrorKind::Redirect, "{error}");
+        assert!(error.message.contains("credentials do not go along"), "{error}");
+        // Without any, the refusal is an answer like others.
+        assert_eq!(fetch(&client, get(origin.url("/"))).await.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
 async fn circles_and_long_ways_are_errors() {
     let server = Server::start(|before, seen| match seen.line() {
         "GET /self" => to(302, "/self"),
@@ -141,8 +187,12 @@ async fn every_hop_is_held_against_the_policy() {
 
 #[tokio::test]
 async fn a_redirect_without_a_usable_location() {
-    let server = Server::same(answer(302, &[], "where to?")).await;
-    assert_eq!(text(&client(&server), get(server.url("/"))).await.unwrap(), (302, "where to?".into()));
+    for status in [300, 301, 302, 303, 305, 307, 308, 399] {
+        let server = Server::same(answer(status, &[], "[{\"id\": 1}]")).await;
+        let error = told(fetch(&client(&server), get(server.url("/"))).await);
+        assert_eq!((error.kind, server.seen().len()), (ErrorKind::Redirect, 1), "{status}");
+        assert!(error.message.contains(&format!("the answer {status} redirects it")), "{error}");
+    }
     let server = Server::same(answer(302, &[("location", "http://[")], "")).await;
     assert_eq!(kind(fetch(&client(&server), get(server.url("/"))).await), ErrorKind::Redirect);
 }

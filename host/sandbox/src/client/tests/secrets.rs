@@ -9,7 +9,7 @@ use model::{Field, Secrecy};
 const VALUE: &str = "s3cret/with \"quotes\" & more";
 
 /// A client that knows a secret, for these hosts only (none: all), and the secret's placeholder.
-fn client_with_secret(servers: &[&Server], value: &str, hosts: &[String]) -> (Client, String) {
+pub(super) fn client_with_secret(servers: &[&Server], value: &str, hosts: &[String]) -> (Client, String) {
     let field = Field {
         name: "api_key".into(),
         help: "The key.".into(),
