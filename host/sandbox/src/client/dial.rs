@@ -50,6 +50,9 @@ pub(super) struct Dialer {
     pools: Mutex<HashMap<Purpose, reqwest::Client>>,
 }
 
+/// As many kinds of connections are kept at one time.
+const POOLS_MAX: usize = 64;
+
 /// Why there is no pool: whose fault, and what.
 type NoPool = (ErrorKind, String);
 
@@ -68,6 +71,10 @@ impl Dialer {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = pools.get(&purpose) {
             return Ok(pool.clone());
+        }
+        // A connector that makes up certificate after certificate has its connections closed.
+        if pools.len() >= POOLS_MAX {
+            pools.clear();
         }
         let identity = certificate.map(route::identity).transpose();
         let identity = identity.map_err(|reason| (ErrorKind::InvalidRequest, reason))?;
