@@ -23,6 +23,7 @@ mod login;
 mod poll;
 mod request;
 mod response;
+mod terms;
 pub(crate) mod url;
 
 pub use ahead::{Ahead, ahead};
@@ -31,6 +32,8 @@ pub use login::Login;
 pub use poll::Poll;
 pub use request::Request;
 pub use response::{Pending, Response};
+pub(crate) use terms::Terms;
+pub use terms::{AwsKey, Signature};
 pub use url::encode;
 
 use crate::imports;

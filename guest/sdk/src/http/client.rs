@@ -32,6 +32,10 @@ impl Client {
         Self { base, query, common }
     }
 
+    pub(super) fn map(self, change: impl FnOnce(Request) -> Request) -> Self {
+        Self { common: change(self.common), ..self }
+    }
+
     /// A header for every request.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl fmt::Display) -> Self {

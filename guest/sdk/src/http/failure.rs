@@ -23,8 +23,13 @@ pub(super) fn from_exchange(error: wit::Error) -> Error {
 /// An answer with an error status.
 pub(super) fn from_status(status: u16, message: String, retry_after: impl FnOnce() -> Option<Duration>) -> Error {
     match status {
-        401 | 403 => Error::authentication(message),
-        429 => Error::rate_limited(message, retry_after()),
+        // A 403 that says when to come back is about how often, not about who.
+        403 => match retry_after() {
+            Some(wait) => Error::rate_limited(message, Some(wait)),
+            None => Error::authentication(message),
+        },
+        401 => Error::authentication(message),
+        420 | 429 | 430 | 509 | 529 => Error::rate_limited(message, retry_after()),
         408 | 500..=599 => Error::transient(message),
         _ => Error::source(message),
     }
@@ -38,8 +43,10 @@ pub(crate) fn name(method: Method, url: &str, status: u16) -> String {
 /// RFC 9110: seconds, or a date; a date in the past is no wait.
 pub(super) fn retry_after(value: &str) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+    if value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && let Ok(seconds) = value.parse()
+    {
+        return Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     }
     let until = time::parse_http_date(value)?;
     let now = imports::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -67,6 +74,8 @@ mod tests {
         assert_eq!(retry_after(" 120 "), Some(Duration::from_mins(2)));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         assert!(retry_after("Fri, 31 Dec 9999 23:59:59 GMT").is_some_and(|wait| wait.as_secs() > 1_000_000));
+        assert_eq!(retry_after("0.25"), Some(Duration::from_millis(250)));
+        assert_eq!(retry_after("99999999999999999999999"), Some(Duration::MAX));
         assert_eq!(retry_after("soon"), None);
         assert_eq!(retry_after("-1"), None);
     }
@@ -79,6 +88,8 @@ mod tests {
         assert_eq!(error(429), Error::rate_limited("m", None));
         assert_eq!(error(408), Error::transient("m"));
         assert_eq!(error(503), Error::transient("m"));
+        let soon = from_status(403, "m".to_owned(), || Some(Duration::from_secs(7)));
+        assert_eq!(soon, Error::rate_limited("m", Some(Duration::from_secs(7))));
         assert_eq!(error(404), Error::source("m"));
         assert_eq!(error(422), Error::source("m"));
     }

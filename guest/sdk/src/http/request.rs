@@ -10,6 +10,7 @@ use super::graphql::Tolerated;
 use super::login::Login;
 use super::poll::Poll;
 use super::response::{Pending, Response};
+use super::terms::Terms;
 use super::{failure, graphql, url};
 use crate::bindings::elt::connector::http::{self as wit, Authentication, Body, Method};
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ pub struct Request {
     graphql: Option<Tolerated>,
     /// Whether an answer without the array of records has none.
     none_if_missing: bool,
+    /// What it asks for besides.
+    pub(super) terms: Terms,
     /// What went wrong while it was put together; told when it is sent.
     failure: Option<Error>,
 }
@@ -62,6 +65,7 @@ impl Request {
             judges: Vec::new(),
             graphql: None,
             none_if_missing: false,
+            terms: Terms::default(),
             failure: None,
         }
     }
@@ -333,7 +337,7 @@ impl Request {
             return self.start()?.wait();
         }
         self.check()?;
-        let answer = imports::fetch(&self.inner).map_err(failure::from_exchange)?;
+        let answer = imports::fetch(&self.inner, &self.terms).map_err(failure::from_exchange)?;
         Ok(Response::new(self.inner.method, answer))
     }
 
@@ -394,7 +398,7 @@ impl Request {
     /// (`/data/items`), or `""` where the answer is the array. The first page is asked for at once, the next one while
     /// a page is worked on.
     pub fn pages<P: Pagination>(self, records: impl AsRef<str>, pagination: P) -> Pages<P> {
-        Pages::new(self, records.as_ref(), pagination)
+        Pages::new(self.expect_json(), records.as_ref(), pagination)
     }
 
     /// Asks for a list that comes in one answer. `records` names its array as for [`pages`](Self::pages).
@@ -410,7 +414,7 @@ impl Request {
     /// ```
     pub fn page(self, records: impl AsRef<str>) -> Result<Page> {
         let none_if_missing = self.none_if_missing;
-        Page::read(self.send()?, &json::Path::new(records.as_ref()), none_if_missing)
+        Page::read(self.expect_json().send()?, &json::Path::new(records.as_ref()), none_if_missing)
     }
 
     /// Whether an answer without the array of records has none.
@@ -427,10 +431,10 @@ impl Request {
     pub(super) fn attempt(&self) -> Result<Pending> {
         self.check()?;
         let Some(login) = &self.login else {
-            return Pending::send(&self.inner, 0);
+            return Pending::send(&self.inner, &self.terms, 0);
         };
         let (request, generation) = login.apply(self.clone())?;
-        Pending::send(&request.inner, generation)
+        Pending::send(&request.inner, &request.terms, generation)
     }
 
     /// What the judges say of an answer; its body is read for them unless it is a stream.
@@ -454,7 +458,7 @@ impl Request {
 
     /// Whether it may be sent twice.
     pub(super) fn is_repeatable(&self) -> bool {
-        self.inner.idempotent || !matches!(self.inner.method, Method::Post | Method::Patch)
+        !self.terms.once && (self.inner.idempotent || !matches!(self.inner.method, Method::Post | Method::Patch))
     }
 
     fn check(&self) -> Result<()> {

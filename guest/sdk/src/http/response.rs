@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::again::Again;
 use super::failure;
 use super::request::Request;
+use super::terms::Terms;
 use crate::bindings::elt::connector::http::{self as wit, Method};
 use crate::error::{Error, Result};
 use crate::imports;
@@ -29,8 +30,8 @@ pub struct Pending {
 
 impl Pending {
     /// Sends a request as it is.
-    pub(super) fn send(request: &wit::Request, generation: u64) -> Result<Self> {
-        let inner = imports::send(request).map_err(failure::from_exchange)?;
+    pub(super) fn send(request: &wit::Request, terms: &Terms, generation: u64) -> Result<Self> {
+        let inner = imports::send(request, terms).map_err(failure::from_exchange)?;
         Ok(Self { method: request.method, inner, generation, request: None })
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::value::RawValue;
 
 use crate::bindings::elt::connector::{http, log::Level, operations::Batch, operations::Kind};
+use crate::http::Terms;
 use crate::json::{self, Path};
 use crate::testing::double::{self, Operation};
 use crate::testing::{Answer, Asked};
@@ -112,7 +113,7 @@ impl Records {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the contract's signature")]
-pub(crate) fn send(request: &http::Request) -> Result<Pending, http::Error> {
+pub(crate) fn send(request: &http::Request, _terms: &Terms) -> Result<Pending, http::Error> {
     let url = Asked::new(request).url().to_owned();
     let asked = Asked::new(&double::with(|double| double.secrets.put_into(request.clone())));
     let answered = double::answer(asked).map(|mut answer| {
@@ -126,8 +127,8 @@ pub(crate) fn send(request: &http::Request) -> Result<Pending, http::Error> {
     Ok(Pending(Cell::new(Some(answered))))
 }
 
-pub(crate) fn fetch(request: &http::Request) -> Result<Response, http::Error> {
-    send(request)?.wait()
+pub(crate) fn fetch(request: &http::Request, terms: &Terms) -> Result<Response, http::Error> {
+    send(request, terms)?.wait()
 }
 
 pub(crate) fn protect(secret: &str, _hosts: &[String]) -> String {
