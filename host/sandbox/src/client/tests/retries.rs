@@ -195,7 +195,7 @@ async fn what_was_surely_not_taken_is_sent_again_whatever_it_is() {
 #[tokio::test]
 async fn a_get_that_a_post_led_to_is_tried_again_and_the_post_is_not() {
     for once in [false, true] {
-        let server = Server::start(|before, seen| match (before, seen.line()) {
+        let server = Server::start(move |before, seen| match (before, seen.line()) {
             (_, "POST /jobs") => vec![Act::Send(answer(303, &[("location", "/jobs/1")], ""))],
             (1, _) => vec![Act::Send(answer(if once { 503 } else { 500 }, &[], ""))],
             _ => vec![Act::Send(ok("done"))],
