@@ -1,7 +1,7 @@
 //! A small HTTP source with generated data: the demo reads from it, the tests and benchmarks too.
 //!
 //! It serves three kinds of pagination (cursor, offset, next-page URL) behind an API key, the APIs that the connectors
-//! of this repository were written for, and the list that new ones are made for (`/items`). It computes its records from
+//! of this repository were written for, the list that new ones are made for (`/items`), and one that leads astray (`/notes`). It computes its records from
 //! their position, and can be told to fail in many ways. It listens on the loopback address only.
 //!
 //! ```no_run
@@ -20,6 +20,7 @@ mod customers;
 mod disturb;
 mod draw;
 pub mod faults;
+mod notes;
 mod options;
 mod orders;
 mod records;

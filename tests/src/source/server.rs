@@ -20,6 +20,7 @@ use super::cursor_api::CursorApi;
 use super::customers::Customers;
 use super::disturb::{self, Request};
 use super::faults::{Kind, Plan};
+use super::notes;
 use super::options::Options;
 use super::orders::Orders;
 use super::stats::{Counters, Stats};
@@ -83,6 +84,7 @@ impl Service {
             "/cds_data" => self.records.answer(query, if fault == Some(Kind::Overlap) { OVERLAP } else { 0 }),
             "/offset/orders" => self.orders.answer(query),
             "/customers" => self.customers.answer(query, &format!("http://{}", text(headers, "host"))),
+            _ if path.starts_with("/notes/") => notes::answer(&path["/notes/".len()..], query),
             _ => match path.strip_prefix("/customers/").and_then(|rest| rest.strip_suffix("/invoices")) {
                 Some(id) => self.customers.invoices(id),
                 None => Answer::error(StatusCode::NOT_FOUND, "not_found", &format!("there is nothing at {path}")),
