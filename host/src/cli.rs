@@ -43,9 +43,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::error::{Code, Error, Fault, Result};
-use crate::guest::COMPILE_COMMAND;
-use crate::json;
+use model::error::{Code, Error, Fault, Result};
+use model::json;
+use sandbox::COMPILE_COMMAND;
 use screen::Screen;
 
 /// Runs connectors in a sandbox and loads what they emit into a warehouse.

@@ -4,24 +4,19 @@
 //! `--destination`, the `AWS_…` variables of a lake in S3, `NO_COLOR`, `TERM`, `ELT_CACHE_DIR`, `ELT_SECRET_KEY`, `ELT_TOKEN`,
 //! `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`, `HOME`, `OTEL_EXPORTER_OTLP_ENDPOINT`; the libraries of OpenTelemetry read more `OTEL_…`).
 
-mod address;
 mod configuration;
-mod connection;
 mod destination;
-mod limits;
 mod secret_key;
-
-pub use address::checked as addresses;
-pub use limits::{duration, exceeding, limits_table, stricter};
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::destination::DestinationUrl;
-use crate::error::{Code, Error, Result};
-use crate::guest::{Compiler, EgressAllow, Limits, SecretGrants};
-use crate::model::Configuration;
+use model::Configuration;
+use model::error::usage;
+use model::error::{Code, Error, Result};
+use sandbox::{Compiler, EgressAllow, Limits, SecretGrants, addresses, limits_text};
+use warehouse::DestinationUrl;
 
 /// Where rows go unless said otherwise.
 pub const DESTINATION_DEFAULT: &str = "duckdb:files/warehouse.db";
@@ -61,7 +56,7 @@ pub struct LimitOptions {
 impl LimitOptions {
     /// The defaults with what was typed on top.
     pub fn in_force(&self) -> Result<Limits> {
-        limits::in_force(&self.limits)
+        limits_text::in_force(&self.limits)
     }
 }
 
@@ -84,8 +79,10 @@ impl ConnectorOptions {
     /// Reads the configuration, resolves its references, applies limits to their defaults.
     pub fn in_force(&self) -> Result<Sandbox> {
         let limits = self.limits.in_force()?;
-        let allow =
-            EgressAllow { private: address::checked(&self.allow_private)?, http: address::checked(&self.allow_http)? };
+        let allow = EgressAllow {
+            private: addresses::checked(&self.allow_private)?,
+            http: addresses::checked(&self.allow_http)?,
+        };
         let configuration = match &self.config {
             Some(path) => configuration::read(path, &|name| std::env::var(name).ok())?,
             None => Configuration::default(),
@@ -131,17 +128,6 @@ impl std::fmt::Debug for DestinationOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text())
     }
-}
-
-/// The defaults of the limits with some set by name, such as `memory-bytes` to `64MiB`.
-pub fn limits_set<'a>(base: &Limits, named: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<Limits> {
-    let typed: Vec<String> = named.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    limits::on_top_of(base.clone(), &typed)
-}
-
-/// The connection meant: the name typed, or else the connector's. Checked.
-pub fn connection(typed: Option<&str>, connector: &str) -> Result<String> {
-    connection::checked(typed.unwrap_or(connector))
 }
 
 /// The token for a server: the text of a file, or else the variable `ELT_TOKEN`.
@@ -237,11 +223,6 @@ pub fn shell_word(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
-}
-
-/// A usage error: `message` completes "failed to …".
-fn usage(message: impl Into<String>) -> Error {
-    Error::new(Code::Usage, message)
 }
 
 #[cfg(test)]

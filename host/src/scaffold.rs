@@ -9,7 +9,7 @@ mod words;
 
 pub use words::{Authentication, Choice, Pagination, SyncStyle};
 
-use crate::error::{Code, Error, Result};
+use model::error::{Code, Error, Result};
 
 /// The SDK's files, by their path in its folder.
 const SDK: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));

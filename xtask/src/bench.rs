@@ -101,7 +101,7 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 /// What a sync suffers from each misbehaving connector in the same process, and what starting a guest costs.
 fn neighbour(workspace: &Workspace) -> Result<()> {
     let setup = build::everything(workspace)?;
-    for tests in ["guest::bench::instances", "sync::neighbour_tests::slowdown"] {
+    for tests in ["bench::instances", "neighbour_tests::slowdown"] {
         let mut cargo = setup.cargo(workspace, &["test"], &["--quiet", "--lib", tests, "--"]);
         cargo.args(["--ignored", "--nocapture", "--test-threads", "1"]).env("COMPONENTS", workspace.components());
         println!("{}", output(&mut cargo)?);
@@ -182,7 +182,12 @@ impl Bench<'_> {
     fn stages(&self) -> Result<()> {
         println!("\n==> Measure the stages alone, 200,000 rows each (1,000,000 into the destination)");
         let source = Keys::Integer.source(self.workspace, ROWS, true)?;
-        for stage in ["sync::bench::", "duckdb::bench::the_whole_destination", "sqlite::bench::the_whole_destination"] {
+        for stage in [
+            "bench::decode_infer_and_fold",
+            "bench::guest_and_http",
+            "duckdb::bench::the_whole_destination",
+            "sqlite::bench::the_whole_destination",
+        ] {
             let mut cargo = self.setup.cargo(self.workspace, &["test"], &["--quiet", "--lib", stage, "--"]);
             cargo.args(["--ignored", "--nocapture", "--test-threads", "1"]);
             cargo.env("BENCH_COMPONENT", self.workspace.components().join("guest.wasm")).env("BENCH_URL", &source.url);

@@ -4,7 +4,7 @@
 /// and frees again with every statement: that would have to be filled with zeros each time.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "2 MiB")]
-const LARGE_BLOCK_BYTES: i32 = crate::sync::ROOM_BYTES as i32;
+const LARGE_BLOCK_BYTES: i32 = stream::ROOM_BYTES as i32;
 
 /// What an arena may keep at its end when it is freed: a few pages of answers, which the next ones will fill again.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -8,8 +8,8 @@ use clap::Args;
 use super::load;
 use super::screen::Screen;
 use super::text;
-use crate::error::{Code, Error, Result};
 use crate::options::LimitOptions;
+use model::error::{Code, Error, Result};
 
 /// What can be typed after `host build`.
 #[derive(Args, Debug)]

@@ -3,7 +3,7 @@
 use super::json::{self, Object};
 use super::screen::Screen;
 use super::{load::Look, report};
-use crate::error::Result;
+use model::error::Result;
 
 /// Checks; returns the exit status.
 pub(super) fn run(look: &Look, screen: &Screen) -> Result<u8> {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::screen::Screen;
-use crate::guest::{COMPILE_REFUSED, compile_in_child};
+use sandbox::{COMPILE_REFUSED, compile_in_child};
 
 /// What the host passes to itself.
 #[derive(Args, Debug)]

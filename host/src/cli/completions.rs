@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 use super::screen::Screen;
-use crate::error::Result;
+use model::error::Result;
 
 /// What can be typed after `host completions`.
 #[derive(Args, Debug)]

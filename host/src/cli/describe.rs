@@ -9,9 +9,9 @@ use super::json::{self, Object};
 use super::load;
 use super::screen::Screen;
 use super::text::{self, Room, words};
-use crate::error::Result;
-use crate::model::{Description, Field, Secrecy};
 use crate::options::LimitOptions;
+use model::error::Result;
+use model::{Description, Field, Secrecy};
 
 /// What can be typed after `host describe`.
 #[derive(Args, Debug)]
@@ -127,7 +127,7 @@ fn secrecy(secrecy: Secrecy) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RateLimit;
+    use model::RateLimit;
 
     fn description() -> Description {
         let field = |name: &str, required, secrecy, default: Option<&str>| Field {

@@ -10,7 +10,7 @@ use clap::Args;
 use super::build;
 use super::report;
 use super::screen::Screen;
-use crate::error::{Code, Error, Result};
+use model::error::{Code, Error, Result};
 
 /// What can be typed after `host dev`.
 #[derive(Args, Debug)]

@@ -1,8 +1,8 @@
 //! `--json`: the lines of a sync (`sync::lines`), put out as they come.
 
 use super::screen::Screen;
-use crate::error::Result;
-use crate::sync::{Event, Observer, lines};
+use model::error::Result;
+use stream::{Event, Observer, lines};
 
 /// Puts out each event as it happens.
 pub(super) struct JsonLines {

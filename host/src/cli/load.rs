@@ -9,11 +9,11 @@ use clap::Args;
 
 use super::screen::Screen;
 use super::{progress, text};
-use crate::audit_log::Audit;
-use crate::error::{Code, Error, Result};
-use crate::guest::{Component, Exchange, Grants, Limits, Listener, Meter, Pacing, Runtime, Secrets};
-use crate::model::LogLevel;
 use crate::options::{self, ConnectorOptions, Sandbox};
+use model::LogLevel;
+use model::error::{Code, Error, Result};
+use sandbox::{Component, Exchange, Grants, Limits, Listener, Meter, Pacing, Runtime, Secrets};
+use server::audit_log::Audit;
 
 /// A connector to look at without a sync, as typed.
 #[derive(Args, Debug)]

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::text;
-use crate::error::{Code, Error, Result};
-use crate::sync::lines::{level_text, now};
-use crate::sync::{Event, Observer};
+use model::error::{Code, Error, Result};
+use stream::lines::{level_text, now};
+use stream::{Event, Observer};
 
 /// A log file being written.
 pub(super) struct LogFile {
@@ -64,7 +64,7 @@ fn line(event: &Event) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::LogLevel;
+    use stream::LogLevel;
 
     #[test]
     fn a_line_of_log_is_one_line_in_the_file() {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::screen::Screen;
-use crate::error::{Code, Error, Result};
 use crate::options::shell_word;
 use crate::scaffold::{self, Authentication, Choice, Pagination, SyncStyle};
+use model::error::{Code, Error, Result};
 
 /// What can be typed after `host new`.
 #[derive(Args, Debug)]

@@ -10,10 +10,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::screen::Screen;
 use super::text::{self, Paint, counted};
-use crate::guest::Exchange;
-use crate::schema::SchemaChange;
-use crate::sync::lines::level_text;
-use crate::sync::{Event, LogLevel, Observer, Progress};
+use model::schema::SchemaChange;
+use sandbox::Exchange;
+use stream::lines::level_text;
+use stream::{Event, LogLevel, Observer, Progress};
 
 /// Plain lines about commits come at most this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);

@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 use super::json::Object;
 use super::screen::Screen;
 use super::text::{self, Room};
-use crate::destination::{self, Column, RowSink, Value};
-use crate::error::Result;
 use crate::options::DestinationOptions;
+use model::error::Result;
+use warehouse::{Column, RowSink, Value};
 
 /// What can be typed after `host query`.
 #[derive(Args, Debug)]
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
     match arguments.format {
         Format::Table => {
             let mut sink = TableSink::default();
-            destination::query(&url, &arguments.sql, &mut sink)?;
+            warehouse::query(&url, &arguments.sql, &mut sink)?;
             let _closed = screen.data(&sink.page(screen.room_for_data))?;
             if sink.is_cut {
                 screen.people(&format!(
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
         }
         Format::Csv | Format::Json => {
             let mut sink = StreamSink::new(arguments.format, *screen);
-            destination::query(&url, &arguments.sql, &mut sink)?;
+            warehouse::query(&url, &arguments.sql, &mut sink)?;
             sink.flush().map(|_closed| ())
         }
     }

@@ -9,9 +9,9 @@ use super::json::Object;
 use super::report;
 use super::screen::Screen;
 use super::text;
-use crate::error::{Code, Error, Result};
-use crate::guest::World;
-use crate::recording::{Changes, Differences, Recorder, Recording, Replay, differences};
+use model::error::{Code, Error, Result};
+use proof::recording::{Changes, Differences, Recorder, Recording, Replay, differences};
+use sandbox::World;
 
 /// What can be typed about recordings of a sync.
 #[derive(Args, Debug)]

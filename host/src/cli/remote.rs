@@ -16,10 +16,10 @@ use serde::Serialize;
 use self::client::Client;
 use super::screen::Screen;
 use super::text;
-use crate::error::{Code, Error, Result};
-use crate::json;
 use crate::options;
-use crate::server::types::SyncError;
+use model::error::{Code, Error, Result};
+use model::json;
+use server::types::SyncError;
 
 const TOKEN_HELP: &str = "The file with the token (default: the variable ELT_TOKEN)";
 

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::text::{self, Paint, Room, counted, numbers, words};
-use crate::destination::DestinationUrl;
-use crate::error::{Error, Fault};
 use crate::options;
-use crate::sync::{Note, NoteKind, Outcome, Report, Sample, TableReport};
+use model::error::{Error, Fault};
+use stream::{Note, NoteKind, Outcome, Report, Sample, TableReport};
+use warehouse::DestinationUrl;
 
 /// What the report must know beyond the sync's result.
 #[derive(Clone, Copy, Debug)]

@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::screen::Screen;
 use super::{state, text};
-use crate::destination::{self, Access};
-use crate::error::{Code, Error, Result};
 use crate::options::DestinationOptions;
+use model::error::{Code, Error, Result};
+use warehouse::Access;
 
 /// What can be typed after `host reset`.
 #[derive(Args, Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 /// Asks, then deletes.
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
     let url = arguments.destination.in_force()?;
-    let mut warehouse = destination::warehouse(&url, Access::Read)?;
+    let mut warehouse = warehouse::warehouse(&url, Access::Read)?;
     let name = state::connection(&mut *warehouse, arguments.connection.as_deref())?.connection;
     if !arguments.yes {
         let tables = warehouse.tables()?;
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
         }
     }
     drop(warehouse);
-    let dropped = destination::warehouse(&url, Access::Write)?.reset(&name)?;
+    let dropped = warehouse::warehouse(&url, Access::Write)?.reset(&name)?;
     let tables = text::counted(dropped.tables.len() as u64, "table", "tables");
     screen.people(&format!("Deleted {tables} and the state of \"{name}\". The next sync starts from the beginning."));
     Ok(())

@@ -14,15 +14,15 @@ use super::recording::Tape;
 use super::report::{self, Setting};
 use super::screen::Screen;
 use super::{load, recording, text};
-use crate::audit_log::Audit;
-use crate::destination::{self, DestinationUrl};
-use crate::error::{Code, Error, Result};
-use crate::guest::Pacing;
-use crate::model::Selection;
 use crate::options::{self, ConnectorOptions, DestinationOptions};
-use crate::recording::Replay;
-use crate::schema::{self, SchemaContract};
-use crate::sync::{self, CommitPolicy, Event, LogLevel, Observer, Outcome, Progress, Report, Request, Stop};
+use model::Selection;
+use model::error::{Code, Error, Result};
+use model::schema::{self, SchemaContract};
+use proof::recording::Replay;
+use sandbox::Pacing;
+use server::audit_log::Audit;
+use stream::{CommitPolicy, Event, LogLevel, Observer, Outcome, Progress, Report, Request, Stop};
+use warehouse::DestinationUrl;
 
 /// What can be typed after `host run`.
 #[derive(Args, Debug)]
@@ -125,7 +125,7 @@ enum Deletes {
     Hard,
 }
 
-impl From<Deletes> for destination::Deletes {
+impl From<Deletes> for warehouse::Deletes {
     fn from(deletes: Deletes) -> Self {
         match deletes {
             Deletes::Soft => Self::Soft,
@@ -164,18 +164,18 @@ fn begin(arguments: &Arguments, tape: &Tape, log: Option<Arc<LogFile>>, screen: 
     let component = Arc::new(load::component(&arguments.component, &sandbox.limits, screen)?);
     load::block_on(async {
         let described = component.describe(&sandbox.limits).await?;
-        let connection = options::connection(arguments.connection.as_deref(), &described.name)?;
+        let connection = model::connection_name(arguments.connection.as_deref(), &described.name)?;
         let (configuration, unknown) = match tape.replay() {
             // A field that is new since then has its default.
             Some(replay) => (replay.recorded_configuration().clone().prepare(&described.fields)?.0, Vec::new()),
             None => sandbox.configuration.prepare(&described.fields)?,
         };
         let mut request = Request {
-            id: sync::new_id(),
+            id: stream::new_id(),
             component: Arc::clone(&component),
             configuration,
             connection,
-            destination,
+            destination: Arc::new(destination),
             selection: arguments.selection(),
             full_refresh: arguments.full_refresh,
             state,
@@ -237,7 +237,7 @@ async fn sync(
     let stop = stop_on_signals(Arc::clone(&display))?;
     let drawing = if arguments.json { None } else { display.draw() };
     // On the heap: it holds all that a sync is made of.
-    let report = Box::pin(sync::run(request, Arc::<Everyone>::clone(&observer), progress, stop)).await;
+    let report = Box::pin(stream::run(request, Arc::<Everyone>::clone(&observer), progress, stop)).await;
     drop(drawing);
     display.conclude();
     Ok((report, observer.began()))
@@ -324,7 +324,7 @@ impl Arguments {
             if let (Outcome::Failed(error), false) = (&report.outcome, lines.beside_rows) {
                 screen.people(&report::failure(error, screen.paint));
             }
-            lines.put(&sync::lines::report(report, &destination, &sync::lines::now()))
+            lines.put(&stream::lines::report(report, &destination, &stream::lines::now()))
         } else {
             screen.people(&page(&setting));
             screen.data(&report::samples(&report.samples, screen.room_for_data)).map(|_closed| ())

@@ -4,8 +4,8 @@ use super::json::{self, Object};
 use super::load::Look;
 use super::screen::Screen;
 use super::text::{self, Room, words};
-use crate::error::Result;
-use crate::model::{Column, Table};
+use model::error::Result;
+use model::{Column, Table};
 
 /// Lists the tables.
 pub(super) fn run(look: &Look, screen: &Screen) -> Result<()> {
@@ -47,7 +47,7 @@ fn for_programs(tables: &[Table]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::DataType;
+    use model::DataType;
 
     #[test]
     fn tables_are_shown_with_key_and_declared_columns() {

@@ -4,8 +4,8 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 
 use super::text::{Paint, Room};
-use crate::error::{Code, Error, Result};
 use crate::options;
+use model::error::{Code, Error, Result};
 
 /// What the process's output is connected to.
 #[derive(Clone, Copy, Debug)]

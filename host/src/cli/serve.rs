@@ -17,10 +17,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::traces::Traces;
 use super::screen::Screen;
 use super::text;
-use crate::audit_log::AuditLog;
-use crate::error::{Code, Error, Result};
 use crate::options;
-use crate::server;
+use model::error::{Code, Error, Result};
+use server;
+use server::audit_log::AuditLog;
 
 /// What can be typed after `host serve`.
 #[derive(Args, Debug)]
@@ -76,7 +76,7 @@ enum Level {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    options::duration(text).ok_or_else(|| "write a time with its unit, such as 10s or 2min".to_owned())
+    sandbox::limits_text::duration(text).ok_or_else(|| "write a time with its unit, such as 10s or 2min".to_owned())
 }
 
 /// Does it.
@@ -130,6 +130,7 @@ fn serve(arguments: &Arguments, screen: Screen) -> Result<()> {
         cache: options::cache_folder(),
         compiler: options::compiler(),
         audit_log: arguments.audit_log.as_deref().map(AuditLog::open).transpose()?.map(Arc::new),
+        destinations: |url| Arc::new(url),
     };
     let listening = |address| screen.people(&format!("listening on http://{address}"));
     let served = runtime.block_on(async {

@@ -7,11 +7,10 @@ use clap::{Args, Subcommand};
 use super::json::Object;
 use super::screen::Screen;
 use super::text::{self, Room, numbers, words};
-use crate::destination::{self, Access, ConnectionRow, StateRow, Warehouse};
-use crate::error::{Code, Error, Result};
-use crate::guest::Limits;
 use crate::options::{self, DestinationOptions};
-use crate::sync;
+use model::error::{Code, Error, Result};
+use sandbox::Limits;
+use warehouse::{Access, ConnectionRow, StateRow, Warehouse};
 
 /// What can be typed after `host state`.
 #[derive(Args, Debug)]
@@ -92,11 +91,11 @@ impl Which {
     /// The warehouse, which must be there, and the connection meant.
     fn open(&self, access: Access) -> Result<(Box<dyn Warehouse>, ConnectionRow)> {
         let url = self.destination.in_force()?;
-        let mut warehouse = destination::warehouse(&url, Access::Read)?;
+        let mut warehouse = warehouse::warehouse(&url, Access::Read)?;
         let row = connection(&mut *warehouse, self.connection.as_deref())?;
         if access == Access::Write {
             drop(warehouse);
-            warehouse = destination::warehouse(&url, access)?;
+            warehouse = warehouse::warehouse(&url, access)?;
         }
         Ok((warehouse, row))
     }
@@ -146,7 +145,7 @@ fn for_programs(state: &StateRow) -> String {
 
 fn change(warehouse: &mut dyn Warehouse, connection: &str, state: Option<String>, screen: &Screen) -> Result<()> {
     let shown = text::state(state.as_deref());
-    let sequence = warehouse.set_state(connection, state, sync::now_us())?;
+    let sequence = warehouse.set_state(connection, state, stream::now_us())?;
     let commit = text::number(sequence);
     screen.people(&format!(
         "The next sync of {connection} starts from {shown} (commit {commit}). Rows stay as they are: what comes again \

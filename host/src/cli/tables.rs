@@ -5,9 +5,9 @@ use clap::Args;
 use super::json::{self, Object};
 use super::screen::Screen;
 use super::text::{self, Room, numbers, words};
-use crate::destination::{self, Access, TableColumn, TableInfo};
-use crate::error::Result;
 use crate::options::DestinationOptions;
+use model::error::Result;
+use warehouse::{Access, TableColumn, TableInfo};
 
 /// What can be typed after `host tables`.
 #[derive(Args, Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
 
 /// Lists the tables.
 pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<()> {
-    let tables = destination::warehouse(&arguments.destination.in_force()?, Access::Read)?.tables()?;
+    let tables = warehouse::warehouse(&arguments.destination.in_force()?, Access::Read)?.tables()?;
     let page = if arguments.json {
         tables.iter().map(|table| for_programs(table) + "\n").collect()
     } else if tables.is_empty() {
@@ -109,7 +109,7 @@ fn for_programs(table: &TableInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::ColumnType;
+    use model::schema::ColumnType;
 
     fn table() -> TableInfo {
         let column = |name: &str, is_key: bool| TableColumn {

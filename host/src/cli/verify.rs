@@ -9,10 +9,10 @@ use super::load;
 use super::report;
 use super::screen::Screen;
 use super::text::{self, Paint};
-use crate::error::{Code, Error, Result};
 use crate::options::ConnectorOptions;
-use crate::recording::{Recording, Replay};
-use crate::verify::{self, Finding, Report, Verdict};
+use model::error::{Code, Error, Result};
+use proof::recording::{Recording, Replay};
+use proof::verify::{self, Finding, Report, Verdict};
 
 /// What can be typed after `host verify`.
 #[derive(Args, Debug)]

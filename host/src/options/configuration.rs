@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use crate::error::{Code, Error, Result};
-use crate::model::Configuration;
+use model::Configuration;
+use model::error::{Code, Error, Result};
 
 /// Reads a configuration and resolves its references; `variable` looks one up in the environment.
 pub(super) fn read(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Configuration> {

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use crate::destination::DestinationUrl;
-use crate::error::{Code, Error, Result};
+use model::error::{Code, Error, Result};
+use warehouse::DestinationUrl;
 
 /// The destination that a text stands for; `variable` looks one up in the environment.
 pub(super) fn resolved(typed: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<DestinationUrl> {

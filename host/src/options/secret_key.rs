@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::error::{Code, Error, Result};
-use crate::guest::{KeySource, SecretKey};
+use model::error::{Code, Error, Result};
+use sandbox::{KeySource, SecretKey};
 
 /// Where the key comes from: `ELT_SECRET_KEY`, else `secret.key` in `elt-connectors` in the user's folder of
 /// configuration. Without a home tokens last for one sync.

@@ -1,4 +1,5 @@
-//! The rules of docs/ARCHITECTURE.md that a compiler does not know: who may use what, and where.
+//! The rules of docs/ARCHITECTURE.md that a compiler does not know: who may use what, and where. That arrows between crates
+//! run one way, cargo knows; the picture of them in that page is compared with the manifests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,44 +15,20 @@ struct Rule {
 const INPUT_OUTPUT: &[&str] = &["std::fs", "std::net", "std::process", "std::env", "tokio::", "duckdb::", "reqwest::"];
 
 const RULES: &[Rule] = &[
+    Rule { place: "host/model/src", except: &[], words: INPUT_OUTPUT, why: "the model is plain data: no I/O" },
     Rule {
-        place: "host/src",
-        except: &["guest", "guest.rs"],
-        words: &["wasmtime::", "use wasmtime", "wasmtime_wasi"],
-        why: "the sandbox alone knows its engine: no wasmtime type outside `guest`",
-    },
-    Rule {
-        place: "host/src/guest",
-        except: &[],
-        words: &["crate::destination", "crate::sync", "crate::cli"],
-        why: "arrows run from sync to guest; the sandbox knows no destination",
-    },
-    Rule {
-        place: "host/src/destination",
-        except: &[],
-        words: &["crate::guest", "crate::sync", "crate::cli"],
-        why: "a destination knows rows and states, not where they come from",
-    },
-    Rule {
-        place: "host/src/model",
-        except: &[],
-        words: &["arrow::", "wasmtime", "duckdb::", "reqwest", "tokio", "std::fs", "std::net", "std::env"],
-        why: "the model is plain data: no I/O, no types of engines and clients",
-    },
-    Rule { place: "host/src/schema", except: &[], words: INPUT_OUTPUT, why: "inference is pure" },
-    Rule {
-        place: "host/src/guest/egress",
+        place: "host/sandbox/src/egress",
         except: &[],
         words: &["std::fs", "TcpStream", "UdpSocket", "ToSocketAddrs", "tokio::", "reqwest::"],
         why: "the egress policy is pure: it knows addresses, not sockets",
     },
-    Rule { place: "host/src/sync/tables.rs", except: &[], words: INPUT_OUTPUT, why: "decoding is pure" },
-    Rule { place: "host/src/sync/fold.rs", except: &[], words: INPUT_OUTPUT, why: "folding is pure" },
-    Rule { place: "host/src/sync/record.rs", except: &[], words: INPUT_OUTPUT, why: "scanning is pure" },
-    Rule { place: "host/src/sync/policy.rs", except: &[], words: INPUT_OUTPUT, why: "when to commit is data" },
+    Rule { place: "host/stream/src/tables.rs", except: &[], words: INPUT_OUTPUT, why: "decoding is pure" },
+    Rule { place: "host/stream/src/fold.rs", except: &[], words: INPUT_OUTPUT, why: "folding is pure" },
+    Rule { place: "host/stream/src/record.rs", except: &[], words: INPUT_OUTPUT, why: "scanning is pure" },
+    Rule { place: "host/stream/src/policy.rs", except: &[], words: INPUT_OUTPUT, why: "when to commit is data" },
     Rule {
-        place: "host/src",
-        except: &["cli", "options.rs", "options"],
+        place: "host",
+        except: &["src/cli", "src/options.rs", "src/options", "build.rs", "rpath.rs", "conformance/src"],
         words: &["println!", "eprintln!", "print!(", "eprint!(", "std::env::var", "env::args"],
         why: "only the command line prints, and only the options read the environment",
     },
@@ -75,10 +52,33 @@ fn sources(place: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The lines of a file that are code of the product: no comments, nothing after its tests begin.
+/// The lines of a file that are code of the product: no comments, no item that is for tests only. Such an item ends at the
+/// first line that is indented as its attribute is and closes it.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let product = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
-    product.enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+    let mut tests_end: Option<String> = None;
+    text.lines().enumerate().filter(move |(_, line)| {
+        let bare = line.trim_start();
+        if let Some(indent) = &tests_end {
+            let is_last = line.strip_prefix(indent.as_str()).is_some_and(|rest| {
+                rest.starts_with('}') || (!rest.starts_with([' ', '#', '/']) && rest.ends_with(';'))
+            });
+            if is_last {
+                tests_end = None;
+            }
+            return false;
+        }
+        if bare.starts_with("#[cfg(test)]") {
+            tests_end = Some(line[..line.len() - bare.len()].to_owned());
+            return false;
+        }
+        !bare.starts_with("//")
+    })
+}
+
+#[test]
+fn only_items_for_tests_are_left_out() {
+    let text = "#[cfg(test)]\nmod tests;\nuse a;\n    #[cfg(test)]\n    fn f() {\n        b\n    }\nc // d\n// e\n";
+    assert_eq!(code(text).map(|(_, line)| line).collect::<Vec<_>>(), ["use a;", "c // d"]);
 }
 
 #[test]
@@ -124,4 +124,32 @@ fn every_file_says_first_what_it_is() {
         "begin these files with a sentence that a stranger understands (//! …):\n{}",
         silent.join("\n")
     );
+}
+
+/// The crates below `host` and those of them that each uses, as lines `name -> others`.
+fn arrows() -> String {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(root().join("host")).unwrap().flatten() {
+        let Ok(manifest) = fs::read_to_string(entry.path().join("Cargo.toml")) else { continue };
+        lines.push(arrow(&entry.file_name().to_string_lossy(), &manifest));
+    }
+    lines.push(arrow("host", &fs::read_to_string(root().join("host/Cargo.toml")).unwrap()));
+    lines.sort();
+    lines.join("\n")
+}
+
+fn arrow(name: &str, manifest: &str) -> String {
+    let product = manifest.split("[dev-dependencies]").next().unwrap_or(manifest);
+    let used = product
+        .lines()
+        .filter_map(|line| line.split(['.', ' ']).next())
+        .filter(|used| *used != name && !used.is_empty() && root().join("host").join(used).join("Cargo.toml").exists());
+    let used: Vec<_> = used.collect();
+    if used.is_empty() { name.to_owned() } else { format!("{name} -> {}", used.join(", ")) }
+}
+
+#[test]
+fn the_picture_of_the_crates_is_true() {
+    let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    assert!(page.contains(&arrows()), "docs/ARCHITECTURE.md should contain:\n{}", arrows());
 }

@@ -13,9 +13,9 @@ use super::plan::Plan;
 use crate::cli::reset::is_confirmed;
 use crate::cli::screen::Screen;
 use crate::cli::text;
-use crate::error::{Code, Error, Result};
 use crate::options;
-use crate::server::types::{Action, Change, Connector, Tenant, TenantSettings};
+use model::error::{Code, Error, Result};
+use server::types::{Action, Change, Connector, Tenant, TenantSettings};
 
 /// What can be typed after `host apply`.
 #[derive(Args, Debug)]

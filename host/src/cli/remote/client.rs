@@ -8,9 +8,8 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Code, Error, Result};
-use crate::guest;
-use crate::server::types::{Identity, Page, ProblemDetails};
+use model::error::{Code, Error, Result};
+use server::types::{Identity, Page, ProblemDetails};
 
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -34,7 +33,7 @@ pub(super) fn segment(text: &str) -> String {
 impl Client {
     pub(super) fn new(server: &str, token: String) -> Result<Self> {
         let tls =
-            guest::trusted_tls().map_err(|error| Error::new(Code::ServerUnreachable, "set up TLS").because(error))?;
+            sandbox::trusted_tls().map_err(|error| Error::new(Code::ServerUnreachable, "set up TLS").because(error))?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())

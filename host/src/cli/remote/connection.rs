@@ -8,8 +8,8 @@ use reqwest::Method;
 use super::client::segment;
 use super::{ServerOptions, print, read_json};
 use crate::cli::screen::Screen;
-use crate::error::Result;
-use crate::server::types::{Change, Checked, Connection, ConnectionSummary, Start, Sync};
+use model::error::Result;
+use server::types::{Change, Checked, Connection, ConnectionSummary, Start, Sync};
 
 /// What can be typed after `host connection`.
 #[derive(Args, Debug)]

@@ -8,8 +8,8 @@ use reqwest::Method;
 use super::client::segment;
 use super::{ServerOptions, print};
 use crate::cli::screen::Screen;
-use crate::error::{Code, Error, Result};
-use crate::server::types::Connector;
+use model::error::{Code, Error, Result};
+use server::types::Connector;
 
 /// What can be typed after `host connector`.
 #[derive(Args, Debug)]

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::error::{Code, Error, Result};
-use crate::server::types::{ConnectionSettings, TenantSettings};
+use model::error::{Code, Error, Result};
+use server::types::{ConnectionSettings, TenantSettings};
 
 /// The version of the format.
 const VERSION: u32 = 1;

@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 use super::client::segment;
 use super::{ServerOptions, print};
 use crate::cli::screen::Screen;
-use crate::error::Result;
-use crate::json;
-use crate::server::types::Sync;
+use model::error::Result;
+use model::json;
+use server::types::Sync;
 
 /// What can be typed after `host sync`.
 #[derive(Args, Debug)]

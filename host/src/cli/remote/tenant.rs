@@ -8,8 +8,8 @@ use reqwest::Method;
 use super::client::segment;
 use super::{ServerOptions, print, read_json};
 use crate::cli::screen::Screen;
-use crate::error::Result;
-use crate::server::types::{Change, NewToken, Tenant, Token};
+use model::error::Result;
+use server::types::{Change, NewToken, Tenant, Token};
 
 /// What can be typed after `host tenant`.
 #[derive(Args, Debug)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::error::Code;
+use model::error::Code;
 
 const PLAIN: Paint = Paint { colours: false };
 

@@ -17,8 +17,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::error::{Code, Error, Result};
-use crate::guest;
+use model::error::{Code, Error, Result};
 
 /// Spans that may wait to be sent.
 const QUEUE: usize = 4_096;
@@ -94,7 +93,7 @@ struct Collector {
 impl Collector {
     fn new(runtime: Handle) -> Result<Self> {
         let tls =
-            guest::trusted_tls().map_err(|error| Error::new(Code::ServerUnreachable, "set up TLS").because(error))?;
+            sandbox::trusted_tls().map_err(|error| Error::new(Code::ServerUnreachable, "set up TLS").because(error))?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .no_proxy()
