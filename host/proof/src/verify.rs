@@ -9,12 +9,16 @@
 //! The first run asks the source, all others are answered with what it said, so that they cost no requests and the source
 //! cannot change in between. The rules and what to do about each: docs/guides/verify.md.
 
+mod answers;
 mod book;
+mod changed;
+mod digest;
 mod disturbed;
 mod fault;
 mod moments;
 mod rule;
 mod run;
+mod side;
 mod stage;
 mod stream;
 mod tables;
@@ -26,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use self::book::Book;
+use self::digest::Store;
 use self::rule::{Broken, Tried};
 use self::run::{Run, Subject};
 use self::stage::Script;
@@ -49,6 +54,25 @@ pub struct Request<'a> {
     pub allow: EgressAllow,
     /// Answers of a recording, instead of the source.
     pub recording: Option<&'a Recording>,
+    /// The rules to try; empty: all.
+    pub rules: Vec<Rule>,
+    /// Few places are disturbed, so that it takes seconds.
+    pub quick: bool,
+}
+
+/// What is told while it goes on.
+pub enum Told<'a> {
+    /// A rule's verdict.
+    Found(&'a Finding),
+    /// Of a rule's trials, so many are done.
+    Trying {
+        /// The rule.
+        rule: Rule,
+        /// Trials done.
+        done: usize,
+        /// Trials in all.
+        total: usize,
+    },
 }
 
 /// What came out.
@@ -73,22 +97,28 @@ impl Report {
     }
 }
 
-/// Tries every rule. `told` hears each finding as it comes.
-pub async fn verify(request: Request<'_>, told: &dyn Fn(&Finding)) -> Result<Report> {
+/// Tries the rules. `told` hears how far it is, and each finding as it comes.
+pub async fn verify(request: Request<'_>, told: &(dyn Fn(Told<'_>) + Sync)) -> Result<Report> {
     let description = request.component.describe(&request.limits).await?;
-    let subject = subject(request, description)?;
-    let mut findings = Findings { list: Vec::new(), told };
-    let first = begin(&subject).await;
+    let (rules, quick) = (request.rules.clone(), request.quick);
+    let mut subject = subject(request, description)?;
+    let mut findings = Findings { list: Vec::new(), rules, told };
+    let first = begin(&mut subject).await;
     let (requests, rows) = match first {
-        Ok((declared, base)) => {
-            findings.add(Rule::Succeeds, Ok(format!("{} requests, {} tables", base.asked.len(), declared.len())));
-            let trial = Trial::new(&subject, &declared, &base);
-            stream(&mut findings, &trial);
-            trials(&mut findings, &trial).await;
+        Ok(base) => {
+            let seen = format!("{} requests, {} tables", base.asked.len(), subject.declared.len());
+            findings.add(Rule::Succeeds, || Ok(seen));
+            let progress = |rule, done, total| told(Told::Trying { rule, done, total });
+            let trial = Trial::new(&subject, &base, quick, &progress);
+            // From here on runs are waited for, several at a time.
+            tokio::task::block_in_place(|| {
+                stream(&mut findings, &trial);
+                trials(&mut findings, &trial);
+            });
             (base.asked.len() as u64, trial.tables.count() as u64)
         }
         Err(broken) => {
-            findings.add(Rule::Succeeds, Err(broken));
+            findings.add(Rule::Succeeds, || Err(broken));
             (0, 0)
         }
     };
@@ -98,7 +128,7 @@ pub async fn verify(request: Request<'_>, told: &dyn Fn(&Finding)) -> Result<Rep
 
 /// The connector, and what all its runs are given.
 fn subject<'a>(request: Request<'a>, description: &'a Description) -> Result<Subject<'a>> {
-    let Request { component, configuration, secrets: exposed, limits, allow, recording } = request;
+    let Request { component, configuration, secrets: exposed, limits, allow, recording, .. } = request;
     let subject = Subject {
         component,
         description,
@@ -108,6 +138,8 @@ fn subject<'a>(request: Request<'a>, description: &'a Description) -> Result<Sub
         limits,
         allow,
         book: Arc::new(recording.map_or_else(Book::default, Book::of)),
+        store: Arc::default(),
+        declared: Vec::new(),
         live: recording.is_none(),
         started_at: started_at(recording),
     };
@@ -121,9 +153,11 @@ fn started_at(recording: Option<&Recording>) -> Duration {
 }
 
 /// The first run, which everything else is compared with.
-async fn begin(subject: &Subject<'_>) -> Result<(Vec<Table>, Run), Broken> {
+async fn begin(subject: &mut Subject<'_>) -> Result<Run, Broken> {
     let fail = |what: &str, error: &Error| Broken::Fail(format!("{what}: [{}] {}", error.code(), error.chain()));
     let declared = subject.schema().await.map_err(|error| fail("schema", &error))?;
+    subject.store = Arc::new(Store::new(&declared));
+    subject.declared = declared;
     let base = subject.run(None, Script { is_first: true, ..Script::default() }).await;
     if let Err(error) = &base.outcome {
         return Err(fail("update", error));
@@ -132,43 +166,57 @@ async fn begin(subject: &Subject<'_>) -> Result<(Vec<Table>, Run), Broken> {
     if subject.live {
         subject.check().await.map_err(|error| fail("check", &error))?;
     }
-    Ok((declared, base))
+    Ok(base)
 }
 
 /// What can be seen in the first run.
 fn stream(findings: &mut Findings<'_>, trial: &Trial<'_>) {
-    let (base, declared) = (trial.base, trial.declared);
+    let (base, declared) = (trial.base, trial.subject.declared.as_slice());
     let (description, configuration) = (trial.subject.description, &trial.subject.configuration);
-    findings.add(Rule::RecordsAreObjects, stream::records_are_objects(base));
-    findings.add(Rule::KeysPresent, stream::keys_present(base, declared));
-    findings.add(Rule::KeysUnique, stream::keys_unique(base, declared));
-    findings.add(Rule::TablesDeclared, stream::tables_declared(base, declared));
-    findings.add(Rule::NamesValid, stream::names_valid(base, declared));
-    findings.add(Rule::SchemaMinimal, stream::schema_minimal(base, declared));
-    findings.add(Rule::StateTimestamps, stream::state_timestamps(base));
-    findings.add(Rule::LogQuiet, stream::log_quiet(base));
-    findings.add(Rule::SecretsHidden, stream::secrets_hidden(base, &secrets(description, configuration)));
-    findings.add(Rule::MemoryFlat, stream::memory_flat(base));
-    findings.add(Rule::HostsDeclared, stream::hosts_declared(base, description, configuration));
+    findings.add(Rule::RecordsAreObjects, || stream::records_are_objects(base));
+    findings.add(Rule::KeysPresent, || stream::keys_present(base, declared));
+    findings.add(Rule::KeysUnique, || stream::keys_unique(base, declared));
+    findings.add(Rule::KeysAlike, || answers::keys_alike(base, declared));
+    findings.add(Rule::CopyComplete, || answers::copy_complete(base));
+    findings.add(Rule::TombstonesDeleted, || answers::tombstones_deleted(base, &trial.tables, declared));
+    findings.add(Rule::TablesDeclared, || stream::tables_declared(base, declared));
+    findings.add(Rule::NamesValid, || stream::names_valid(base, declared));
+    findings.add(Rule::SchemaMinimal, || stream::schema_minimal(base, declared));
+    findings.add(Rule::StateTimestamps, || stream::state_timestamps(base));
+    findings.add(Rule::LogQuiet, || stream::log_quiet(base));
+    findings.add(Rule::SecretsHidden, || stream::secrets_hidden(base, &secrets(description, configuration)));
+    findings.add(Rule::TokensSealed, || answers::tokens_sealed(base));
+    findings.add(Rule::MemoryFlat, || stream::memory_flat(base));
+    findings.add(Rule::HostsDeclared, || stream::hosts_declared(base, description, configuration));
 }
 
-async fn trials(findings: &mut Findings<'_>, trial: &Trial<'_>) {
-    findings.add(Rule::FieldsRequired, trial.fields_required().await);
-    findings.add(Rule::UnknownFields, trial.unknown_fields().await);
-    findings.add(Rule::CredentialsRefused, trial.credentials_refused().await);
-    findings.add(Rule::Repeatable, trial.repeatable().await);
-    let next = trial.next_sync().await;
-    let of_next = |tried: &dyn Fn(&Run) -> Tried| next.as_ref().map_or_else(|broken| Err(broken.clone()), tried);
-    findings.add(Rule::Incremental, of_next(&|next| trial.incremental(next)));
-    findings.add(Rule::CheckpointsHonest, trial.checkpoints_honest().await);
-    findings.add(Rule::TiesKept, of_next(&|next| trial.ties_kept(next)));
-    findings.add(Rule::EditsKept, of_next(&|next| trial.edits_kept(next)));
-    let disturbed = trial.disturbed().await;
-    findings.add(Rule::FaultsSurvived, disturbed.survived);
-    findings.add(Rule::ErrorsTyped, disturbed.typed);
-    findings.add(Rule::EmptyPages, trial.empty_pages().await);
-    findings.add(Rule::NewColumns, trial.new_columns().await);
-    findings.add(Rule::TypeChanges, trial.type_changes().await);
+fn trials(findings: &mut Findings<'_>, trial: &Trial<'_>) {
+    findings.add(Rule::FieldsRequired, || trial.fields_required());
+    findings.add(Rule::UnknownFields, || trial.unknown_fields());
+    findings.add(Rule::CredentialsRefused, || trial.credentials_refused());
+    findings.add(Rule::Repeatable, || trial.repeatable());
+    let next = trial.next_sync();
+    let of_next =
+        |tried: &dyn Fn(&Run) -> Tried| next.as_ref().map_or_else(|broken| Err(broken.clone()), |next| tried(next));
+    findings.add(Rule::Incremental, || of_next(&|next| trial.incremental(next)));
+    findings.add(Rule::CheckpointsHonest, || trial.checkpoints_honest());
+    findings.add(Rule::TiesKept, || of_next(&|next| trial.ties_kept(next)));
+    findings.add(Rule::EditsKept, || of_next(&|next| trial.edits_kept(next)));
+    let later = trial.later_sync();
+    findings.add(Rule::LaterComplete, || trial.later_complete(&later));
+    findings.add(Rule::TablesApart, || trial.tables_apart());
+    if findings.wants(Rule::FaultsSurvived) || findings.wants(Rule::ErrorsTyped) {
+        let disturbed = trial.disturbed(Rule::FaultsSurvived, &trial.ground());
+        findings.add(Rule::FaultsSurvived, || disturbed.survived);
+        findings.add(Rule::ErrorsTyped, || disturbed.typed);
+    }
+    let is_right =
+        findings.list.iter().all(|finding| (finding.rule, finding.verdict) != (Rule::FaultsSurvived, Verdict::Fail));
+    findings.add(Rule::LaterFaults, || trial.later_faults(&later, is_right));
+    findings.add(Rule::EmptyPages, || trial.empty_pages());
+    findings.add(Rule::ShortPages, || trial.short_pages());
+    findings.add(Rule::NewColumns, || trial.new_columns());
+    findings.add(Rule::TypeChanges, || trial.type_changes());
 }
 
 /// The values of secret fields.
@@ -184,13 +232,23 @@ fn secrets(description: &Description, configuration: &Configuration) -> Vec<Stri
 /// Findings so far.
 struct Findings<'a> {
     list: Vec<Finding>,
-    told: &'a dyn Fn(&Finding),
+    /// The rules to try; empty: all.
+    rules: Vec<Rule>,
+    told: &'a (dyn Fn(Told<'_>) + Sync),
 }
 
 impl Findings<'_> {
-    fn add(&mut self, rule: Rule, tried: Tried) {
-        let finding = Finding::new(rule, tried);
-        (self.told)(&finding);
+    fn wants(&self, rule: Rule) -> bool {
+        self.rules.is_empty() || self.rules.contains(&rule)
+    }
+
+    /// Tries a rule, where it is wanted; that the connector succeeds is told where it does not.
+    fn add(&mut self, rule: Rule, tried: impl FnOnce() -> Tried) {
+        if !self.wants(rule) && rule != Rule::Succeeds {
+            return;
+        }
+        let finding = Finding::new(rule, tried());
+        (self.told)(Told::Found(&finding));
         self.list.push(finding);
     }
 
@@ -198,7 +256,7 @@ impl Findings<'_> {
     fn skip_the_rest(&mut self) {
         for rule in Rule::ALL {
             if self.list.iter().all(|finding| finding.rule != *rule) {
-                self.add(*rule, rule::skip("the connector does not succeed in the first place"));
+                self.add(*rule, || rule::skip("the connector does not succeed in the first place"));
             }
         }
     }

@@ -1,6 +1,8 @@
 //! `host verify`: tries a connector against the rules, and says which it breaks and what shows it.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -12,7 +14,7 @@ use super::text::{self, Paint};
 use crate::options::ConnectorOptions;
 use model::error::{Code, Error, Result};
 use proof::recording::{Recording, Replay};
-use proof::verify::{self, Finding, Report, Verdict};
+use proof::verify::{self, Finding, Report, Rule, Told, Verdict};
 
 /// What can be typed after `host verify`.
 #[derive(Args, Debug)]
@@ -26,9 +28,48 @@ pub(super) struct Arguments {
     /// tried
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     recording: Option<PathBuf>,
+    /// Tries these rules only, by their names in docs/guides/verify.md, separated by commas
+    #[arg(long, value_name = "RULES", value_delimiter = ',', value_parser = rule)]
+    rules: Vec<Rule>,
+    /// Disturbs three requests instead of forty: for a look between two edits, not as a proof
+    #[arg(long)]
+    quick: bool,
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// A rule by its name.
+fn rule(name: &str) -> std::result::Result<Rule, String> {
+    Rule::named(name).ok_or_else(|| {
+        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.id()).collect();
+        format!("there is no such rule; there are {}", names.join(", "))
+    })
+}
+
+/// Tells people findings as they come, and between them how far it is.
+struct Teller<'a> {
+    screen: &'a Screen,
+    is_silent: bool,
+    told_at: Mutex<Instant>,
+}
+
+impl Teller<'_> {
+    /// How far a rule is, is told this often.
+    const EVERY: Duration = Duration::from_secs(3);
+
+    fn tell(&self, told: &Told<'_>) {
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let paint = self.screen.paint;
+        let text = match told {
+            _ if self.is_silent => return,
+            Told::Found(finding) => line(finding, paint),
+            Told::Trying { .. } if told_at.elapsed() < Self::EVERY => return,
+            Told::Trying { rule, done, total } => paint.dim(&format!("....  {:<20} {done} of {total} runs", rule.id())),
+        };
+        self.screen.people(&text);
+        *told_at = Instant::now();
+    }
 }
 
 /// Verifies; returns the exit status, which says whether a rule is broken.
@@ -54,13 +95,11 @@ pub(super) fn run(arguments: &Arguments, screen: &Screen) -> Result<u8> {
             limits: sandbox.limits.clone(),
             allow: sandbox.allow.clone(),
             recording: replay.as_ref().map(Replay::recording),
+            rules: arguments.rules.clone(),
+            quick: arguments.quick,
         };
-        let told = |finding: &Finding| {
-            if !arguments.json {
-                screen.people(&line(finding, screen.paint));
-            }
-        };
-        verify::verify(request, &told).await
+        let teller = Teller { screen, is_silent: arguments.json, told_at: Mutex::new(Instant::now()) };
+        verify::verify(request, &|told| teller.tell(&told)).await
     })??;
     conclude(&report, arguments, screen)
 }

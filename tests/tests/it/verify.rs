@@ -120,7 +120,9 @@ fn what_a_source_leads_astray_to_is_caught_and_the_right_way_is_not() -> Result<
     for (mode, rule) in BROKEN_BY_NOTES.iter().chain(&[("asks-for-nothing", "incremental")]) {
         breaks_by(mode, rule).with_context(|| (*mode).to_owned())?;
     }
-    for mode in ["notes-right", "notes-right-ties", "notes-right-window", "notes-right-tombstones", "notes-right-tables"] {
+    for mode in
+        ["notes-right", "notes-right-ties", "notes-right-window", "notes-right-tombstones", "notes-right-tables"]
+    {
         let output = wrong(mode)?.succeeded().with_context(|| mode.to_owned())?;
         assert_eq!(rules(&output, "fail")?, BTreeSet::new(), "{mode}: {}", output.stdout);
     }

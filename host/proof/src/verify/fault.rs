@@ -29,6 +29,12 @@ pub(super) enum Fault {
     Html,
     /// Nothing at all, with status 200.
     EmptyBody,
+    /// An error of the source as JSON, with status 200.
+    ErrorBody,
+    /// Each list of records is cut to its first half, as by a source that gives fewer than it is asked for.
+    ShortPage,
+    /// Each list of records has so many: the last one again and again, as by a source that gives as many as it is asked for.
+    FullPage(usize),
     /// The lists in the answer are empty, the rest of it is as it was.
     EmptyPage,
     /// The answer to the request before, again.
@@ -40,8 +46,11 @@ pub(super) enum Fault {
 }
 
 /// The faults after which rows must be right, at once or after the next sync.
-pub(super) const BREAKING: [Fault; 14] = [
+pub(super) const BREAKING: [Fault; 18] = [
     Fault::Status(404),
+    Fault::Status(400),
+    Fault::Status(403),
+    Fault::Status(410),
     Fault::Status(429),
     Fault::Status(500),
     Fault::Status(503),
@@ -54,6 +63,7 @@ pub(super) const BREAKING: [Fault; 14] = [
     Fault::InvalidJson,
     Fault::Html,
     Fault::EmptyBody,
+    Fault::ErrorBody,
     Fault::RepeatedPage,
 ];
 
@@ -77,6 +87,9 @@ impl Fault {
             Self::InvalidJson => "half a body with status 200".into(),
             Self::Html => "a page of HTML with status 200".into(),
             Self::EmptyBody => "an empty body with status 200".into(),
+            Self::ErrorBody => "an error in JSON with status 200".into(),
+            Self::ShortPage => "half a page".into(),
+            Self::FullPage(size) => format!("a page of {size}"),
             Self::EmptyPage => "an empty page".into(),
             Self::RepeatedPage => "the page before once more".into(),
             Self::NewColumn => "a new field in every record".into(),
@@ -104,6 +117,16 @@ impl Fault {
                 Given::Answer(Answer { body: Arc::from(body), headers, ..good.clone() })
             }
             Self::EmptyBody => Given::Answer(Answer { body: Arc::from(&b""[..]), ..good.clone() }),
+            Self::ErrorBody => {
+                let body: &[u8] = br#"{"error": {"code": "internal", "message": "something went wrong, for a test"}}"#;
+                Given::Answer(Answer { body: Arc::from(body), headers: vec![json()], ..good.clone() })
+            }
+            Self::ShortPage => of_lists(good, &|items| items.truncate(items.len().div_ceil(2))),
+            Self::FullPage(size) => of_lists(good, &|items| {
+                if let Some(last) = items.last().cloned() {
+                    items.resize(items.len().max(*size), last);
+                }
+            }),
             Self::EmptyPage => changed(good, &mut |value| {
                 if let Value::Array(items) = value
                     && items.iter().all(Value::is_object)
@@ -126,6 +149,10 @@ impl Fault {
     }
 }
 
+fn json() -> (String, String) {
+    ("content-type".to_owned(), "application/json".to_owned())
+}
+
 /// The answer with half of its body.
 fn half(good: &Answer) -> Answer {
     Answer { body: Arc::from(&good.body[..good.body.len() / 2]), ..good.clone() }
@@ -138,9 +165,8 @@ fn broken(good: &Answer, kind: TroubleKind, message: &str) -> Given {
 
 fn refused(good: &Answer, status: u16, headers: &[(&str, &str)]) -> Given {
     let body: &[u8] = br#"{"error": "refused, for a test"}"#;
-    let json = ("content-type".to_owned(), "application/json".to_owned());
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let headers = std::iter::once(json).chain(headers).collect();
+    let headers = std::iter::once(json()).chain(headers).collect();
     Given::Answer(Answer { status, headers, body: Arc::from(body), ending: Ending::Whole, url: good.url.clone() })
 }
 
@@ -158,6 +184,20 @@ fn walk(value: &mut Value, change: &mut dyn FnMut(&mut Value)) {
         Value::Object(fields) => fields.values_mut().for_each(|field| walk(field, change)),
         _ => {}
     }
+}
+
+/// The answer with a change to each of its lists of objects, but for those within records.
+fn of_lists(good: &Answer, change: &dyn Fn(&mut Vec<Value>)) -> Given {
+    fn lists(value: &mut Value, change: &dyn Fn(&mut Vec<Value>)) {
+        match value {
+            Value::Array(items) if items.iter().all(Value::is_object) => change(items),
+            Value::Object(fields) => fields.values_mut().for_each(|field| lists(field, change)),
+            _ => {}
+        }
+    }
+    let Ok(mut json) = serde_json::from_slice::<Value>(&good.body) else { return Given::Answer(good.clone()) };
+    lists(&mut json, change);
+    Given::Answer(Answer { body: json.to_string().into_bytes().into(), ..good.clone() })
 }
 
 /// The answer with a change to each of its records.
@@ -181,6 +221,21 @@ pub(super) fn has_record(answer: &Answer, is_wanted: &dyn Fn(&Map<String, Value>
     found
 }
 
+/// How many records the longest list of an answer has.
+pub(super) fn records_max(answer: &Answer) -> usize {
+    let mut most = 0;
+    if let Ok(mut json) = serde_json::from_slice::<Value>(&answer.body) {
+        walk(&mut json, &mut |value| {
+            if let Value::Array(items) = value
+                && items.iter().all(Value::is_object)
+            {
+                most = most.max(items.len());
+            }
+        });
+    }
+    most
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +257,8 @@ mod tests {
         let kept = Arc::from(["id".to_owned()]);
         let changed = r#"{"items":[{"at":{"x":1},"id":1,"paid":"true","price":"1.5"}],"total":2}"#;
         assert_eq!(body(&Fault::TypeChange(kept), typed), changed);
+        assert_eq!(body(&Fault::FullPage(3), r#"[{"id":1},{"id":2}]"#), r#"[{"id":1},{"id":2},{"id":2}]"#);
+        assert_eq!(body(&Fault::ShortPage, good), r#"{"items":[{"id":1}],"next":"b"}"#);
         assert_eq!(body(&Fault::EmptyPage, "no json"), "no json");
         assert_eq!(body(&Fault::InvalidJson, "0123456789"), "01234");
     }

@@ -17,6 +17,9 @@ macro_rules! rules {
             /// Its stable name, which is also its section in docs/guides/verify.md.
             pub fn id(self) -> &'static str { match self { $(Self::$name => $id,)* } }
 
+            /// The rule of this name.
+            pub fn named(id: &str) -> Option<Self> { Self::ALL.iter().copied().find(|rule| rule.id() == id) }
+
             /// What it asks for, in one line.
             pub fn line(self) -> &'static str { match self { $(Self::$name => $line,)* } }
         }
@@ -28,12 +31,16 @@ rules! {
     RecordsAreObjects = "records-are-objects", "every record is a JSON object";
     KeysPresent = "keys-present", "every record has its whole key";
     KeysUnique = "keys-unique", "no key stands for two different records in one sync";
+    KeysAlike = "keys-alike", "a key has one JSON type in upserts, updates and deletes";
+    CopyComplete = "copy-complete", "every page that the source names is asked for";
+    TombstonesDeleted = "tombstones-deleted", "what the source marks as deleted is deleted, not a row";
     TablesDeclared = "tables-declared", "every table that gets rows is in the schema";
     NamesValid = "names-valid", "names of tables and columns fit every warehouse";
     SchemaMinimal = "schema-minimal", "the schema fixes no type that would be inferred anyway";
     StateTimestamps = "state-timestamps", "timestamps in the state are RFC 3339";
     LogQuiet = "log-quiet", "the log is a few lines a page, not one a record";
     SecretsHidden = "secrets-hidden", "no secret is in the log";
+    TokensSealed = "tokens-sealed", "a token of the source is not in the state in clear text";
     MemoryFlat = "memory-flat", "memory does not grow with the number of pages";
     HostsDeclared = "hosts-declared", "the declared hosts are enough, and none too many";
     FieldsRequired = "fields-required", "a missing required field is a configuration error before any request";
@@ -43,10 +50,14 @@ rules! {
     Incremental = "incremental", "the next sync fetches less and changes nothing";
     CheckpointsHonest = "checkpoints-honest", "resuming from any checkpoint gives the same tables";
     TiesKept = "ties-kept", "the next sync asks again for the moment of the last record";
-    EditsKept = "edits-kept", "the next sync begins no later than this one did";
+    EditsKept = "edits-kept", "what changes while pages are read comes with the next sync";
+    LaterComplete = "later-complete", "a later sync brings all that is younger than what it goes on from";
+    TablesApart = "tables-apart", "a table that was not selected is whole after a sync of all";
     FaultsSurvived = "faults-survived", "after any fault rows are right, at once or after the next sync";
     ErrorsTyped = "errors-typed", "a source that fails is not called a bug of the connector";
+    LaterFaults = "later-faults", "a later sync survives any fault as the first one does";
     EmptyPages = "empty-pages", "an empty page in the middle is not the end";
+    ShortPages = "short-pages", "a page with fewer records than asked for is not the end";
     NewColumns = "new-columns", "a field that is new at the source arrives";
     TypeChanges = "type-changes", "a number that arrives as text is not lost";
 }

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::book::Book;
+use super::digest::{Store, key_of};
 use super::stage::{Act, Asked, Script, Stage, Step};
-use super::tables::Tables;
+use super::tables::{Alike, Tables};
 use model::error::{Code, Error, Result};
 use model::{Configuration, Description, LogLevel, Selection, Table};
 use sandbox::{
@@ -29,6 +30,9 @@ pub(super) struct Subject<'a> {
     pub(super) limits: Limits,
     pub(super) allow: EgressAllow,
     pub(super) book: Arc<Book>,
+    /// What runs wrote.
+    pub(super) store: Arc<Store>,
+    pub(super) declared: Vec<Table>,
     /// The source is there to answer what the book cannot.
     pub(super) live: bool,
     /// When every run begins, as the connector sees it.
@@ -93,9 +97,17 @@ impl Subject<'_> {
             limits,
             allow: self.allow.clone(),
             book: Arc::clone(&self.book),
+            store: Arc::clone(&self.store),
+            declared: self.declared.clone(),
             live: self.live,
             started_at: self.started_at,
         })
+    }
+
+    /// In what tables differ from those expected; none where they do not.
+    pub(super) fn difference(&self, expected: &Tables, found: &Tables, alike: Alike) -> Option<String> {
+        let key = |table: &str| key_of(table, &self.declared).to_vec();
+        expected.difference(found, alike, &key)
     }
 
     /// The tables that the connector names.
@@ -112,6 +124,7 @@ impl Subject<'_> {
 
     /// One sync from a state.
     pub(super) async fn run(&self, from: Option<&str>, script: Script) -> Run {
+        let selection = script.selected.clone().map_or(Selection::All, |table| Selection::Tables(vec![table]));
         let stage = self.stage(script);
         let ear = Ear::new(&stage);
         let grants = self.grants(&stage, &ear);
@@ -124,7 +137,7 @@ impl Subject<'_> {
                 }
             }
         };
-        let update = self.component.update(&grants, from, &Selection::All, sender);
+        let update = self.component.update(&grants, from, &selection, sender);
         let (outcome, ()) = tokio::join!(tokio::time::timeout(RUN_MAX, update), taking);
         let outcome = outcome.unwrap_or_else(|_| {
             Err(Error::new(Code::LimitTime, format!("hear from the connector within {RUN_MAX:?}")))
@@ -144,7 +157,7 @@ impl Subject<'_> {
     }
 
     fn stage(&self, script: Script) -> Arc<Stage> {
-        Arc::new(Stage::new(Arc::clone(&self.book), self.live, script, self.started_at))
+        Arc::new(Stage::new(Arc::clone(&self.book), Arc::clone(&self.store), self.live, script, self.started_at))
     }
 
     fn grants(&self, stage: &Arc<Stage>, ear: &Arc<Ear>) -> Grants {
@@ -170,12 +183,28 @@ impl Run {
     }
 
     /// Applies the first `steps` steps to tables.
-    pub(super) fn apply(&self, steps: usize, tables: &mut Tables, declared: &[Table]) {
+    pub(super) fn apply(&self, steps: usize, tables: &mut Tables) {
         for step in &self.steps[..steps] {
             if let Act::Batch(batch) = &step.act {
-                tables.apply(batch, declared);
+                tables.apply(batch);
             }
         }
+    }
+
+    /// The tables after all of it.
+    pub(super) fn tables(&self) -> Tables {
+        let mut tables = Tables::default();
+        self.apply(self.steps.len(), &mut tables);
+        tables
+    }
+
+    /// Rows written.
+    pub(super) fn rows(&self) -> usize {
+        let batches = self.steps.iter().filter_map(|step| match &step.act {
+            Act::Batch(batch) => Some(batch.lines.len()),
+            Act::Save(_) => None,
+        });
+        batches.sum()
     }
 
     /// What is durable of this run: all of it if it succeeded, otherwise what the last checkpoint covers; and the state to

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::book::{Book, key};
+use super::digest::{Rows, Store};
 use super::fault::Fault;
+use model::LogLevel;
 use model::error::{Code, Error};
-use model::{Batch, LogLevel};
 use sandbox::{Answer, Call, Crossing, Ending, Given, Sent, Trouble, TroubleKind, World};
 
 /// Between two looks at a clock, in nanoseconds.
@@ -40,11 +41,16 @@ pub(super) struct Script {
     pub(super) seed: u8,
     /// A run that sends more requests goes in circles.
     pub(super) requests_max: Option<u64>,
+    /// Only this table is selected.
+    pub(super) selected: Option<String>,
+    /// How much later than the first run it begins.
+    pub(super) later: Duration,
 }
 
 /// The world of one run.
 pub(super) struct Stage {
     book: Arc<Book>,
+    store: Arc<Store>,
     live: bool,
     script: Script,
     started_at: Duration,
@@ -62,7 +68,7 @@ pub(super) struct Step {
 /// What it did.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    Batch(Batch),
+    Batch(Arc<Rows>),
     Save(String),
 }
 
@@ -86,7 +92,8 @@ pub(super) struct Scene {
     pub(super) unanswered: Option<String>,
     /// The run was ended because it sent too many requests.
     pub(super) in_circles: bool,
-    open: HashMap<u64, (String, Answer, Vec<u8>)>,
+    open: HashMap<u64, Open>,
+    given: HashMap<u64, Answer>,
     pending: HashMap<u64, String>,
     missing: HashMap<u64, String>,
     times: HashMap<String, usize>,
@@ -94,9 +101,19 @@ pub(super) struct Scene {
     received: u64,
 }
 
+/// An answer that is being read.
+struct Open {
+    /// Under which it goes into the book, where it comes from the source.
+    key: Option<String>,
+    answer: Answer,
+    body: Vec<u8>,
+}
+
 impl Stage {
-    pub(super) fn new(book: Arc<Book>, live: bool, script: Script, started_at: Duration) -> Self {
-        Self { book, live, script, started_at, scene: Mutex::default() }
+    /// `began` is when the first run began.
+    pub(super) fn new(book: Arc<Book>, store: Arc<Store>, live: bool, script: Script, began: Duration) -> Self {
+        let started_at = began + script.later;
+        Self { book, store, live, script, started_at, scene: Mutex::default() }
     }
 
     /// Bytes of bodies read so far.
@@ -151,13 +168,15 @@ impl Stage {
     }
 
     fn close(&self, scene: &mut Scene, exchange: u64, ending: Ending) {
-        let Some((key, mut answer, body)) = scene.open.remove(&exchange) else { return };
-        answer.body = body.into();
-        answer.ending = ending;
+        let Some(Open { key, mut answer, body }) = scene.open.remove(&exchange) else { return };
+        if key.is_some() {
+            answer.body = body.into();
+            answer.ending = ending;
+        }
         if let Some(asked) = usize::try_from(exchange).ok().and_then(|at| scene.asked.get_mut(at)) {
             asked.answer = Some(answer.clone());
         }
-        if !key.is_empty() {
+        if let Some(key) = key {
             self.book.note(key, Ok(answer));
         }
     }
@@ -170,6 +189,7 @@ impl World for Stage {
         scene.asked.clear();
         scene.first_asked_at = None;
         scene.open.clear();
+        scene.given.clear();
         scene.pending.clear();
         scene.missing.clear();
     }
@@ -194,7 +214,11 @@ impl World for Stage {
             scene.in_circles = true;
             return Given::End(Error::new(Code::ConnectorFailed, "go on: it goes in circles"));
         }
-        self.answer(&mut scene, exchange, request)
+        let given = self.answer(&mut scene, exchange, request);
+        if let Given::Answer(answer) = &given {
+            scene.given.insert(exchange, answer.clone());
+        }
+        given
     }
 
     fn crossed(&self, crossing: Crossing<'_>) {
@@ -202,9 +226,11 @@ impl World for Stage {
         let requests = scene.asked.len();
         match crossing {
             Crossing::Answered { exchange, status, url, headers } => {
-                let key = scene.pending.remove(&exchange).unwrap_or_default();
-                let answer = Answer { status, url: url.to_owned(), headers: headers.to_vec(), ..Answer::default() };
-                scene.open.insert(exchange, (key, answer, Vec::new()));
+                let key = scene.pending.remove(&exchange);
+                let given = scene.given.remove(&exchange);
+                let asked = || Answer { status, url: url.to_owned(), headers: headers.to_vec(), ..Answer::default() };
+                let answer = given.filter(|_| key.is_none()).unwrap_or_else(asked);
+                scene.open.insert(exchange, Open { key, answer, body: Vec::new() });
             }
             Crossing::Failed(exchange, trouble) => {
                 if let Some(label) = scene.missing.remove(&exchange) {
@@ -216,12 +242,18 @@ impl World for Stage {
             }
             Crossing::Read(exchange, bytes) => {
                 scene.received += bytes.len() as u64;
-                if let Some((_, _, body)) = scene.open.get_mut(&exchange) {
-                    body.extend_from_slice(bytes);
+                // What the book answers is known already.
+                if let Some(open) = scene.open.get_mut(&exchange).filter(|open| open.key.is_some()) {
+                    open.body.extend_from_slice(bytes);
                 }
             }
             Crossing::Closed(exchange, ending) => self.close(&mut scene, exchange, ending),
-            Crossing::Written(batch) => scene.steps.push(Step { requests, act: Act::Batch(batch.clone()) }),
+            Crossing::Written(batch) => {
+                let selected = self.script.selected.as_ref().is_none_or(|table| *table == batch.table);
+                if selected {
+                    scene.steps.push(Step { requests, act: Act::Batch(self.store.keep(batch)) });
+                }
+            }
             Crossing::Saved(state) => scene.steps.push(Step { requests, act: Act::Save(state.to_owned()) }),
             Crossing::Logged(level, message) => scene.logs.push((level, message.to_owned())),
             Crossing::Protected(_) | Crossing::Flushed => {}

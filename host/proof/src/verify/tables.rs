@@ -1,38 +1,83 @@
 //! What tables hold after a stream of operations, as plain as the rules can be said: the yardstick of every comparison.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use super::digest::{Line, Row, Rows, digests, hash, key_text};
+use model::OperationKind;
 
-use model::{Batch, OperationKind, Table};
+/// Rows that a difference counts exactly; the first of them is looked for among so many.
+const NAMED_MAX: usize = 1_000;
 
-/// A row: the record as the connector wrote it.
-pub(super) type Row = Map<String, Value>;
-
-/// Tables by name, rows by key. A table without a key has its rows by their whole text.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Tables by name, rows by the digest of their key. A table without a key has its rows by their whole text.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
-    rows: BTreeMap<String, BTreeMap<String, Row>>,
+    rows: BTreeMap<String, HashMap<u128, There>>,
 }
+
+/// A row that is there.
+#[derive(Clone, Debug)]
+struct There {
+    row: u128,
+    loose: u128,
+    whole: Whole,
+}
+
+/// Where the whole of a row is.
+#[derive(Clone, Debug)]
+enum Whole {
+    Written(Arc<Rows>, Line),
+    /// Of several operations.
+    Merged(Arc<Row>),
+}
+
+impl There {
+    fn row(&self) -> Row {
+        match &self.whole {
+            Whole::Written(rows, line) => rows.row(line),
+            Whole::Merged(row) => row.as_ref().clone(),
+        }
+    }
+
+    fn extended(&self, more: Row) -> Self {
+        let mut row = self.row();
+        row.extend(more);
+        let (digest, loose) = digests(&row);
+        Self { row: digest, loose, whole: Whole::Merged(Arc::new(row)) }
+    }
+}
+
+/// How alike two rows have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alike {
+    /// The same in every value.
+    Exactly,
+    /// A number and its text are the same.
+    AsText,
+}
+
+/// What is said of rows that were not expected: where the source gave them, it is the first run that lost them.
+const NOT_BEFORE: &str = "that the first run did not bring";
 
 impl Tables {
     /// Applies one batch; lines that are no objects are another rule's business.
-    pub(super) fn apply(&mut self, batch: &Batch, declared: &[Table]) {
+    pub(super) fn apply(&mut self, batch: &Arc<Rows>) {
         let table = self.rows.entry(batch.table.clone()).or_default();
         if batch.kind == OperationKind::Truncate {
             table.clear();
         }
-        let key = key_of(&batch.table, declared);
-        for row in records(batch).filter_map(Result::ok) {
-            let text = key_text(&row, key);
+        for line in &batch.lines {
             match batch.kind {
-                OperationKind::Upsert => drop(table.insert(text, row)),
+                OperationKind::Upsert => {
+                    let whole = Whole::Written(Arc::clone(batch), *line);
+                    table.insert(line.key, There { row: line.row, loose: line.loose, whole });
+                }
                 OperationKind::Update => {
-                    if let Some(there) = table.get_mut(&text) {
-                        there.extend(row);
+                    if let Some(there) = table.get_mut(&line.key) {
+                        *there = there.extended(batch.row(line));
                     }
                 }
-                OperationKind::Delete => drop(table.remove(&text)),
+                OperationKind::Delete => drop(table.remove(&line.key)),
                 OperationKind::Truncate => {}
             }
         }
@@ -40,56 +85,68 @@ impl Tables {
 
     /// How many rows there are in all.
     pub(super) fn count(&self) -> usize {
-        self.rows.values().map(BTreeMap::len).sum()
+        self.rows.values().map(HashMap::len).sum()
     }
 
-    /// The same with numbers and truth values as text.
-    pub(super) fn as_text(&self) -> Self {
-        fn text(value: &mut Value) {
-            match value {
-                Value::Number(_) | Value::Bool(_) => *value = Value::String(value.to_string()),
-                Value::Array(items) => items.iter_mut().for_each(text),
-                Value::Object(fields) => fields.values_mut().for_each(text),
-                Value::Null | Value::String(_) => {}
-            }
-        }
-        let mut tables = self.clone();
-        tables.rows.values_mut().flat_map(BTreeMap::values_mut).flat_map(|row| row.values_mut()).for_each(text);
-        tables
+    /// The row of a table with this key.
+    pub(super) fn row(&self, table: &str, key: &str) -> Option<Row> {
+        self.rows.get(table)?.get(&hash(key.as_bytes())).map(There::row)
     }
 
     /// Whether a table has a row of this key.
     pub(super) fn has(&self, table: &str, key: &str) -> bool {
-        self.rows.get(table).is_some_and(|rows| rows.contains_key(key))
+        self.rows.get(table).is_some_and(|rows| rows.contains_key(&hash(key.as_bytes())))
     }
 
     /// All rows, with the names of their tables.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
-        self.rows.iter().flat_map(|(table, rows)| rows.values().map(move |row| (table.as_str(), row)))
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, Row)> {
+        self.rows.iter().flat_map(|(table, rows)| rows.values().map(move |there| (table.as_str(), there.row())))
     }
 
-    /// In what `found` differs from these tables, in a sentence; none where it does not.
-    pub(super) fn difference(&self, found: &Self) -> Option<String> {
-        let empty = BTreeMap::new();
+    /// These tables without the rows, by key, that others have too.
+    pub(super) fn without(&self, others: &Self) -> Self {
+        let mut left = self.clone();
+        for (table, rows) in &mut left.rows {
+            if let Some(others) = others.rows.get(table) {
+                rows.retain(|key, _| !others.contains_key(key));
+            }
+        }
+        left
+    }
+
+    /// In what `found` differs from these tables, in a sentence that names the first row by the key that `declared` gives its
+    /// table; none where it does not.
+    pub(super) fn difference(&self, found: &Self, alike: Alike, key: &dyn Fn(&str) -> Vec<String>) -> Option<String> {
+        let empty = HashMap::new();
         let names = self.rows.keys().chain(found.rows.keys().filter(|name| !self.rows.contains_key(*name)));
+        let same = |one: &There, other: &There| match alike {
+            Alike::Exactly => one.row == other.row,
+            Alike::AsText => one.loose == other.loose,
+        };
         let mut parts = Vec::new();
         for name in names {
             let (expected, got) = (self.rows.get(name).unwrap_or(&empty), found.rows.get(name).unwrap_or(&empty));
-            let lost: Vec<&String> = expected.keys().filter(|key| !got.contains_key(*key)).collect();
-            let more: Vec<&String> = got.keys().filter(|key| !expected.contains_key(*key)).collect();
-            let other: Vec<&String> = expected
-                .iter()
-                .filter(|(key, row)| got.get(*key).is_some_and(|got| got != *row))
-                .map(|(key, _)| key)
-                .collect();
-            for (rows, what) in [(lost, "lost"), (more, "too many"), (other, "different")] {
-                if let Some(first) = rows.first() {
-                    parts.push(format!("{} of {name} {what}, the first {}", counted(rows.len()), cut(first)));
+            let apart = |these: &HashMap<u128, There>, those: &HashMap<u128, There>| {
+                these.iter().filter(|(key, _)| !those.contains_key(*key)).map(|(_, row)| row.clone()).collect()
+            };
+            let (lost, more): (Vec<There>, Vec<There>) = (apart(expected, got), apart(got, expected));
+            let other = expected.iter().filter(|(key, row)| got.get(*key).is_some_and(|got| !same(row, got)));
+            let other: Vec<There> = other.map(|(_, row)| row.clone()).collect();
+            for (rows, what) in [(lost, "lost"), (more, NOT_BEFORE), (other, "different")] {
+                if let Some(first) = first(&rows, &key(name)) {
+                    parts.push(format!("{} of {name} {what}, the first {}", counted(rows.len()), cut(&first)));
                 }
             }
         }
         (!parts.is_empty()).then(|| parts.join("; "))
     }
+}
+
+/// The first row's key, in the order of keys.
+fn first(rows: &[There], key: &[String]) -> Option<String> {
+    let named = rows.iter().take(NAMED_MAX).map(|there| there.row());
+    // By length first, so that 7 comes before 10.
+    named.map(|row| key_text(&row, key)).min_by_key(|text| (text.len(), text.clone()))
 }
 
 fn counted(rows: usize) -> String {
@@ -103,42 +160,23 @@ pub(super) fn cut(text: &str) -> String {
     if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
 }
 
-/// The key of a table, as declared; none where it has none.
-pub(super) fn key_of<'a>(table: &str, declared: &'a [Table]) -> &'a [String] {
-    declared.iter().find(|known| known.name == table).map_or(&[], |known| &known.primary_key)
-}
-
-/// What tells a row from others.
-pub(super) fn key_text(row: &Row, key: &[String]) -> String {
-    if key.is_empty() {
-        return Value::Object(row.clone()).to_string();
-    }
-    let parts: Vec<String> =
-        key.iter().map(|column| format!("{column}={}", row.get(column).unwrap_or(&Value::Null))).collect();
-    parts.join(", ")
-}
-
-/// The records of a batch; a line that is no JSON object as it stands.
-pub(super) fn records(batch: &Batch) -> impl Iterator<Item = Result<Row, String>> {
-    let lines = batch.rows.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    lines.map(|line| serde_json::from_slice::<Row>(line).map_err(|_| String::from_utf8_lossy(line).into_owned()))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::digest::Store;
     use super::*;
-
-    fn batch(kind: OperationKind, rows: &str) -> Batch {
-        Batch { table: "t".into(), kind, rows: rows.into() }
-    }
+    use model::{Batch, Table};
 
     fn tables(batches: &[(OperationKind, &str)]) -> Tables {
-        let declared = [Table { name: "t".into(), primary_key: vec!["id".into()], columns: vec![] }];
+        let store = Store::new(&[Table { name: "t".into(), primary_key: vec!["id".into()], columns: vec![] }]);
         let mut tables = Tables::default();
         for (kind, rows) in batches {
-            tables.apply(&batch(*kind, rows), &declared);
+            tables.apply(&store.keep(&Batch { table: "t".into(), kind: *kind, rows: (*rows).into() }));
         }
         tables
+    }
+
+    fn difference(one: &Tables, other: &Tables) -> Option<String> {
+        one.difference(other, Alike::Exactly, &|_| vec!["id".into()])
     }
 
     #[test]
@@ -146,7 +184,7 @@ mod tests {
         use OperationKind::{Delete, Truncate, Update, Upsert};
         let one =
             tables(&[(Upsert, "{\"id\":1,\"a\":1}\n{\"id\":2}"), (Update, "{\"id\":1,\"b\":2}\n{\"id\":9,\"b\":2}")]);
-        assert_eq!(one.difference(&tables(&[(Upsert, "{\"id\":2}\n{\"id\":1,\"b\":2,\"a\":1}")])), None);
+        assert_eq!(difference(&one, &tables(&[(Upsert, "{\"id\":2}\n{\"id\":1,\"b\":2,\"a\":1}")])), None);
         let truncated = tables(&[
             (Upsert, "{\"id\":1}"),
             (Truncate, ""),
@@ -155,17 +193,19 @@ mod tests {
         ]);
         assert_eq!(truncated.count(), 1);
         assert_eq!(
-            one.difference(&truncated).as_deref(),
-            Some("2 rows of t lost, the first id=1; 1 row of t too many, the first id=3")
+            difference(&one, &truncated).as_deref(),
+            Some("2 rows of t lost, the first id=1; 1 row of t that the first run did not bring, the first id=3")
         );
+        assert_eq!(one.without(&tables(&[(Upsert, "{\"id\":1}")])).count(), 1);
     }
 
     #[test]
     fn a_row_with_another_value_is_found() {
         let (one, other) = (
             tables(&[(OperationKind::Upsert, "{\"id\":1,\"a\":1}")]),
-            tables(&[(OperationKind::Upsert, "{\"id\":1,\"a\":2}")]),
+            tables(&[(OperationKind::Upsert, "{\"id\":1,\"a\":\"1\"}")]),
         );
-        assert_eq!(one.difference(&other).as_deref(), Some("1 row of t different, the first id=1"));
+        assert_eq!(difference(&one, &other).as_deref(), Some("1 row of t different, the first id=1"));
+        assert_eq!(one.difference(&other, Alike::AsText, &|_| Vec::new()), None);
     }
 }

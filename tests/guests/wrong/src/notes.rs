@@ -20,9 +20,12 @@ pub(crate) fn tables(mode: &str) -> Vec<Table> {
 pub(crate) fn copy(mode: &str, http: &Client, state: State, operations: &mut Operations) -> Result<()> {
     match mode {
         "notes-ties" => by_key(http.get("notes/plain"), Keyset::new("updated_after", "updated_at"), state, operations),
-        "notes-right-ties" => {
-            by_key(http.get("notes/plain"), Keyset::new("updated_since", "updated_at").inclusive(PAGE), state, operations)
-        }
+        "notes-right-ties" => by_key(
+            http.get("notes/plain"),
+            Keyset::new("updated_since", "updated_at").inclusive(PAGE),
+            state,
+            operations,
+        ),
         "notes-after" => window(http.get("notes/plain"), "updated_since", Duration::from_secs(1), state, operations),
         "notes-search" => search(http, state, operations),
         "notes-newest" => window(http.get("notes/mixed"), "updated_since", Duration::ZERO, state, operations),
