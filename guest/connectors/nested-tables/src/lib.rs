@@ -6,6 +6,8 @@ use elt_sdk::prelude::*;
 use elt_sdk::serde_json;
 use std::collections::BTreeMap;
 
+const TABLES: [&str; 2] = ["tickets", "comments"];
+
 struct Helpdesk;
 
 /// A ticket's fields as they stand.
@@ -20,8 +22,9 @@ impl Connector for Helpdesk {
         Ok(vec![Table::new("tickets", ["id"]), Table::new("comments", ["ticket_id", "id"])])
     }
 
-    fn update(configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {
+    fn update(configuration: &Configuration, state: State, operations: &mut Operations) -> Result<()> {
         let http = Client::new(configuration.required("base_url")?);
+        let mut state = of_selected(state, operations)?;
         let changes = Cursor::new("since", "next").start(state.get("since"));
 
         for page in http.get("tickets/changes").pages("changes", changes) {
@@ -52,6 +55,17 @@ fn change_ticket(change: &Record, operations: &mut Operations) -> Result<()> {
         if gone { operations.delete("comments", comment)? } else { operations.upsert("comments", comment)? }
     }
     if deleted { operations.delete("tickets", ticket) } else { operations.upsert("tickets", ticket) }
+}
+
+/// The state to go on from: none where a table is selected that the last sync left out, whose rows it has passed over.
+fn of_selected(mut state: State, operations: &Operations) -> Result<State> {
+    let selected: Vec<&str> = TABLES.into_iter().filter(|table| operations.selects(table)).collect();
+    let left_out = |known: Vec<String>| selected.iter().any(|table| !known.iter().any(|known| known == table));
+    if state.parse::<Vec<String>>("tables")?.is_some_and(left_out) {
+        state = State::default();
+    }
+    state.set("tables", (selected.len() < TABLES.len()).then_some(selected))?;
+    Ok(state)
 }
 
 elt_sdk::export!(Helpdesk);

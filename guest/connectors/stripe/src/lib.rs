@@ -22,10 +22,11 @@ impl Connector for Stripe {
     }
 
     /// `{"event": …, "at": …}`: the last event that was applied; while the lists are read, `{"from": event, "table": last id}`.
-    fn update(configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {
+    fn update(configuration: &Configuration, state: State, operations: &mut Operations) -> Result<()> {
         let http = Client::new(configuration.required("base_url")?)
             .bearer_auth(configuration.required("api_key")?)
             .header("Stripe-Version", "2025-09-30.clover");
+        let mut state = of_selected(state, operations)?;
         let at: Option<i64> = state.parse("at")?;
         match (state.get("event"), at) {
             (Some(event), Some(at)) if Timestamp::now() - EVENTS_KEPT < Timestamp::from_unix_seconds(at) => {
@@ -131,6 +132,18 @@ impl Pagination for Newer {
     fn apply(&self, request: Request, cursor: &str) -> Request {
         request.query("ending_before", cursor)
     }
+}
+
+/// The state to go on from: none where a table is selected that the last sync left out, whose rows it has passed over.
+fn of_selected(mut state: State, operations: &Operations) -> Result<State> {
+    let selected: Vec<&str> =
+        TABLES.map(|(table, _)| table).into_iter().filter(|table| operations.selects(table)).collect();
+    let left_out = |known: Vec<String>| selected.iter().any(|table| !known.iter().any(|known| known == table));
+    if state.parse::<Vec<String>>("tables")?.is_some_and(left_out) {
+        state = State::default();
+    }
+    state.set("tables", (selected.len() < TABLES.len()).then_some(selected))?;
+    Ok(state)
 }
 
 elt_sdk::export!(Stripe);

@@ -71,6 +71,10 @@ pub(super) fn copy_complete(run: &Run) -> Tried {
 /// What the last answer of a list says about the whole of it.
 fn unfinished(asked: &Asked, records: u64, state: &str) -> Result<(), Broken> {
     let (label, says) = (asked.request.label(), says(asked));
+    // Whoever asks for one record looks at the newest, and copies nothing.
+    if sizes(&asked.request).any(|(_, size)| size == 1) {
+        return Ok(());
+    }
     if let Some((name, true)) = &says.more
         && !says.next.as_ref().is_some_and(|(_, mark)| state.contains(mark.as_str()))
     {
@@ -88,7 +92,7 @@ fn unfinished(asked: &Asked, records: u64, state: &str) -> Result<(), Broken> {
         ));
     }
     let silent = says.next.is_none() && says.more.is_none() && says.total.is_none();
-    let full = parameters(&asked.request).into_iter().find(|(name, value)| is_size(name) && value.parse() == Ok(here));
+    let full = sizes(&asked.request).find(|(_, size)| *size as u64 == here);
     if let (true, true, Some((name, value))) = (silent, is_first, full) {
         return fail(format!("the answer to {label} is full ({name}={value}), and nobody asks whether there is more"));
     }
@@ -101,7 +105,13 @@ pub(super) fn asked_size(asked: &Asked) -> Option<usize> {
     if says.next.is_some() || says.more.is_some() || says.total.is_some() {
         return None;
     }
-    parameters(&asked.request).into_iter().filter(|(name, _)| is_size(name)).find_map(|(_, value)| value.parse().ok())
+    sizes(&asked.request).next().map(|(_, size)| size)
+}
+
+/// The parameters that say how many records are asked for.
+fn sizes(request: &Sent) -> impl Iterator<Item = (String, usize)> {
+    let sized = parameters(request).into_iter().filter(|(name, _)| is_size(name));
+    sized.filter_map(|(name, value)| Some((name, value.parse().ok()?)))
 }
 
 fn is_size(name: &str) -> bool {
@@ -124,15 +134,9 @@ fn plain(name: &str) -> String {
 /// The list that a request asks for a part of: all but its numbers and cursors.
 fn list(request: &Sent) -> String {
     let base = request.url.split(['?', '#']).next().unwrap_or_default();
-    let names: Vec<String> = request
-        .query
-        .iter()
-        .filter(|(name, _)| !is_place(name))
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let body =
-        if request.method == "GET" { String::new() } else { String::from_utf8_lossy(&request.body).into_owned() };
-    format!("{} {base} {} {}", request.method, names.join("&"), body)
+    let own = parameters(request).into_iter().filter(|(name, _)| !is_place(name) && !name.starts_with("header "));
+    let own: Vec<String> = own.map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{} {base} {}", request.method, own.join("&"))
 }
 
 /// Whether a parameter says which part of a list is asked for.

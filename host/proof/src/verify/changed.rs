@@ -209,13 +209,13 @@ impl Run {
         let links =
             answer.headers.iter().filter(|(name, _)| name == "link").flat_map(|(_, link)| link.split(['<', '>']));
         marks.extend(links.filter(|part| part.contains('/')).map(ToOwned::to_owned));
-        let values = |asked: &Asked| -> HashSet<String> {
-            parameters(&asked.request).into_iter().map(|(_, value)| value).collect()
-        };
-        let (held, asked) = (values(&self.asked[at]), values(&self.asked[at + 1]));
+        let held: HashSet<(String, String)> = parameters(&self.asked[at].request).into_iter().collect();
+        let asked = parameters(&self.asked[at + 1].request);
+        let new: HashSet<&str> =
+            asked.iter().filter(|pair| !held.contains(*pair)).map(|(_, value)| value.as_str()).collect();
         marks.iter().any(|mark| {
             let is_long = mark.len() > 2 && next.contains(mark.as_str()) && !this.contains(mark.as_str());
-            is_long || (asked.contains(mark) && !held.contains(mark))
+            is_long || new.contains(mark.as_str())
         })
     }
 
