@@ -21,7 +21,8 @@ impl Connector for Stripe {
         Ok(TABLES.map(|(table, _)| Table::new(table, ["id"])).into())
     }
 
-    /// `{"event": …, "at": …}`: the last event that was applied; while the lists are read, `{"from": event, "table": last id}`.
+    /// `{"event": …, "at": …}`: the last event that was applied; while the lists are read, `{"from": event, "table": last id}`; and
+    /// which `tables`, where not all are selected.
     fn update(configuration: &Configuration, state: State, operations: &mut Operations) -> Result<()> {
         let http = Client::new(configuration.required("base_url")?)
             .bearer_auth(configuration.required("api_key")?)
@@ -39,11 +40,13 @@ impl Connector for Stripe {
 
 /// Writes whole lists. The newest event is looked up before: what changes meanwhile is applied by the next sync.
 fn lists(http: &Client, mut state: State, operations: &mut Operations) -> Result<()> {
+    let tables: Option<Vec<String>> = state.parse("tables")?;
     if state.get("from").is_none() {
         let newest = http.get("v1/events").query("limit", 1).page("data")?;
         let newest = newest.first().map_or_else(|| "{}".to_owned(), |event| event.json().to_owned());
         state = State::default();
         state.set("from", newest)?;
+        state.set("tables", &tables)?;
     }
     for (table, _) in TABLES {
         let after = Keyset::new("starting_after", "id").more("has_more").start(state.get(table));
@@ -59,6 +62,7 @@ fn lists(http: &Client, mut state: State, operations: &mut Operations) -> Result
     let from = state.get_or("from", "{}");
     let from = Record::from(from.as_str());
     let mut done = State::default();
+    done.set("tables", &tables)?;
     done.set("event", from.get("id"))?;
     done.set("at", from.get("created").and_then(|at| at.parse::<i64>().ok()))?;
     operations.checkpoint(&done)
