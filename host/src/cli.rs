@@ -130,6 +130,11 @@ pub(crate) fn parse() -> CommandLine {
 pub(crate) fn run(command_line: CommandLine) -> u8 {
     allocator::give_back_large_blocks();
     let screen = Screen::detect();
+    if let Err(error) = dumps::forbid() {
+        let error = Error::new(Code::HostBug, "forbid core dumps").because(error);
+        screen.people(&report::failure(&error, screen.paint));
+        return error.fault().exit_status();
+    }
     let done = catch_unwind(AssertUnwindSafe(|| dispatch(command_line.command, &screen)));
     let result = done.unwrap_or_else(|_panic| {
         Err(Error::new(Code::HostBug, "go on: the host panicked (the message is above)")

@@ -3,10 +3,12 @@
 //! ```text
 //! cli       one file a command; the only printers
 //! options   what was typed, and what is in force; the only reader of the environment
+//! dumps     no core dumps
 //! scaffold  the files of a new connector (pure)
 //! ```
 
 mod cli;
+mod dumps;
 mod options;
 mod scaffold;
 

@@ -2,6 +2,7 @@
 //!
 //! The only reader of the process's environment (`env:` references of the configuration and of
 //! `--destination`, the `AWS_…` variables of a lake in S3, `NO_COLOR`, `TERM`, `ELT_CACHE_DIR`, `ELT_SECRET_KEY`, `ELT_TOKEN`,
+//! `ELT_TOKEN_FOLDER`,
 //! `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`, `HOME`, `OTEL_EXPORTER_OTLP_ENDPOINT`; the libraries of OpenTelemetry read more `OTEL_…`).
 
 mod configuration;
@@ -9,13 +10,14 @@ mod destination;
 mod secret_key;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use model::Configuration;
 use model::error::usage;
 use model::error::{Code, Error, Result};
-use sandbox::{Compiler, EgressAllow, Limits, SecretGrants, addresses, limits_text};
+use sandbox::{Compiler, EgressAllow, Limits, SecretGrants, TokenFolder, TokenStore, addresses, limits_text};
 use warehouse::DestinationUrl;
 
 /// Where rows go unless said otherwise.
@@ -87,7 +89,9 @@ impl ConnectorOptions {
             Some(path) => configuration::read(path, &|name| std::env::var(name).ok())?,
             None => Configuration::default(),
         };
-        let secrets = SecretGrants { exposed: self.expose.clone(), key: secret_key::source()? };
+        let tokens =
+            secret_key::token_folder().map(|folder| -> Arc<dyn TokenStore> { Arc::new(TokenFolder::new(folder)) });
+        let secrets = SecretGrants { exposed: self.expose.clone(), key: secret_key::source()?, tokens };
         let audit_log = self.audit_log.clone();
         Ok(Sandbox { configuration, limits, allow, secrets, audit_log })
     }

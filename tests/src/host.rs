@@ -166,6 +166,8 @@ impl Host {
         let process = command
             .current_dir(self.folder())
             .env("NO_COLOR", "1")
+            // Sources that give out the same tokens are others in every test.
+            .env("ELT_TOKEN_FOLDER", self.folder().join("tokens"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(stdout_to.unwrap_or_else(|| stdout_file.into()))

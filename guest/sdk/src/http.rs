@@ -42,3 +42,11 @@ pub fn protect(secret: &str, hosts: &[&str]) -> String {
     let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
     imports::protect(secret, &hosts)
 }
+
+/// The same for a secret that the source gave out in the place of `replaced`, a rotated refresh token: when this returns, it is
+/// durable, and is what the host sends from then on, in later syncs too, for every placeholder that it has replaced.
+/// [`Login`] does so by itself.
+pub fn replace(replaced: &str, secret: &str, hosts: &[&str]) -> String {
+    let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+    imports::replace(replaced, secret, &hosts)
+}

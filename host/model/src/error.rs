@@ -148,6 +148,8 @@ codes! {
     LimitCpu = "limit-cpu", Fault::Limit;
     /// The sync took too long.
     LimitTime = "limit-time", Fault::Limit;
+    /// A token that has replaced another cannot be kept for the next sync.
+    TokensUnkept = "tokens-unkept", Fault::Configuration;
     /// The connector had too many tokens protected.
     LimitSecrets = "limit-secrets", Fault::Limit;
     /// A row has too many bytes.

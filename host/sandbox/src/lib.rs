@@ -31,7 +31,7 @@ pub use client::{Exchange, Pace, Pacing};
 pub use component::{COMMAND as COMPILE_COMMAND, Compiler, REFUSED as COMPILE_REFUSED, compile_in_child};
 pub use instance::Listener;
 pub use limits::Limits;
-pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets, without_placeholders};
+pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets, TokenFolder, TokenStore, without_placeholders};
 pub use world::{
     Answer, BodyKind, Call, Credentials, Crossing, Ending, Given, Scrub, Sent, Trouble, TroubleKind, World,
 };
@@ -302,8 +302,8 @@ impl Component {
         selection: &Selection,
         operations: OperationSender,
     ) -> Result<()> {
-        if let (Some(state), None) = (state, grants.replayed()) {
-            let lost = grants.secrets.adopt(state)?;
+        if grants.replayed().is_none() {
+            let lost = grants.secrets.adopt(state.unwrap_or_default())?;
             if lost > 0 {
                 grants.listener.log(LogLevel::Warning, &lost_tokens(lost));
             }
@@ -380,10 +380,13 @@ impl Component {
 }
 
 fn lost_tokens(count: usize) -> String {
-    let tokens =
-        if count == 1 { "a token that the state holds".into() } else { format!("{count} tokens of the state") };
+    let secrets = if count == 1 {
+        "a secret that the state names".into()
+    } else {
+        format!("{count} secrets that the state names")
+    };
     format!(
-        "{tokens} cannot be opened: the key or the connection's name is another; the connector has to sign in again"
+        "{secrets} cannot be opened: the key, the connection's name or its fields are others; the connector has to sign in again"
     )
 }
 

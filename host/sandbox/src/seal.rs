@@ -1,6 +1,6 @@
 //! Encryption at rest: what must not be read from a file is sealed with a key that is kept elsewhere.
 //!
-//! Whatever is sealed is a head, a random nonce (12 bytes), then the cipher's output. It can be opened only in the context
+//! Whatever is sealed is a head, a nonce (12 bytes; random, but for placeholders, where it is made of the text), then the cipher's output. It can be opened only in the context
 //! it was sealed in (a table and a row, say), so that nobody can put one row's secret into another.
 //!
 //! With the keys of a file the head is `1` and the key's number (4 bytes), and the cipher is AES-256-GCM. A key file has a line for each key: `elt-key-1 NUMBER BASE64`. The first one seals, all of them open.
@@ -48,7 +48,11 @@ impl Cipher {
 
     /// Seals a text so that it can be opened in the same context only; the head stands before it, readable.
     pub(crate) fn seal(&self, context: &str, head: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
-        let nonce: [u8; NONCE_LEN] = random()?;
+        self.seal_by(random()?, context, head, plain)
+    }
+
+    /// The same with a nonce that is never used for another text.
+    pub(crate) fn seal_by(&self, nonce: [u8; NONCE_LEN], context: &str, head: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
         let (mut body, used) = (plain.to_vec(), Nonce::assume_unique_for_key(nonce));
         let done = self.0.seal_in_place_append_tag(used, Aad::from(context.as_bytes()), &mut body);
         done.map_err(|_unspecified| bug())?;

@@ -48,6 +48,11 @@ pub trait World: Send + Sync {
         None
     }
 
+    /// Whether a token that replaces another is kept for later syncs: the source has really taken the other one back.
+    fn keeps_tokens(&self) -> bool {
+        false
+    }
+
     /// The call has ended.
     fn end(&self, error: Option<&Error>);
 }

@@ -20,6 +20,7 @@ mod metrics;
 #[cfg(test)]
 mod panic_tests;
 mod place;
+mod renewed_tokens;
 mod runner;
 mod schedule;
 mod scheduler;

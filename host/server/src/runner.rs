@@ -14,6 +14,7 @@ use super::Server;
 use super::live::Live;
 use super::metrics;
 use super::place;
+use super::renewed_tokens::RenewedTokens;
 use super::schedule::{self, Ended, Schedule};
 use super::scheduler::Running;
 use super::settings;
@@ -171,6 +172,7 @@ async fn prepare(server: &Server, waiting: &Waiting, begun: &Begun, running: &Ru
         let message = format!("the connector does not know the configuration field \"{field}\"; it is ignored");
         running.live.event(&Event::Notice { level: LogLevel::Warning, message });
     }
+    let tokens = RenewedTokens::of(&server.store, &waiting.tenant, &waiting.connection).await?;
     let quota = begun.tenant.quotas.requests_per_second;
     let pacing = server.broker.pacing(&waiting.tenant, description, &configuration, quota);
     Ok(Request {
@@ -193,7 +195,7 @@ async fn prepare(server: &Server, waiting: &Waiting, begun: &Begun, running: &Ru
         allow: settings::allow(&begun.tenant),
         pacing,
         world: None,
-        secrets: settings::secrets(connection, Some(&begun.connection.token_key)),
+        secrets: settings::secrets(connection, &begun.connection.token_key, tokens),
     })
 }
 

@@ -2,13 +2,14 @@
 //! the mask came back. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::place;
 use super::types::{self, ConnectionSettings, Connector, TenantSettings};
 use model::Selection;
 use model::error::{Code, Error, Result};
 use model::schema::{self, SchemaContract};
-use sandbox::{EgressAllow, KeySource, Limits, SecretGrants, SecretKey, addresses, limits_text};
+use sandbox::{EgressAllow, KeySource, Limits, SecretGrants, SecretKey, TokenStore, addresses, limits_text};
 use warehouse::DestinationUrl;
 
 /// What is shown in place of a secret field.
@@ -88,9 +89,9 @@ pub(super) fn contract(connection: &ConnectionSettings) -> Result<SchemaContract
 }
 
 /// What may be done with secrets: fields that the connector may see, and what seals tokens in states.
-pub(super) fn secrets(connection: &ConnectionSettings, token_key: Option<&str>) -> SecretGrants {
-    let key = token_key.and_then(SecretKey::parse).map_or(KeySource::None, KeySource::Key);
-    SecretGrants { exposed: connection.expose.clone(), key }
+pub(super) fn secrets(connection: &ConnectionSettings, token_key: &str, tokens: Arc<dyn TokenStore>) -> SecretGrants {
+    let key = SecretKey::parse(token_key).map_or(KeySource::None, KeySource::Key);
+    SecretGrants { exposed: connection.expose.clone(), key, tokens: Some(tokens) }
 }
 
 /// Addresses beyond the public internet.
@@ -177,20 +178,22 @@ pub(super) fn shown(destination: &str) -> String {
     destination.parse().map_or_else(|_| MASK.to_owned(), |url: DestinationUrl| url.to_string())
 }
 
-/// What is meant by settings in which masks stand for what is there already.
+/// What is meant by settings in which masks stand for what is there already, and the fields that have masks.
 pub(super) fn unmasked(
     mut given: ConnectionSettings,
     known: Option<&ConnectionSettings>,
-) -> Result<ConnectionSettings> {
+) -> Result<(ConnectionSettings, Vec<String>)> {
     let missing = |what: &str| {
         Error::new(Code::RequestInvalid, format!("keep {what}: there is none yet"))
             .hint("A mask stands for what is there already; give the secret itself.")
     };
     let before = known.map(|known| &known.configuration);
+    let mut kept = Vec::new();
     for (name, value) in &mut given.configuration {
         if value == MASK {
-            let kept = before.and_then(|before: &BTreeMap<String, String>| before.get(name));
-            value.clone_from(kept.ok_or_else(|| missing(&format!("the secret \"{name}\"")))?);
+            let there = before.and_then(|before: &BTreeMap<String, String>| before.get(name));
+            value.clone_from(there.ok_or_else(|| missing(&format!("the secret \"{name}\"")))?);
+            kept.push(name.clone());
         }
     }
     let unchanged =
@@ -200,7 +203,59 @@ pub(super) fn unmasked(
     } else if given.destination.contains(":***@") {
         return Err(missing("the destination's password"));
     }
-    Ok(given)
+    Ok((given, kept))
+}
+
+/// Whether secrets may be kept that masks stand for: not where they would go to other hosts, to another connector, or would be
+/// shown. Whoever may change settings need not know the secrets in them.
+pub(super) fn check_kept(
+    fields: &[String],
+    (known, before): (&ConnectionSettings, Option<&Connector>),
+    (wanted, after): (&ConnectionSettings, &Connector),
+) -> Result<()> {
+    for field in fields {
+        if let Some(what) = exposing(field, (known, before), (wanted, after)) {
+            let message = format!("keep the secret \"{field}\": {what}");
+            return Err(Error::new(Code::RequestInvalid, message)
+                .hint("Whoever knows the secret can go on: give its value instead of the mask."));
+        }
+    }
+    Ok(())
+}
+
+/// What has changed that decides who gets a secret.
+fn exposing(
+    name: &str,
+    (known, before): (&ConnectionSettings, Option<&Connector>),
+    (wanted, after): (&ConnectionSettings, &Connector),
+) -> Option<String> {
+    let Some(before) = before.filter(|before| before.name == after.name) else {
+        return Some("it was given to another connector".to_owned());
+    };
+    let [old, new] = [before, after].map(|connector| connector.fields.iter().find(|field| field.name == name));
+    if new.is_some_and(|new| !new.secret) {
+        return Some("this version of the connector does not describe it as a secret".to_owned());
+    }
+    if wanted.expose.iter().any(|exposed| exposed == name) && !known.expose.iter().any(|exposed| exposed == name) {
+        return Some("the connector would see it".to_owned());
+    }
+    let hosts = |connector: &Connector, field: Option<&types::ConnectorField>| {
+        let own = field.map(|field| field.hosts.clone()).unwrap_or_default();
+        [connector.hosts.clone(), own].concat()
+    };
+    let (old, new) = (hosts(before, old), hosts(after, new));
+    if old != new {
+        return Some("this version of the connector sends it to other hosts".to_owned());
+    }
+    let value = |settings: &ConnectionSettings, connector: &Connector, name: &str| {
+        let default =
+            || connector.fields.iter().find(|field| field.name == name).and_then(|field| field.default.clone());
+        settings.configuration.get(name).cloned().or_else(default)
+    };
+    let mut references =
+        new.iter().flat_map(|pattern| pattern.split('{').skip(1)).filter_map(|rest| rest.split_once('}'));
+    let changed = references.find(|(field, _)| value(known, before, field) != value(wanted, after, field));
+    changed.map(|(field, _)| format!("\"{field}\" says where it is sent to, and has changed"))
 }
 
 /// Names of what is different, without values.
@@ -251,6 +306,7 @@ mod tests {
             required: true,
             secret,
             default: None,
+            hosts: Vec::new(),
         };
         Connector {
             name: "shop".into(),
@@ -272,10 +328,54 @@ mod tests {
         assert_eq!(shown.configuration["url"], "https://x");
         assert_eq!(shown.destination, "postgres://u:***@h:5432/d");
         assert!(!format!("{:?}", masked(&known, None)).contains("s3cret"));
-        assert_eq!(unmasked(shown.clone(), Some(&known)).unwrap(), known);
+        let kept = ["key", "odd"].map(str::to_owned).to_vec();
+        assert_eq!(unmasked(shown.clone(), Some(&known)).unwrap(), (known.clone(), kept));
         assert_eq!(unmasked(shown, None).unwrap_err().code(), Code::RequestInvalid);
         let elsewhere = settings(&[], "postgres://u:***@evil/d");
         assert_eq!(unmasked(elsewhere, Some(&known)).unwrap_err().code(), Code::RequestInvalid);
+    }
+
+    /// Whatever decides where a secret goes: whoever changes it has to know the secret.
+    #[test]
+    fn a_secret_that_is_kept_goes_where_it_went() {
+        let host = |mut connector: Connector| {
+            connector.hosts = vec!["{url}".into(), "{region}.example.com".into()];
+            connector.fields.push(ConnectorField {
+                default: Some("eu".into()),
+                secret: false,
+                ..connector.fields[1].clone()
+            });
+            connector.fields[2].name = "region".into();
+            connector
+        };
+        let (before, known) =
+            (host(connector()), settings(&[("url", "https://x"), ("key", "s3cret"), ("n", "1")], "null:"));
+        let check = |wanted: &ConnectionSettings, after: &Connector| {
+            check_kept(&["key".to_owned()], (&known, Some(&before)), (wanted, after))
+        };
+        let mut fine = known.clone();
+        fine.configuration.insert("n".into(), "2".into());
+        fine.configuration.insert("region".into(), "eu".into());
+        fine.tables = vec!["t".into()];
+        check(&fine, &before).unwrap();
+        check(&fine, &Connector { version: "2".into(), digest: "e".into(), ..before.clone() }).unwrap();
+        let refused = |change: &dyn Fn(&mut ConnectionSettings, &mut Connector)| {
+            let (mut wanted, mut after) = (known.clone(), before.clone());
+            change(&mut wanted, &mut after);
+            let error = check(&wanted, &after).unwrap_err();
+            assert_eq!(error.code(), Code::RequestInvalid);
+            assert!(!error.chain().contains("s3cret"), "{error}");
+        };
+        refused(&|wanted, _| drop(wanted.configuration.insert("url".into(), "https://evil".into())));
+        refused(&|wanted, _| drop(wanted.configuration.remove("url")));
+        refused(&|wanted, _| drop(wanted.configuration.insert("region".into(), "evil".into())));
+        refused(&|wanted, _| wanted.expose.push("key".into()));
+        refused(&|_, after| after.name = "other".into());
+        refused(&|_, after| after.hosts.push("evil.example".into()));
+        refused(&|_, after| after.fields[1].hosts.push("evil.example".into()));
+        refused(&|_, after| after.fields[1].secret = false);
+        refused(&|_, after| after.fields[2].default = Some("evil".into()));
+        assert!(check_kept(&["key".to_owned()], (&known, None), (&known, &before)).is_err());
     }
 
     #[test]

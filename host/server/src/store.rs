@@ -7,6 +7,7 @@
 pub(super) mod connections;
 pub(super) mod connectors;
 mod migrations;
+pub(super) mod renewed;
 pub(super) mod sealed;
 pub(super) mod syncs;
 pub(super) mod tenants;

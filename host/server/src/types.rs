@@ -200,6 +200,9 @@ pub struct ConnectorField {
     /// What it is when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
+    /// For a secret: where it may be sent. Empty: to every host of the connector.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 /// When a connection is synced. Times are UTC.

@@ -65,7 +65,7 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
     }
     let Sandbox { limits, allow, secrets, audit_log, .. } = sandbox;
     let audit = audit_log.map(|path| Audit::open(&path, &description.name)).transpose()?;
-    // Nothing of a look lasts, so it does not matter whose tokens they are.
+    // A look may renew a token too: it is kept for the connection that has its name by default.
     let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
     let (listener, meter, pacing) = (Arc::new(Ear { screen, audit }), Meter::default(), Pacing::default());
     Ok(Grants { secrets, limits, allow, listener, meter, pacing, world: None })

@@ -23,6 +23,7 @@ mod scaffold;
 mod server;
 mod states;
 mod tls;
+mod tokens;
 mod two_hosts;
 mod verify;
 

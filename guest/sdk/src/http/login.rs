@@ -40,8 +40,9 @@ use session::Session;
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// A source that gives out a new refresh token at each renewal takes the old one back: [`save`](Self::save) the login
-/// with every checkpoint, and [`resume`](Self::resume) it.
+/// A source that gives out a new refresh token at each renewal takes the old one back. The host keeps the new one at once and
+/// sends it from then on, in later syncs too. [`save`](Self::save) the login with every checkpoint and [`resume`](Self::resume)
+/// it, so that a sync goes on with the token that the one before it had.
 ///
 /// ```
 /// # use elt_sdk::testing::{self, Answer};
@@ -53,7 +54,7 @@ use session::Session;
 ///         .resume(state, "login")?;
 ///     login.renew()?;
 ///     login.save(state, "login")?;
-///     operations.checkpoint(state)?; // from here on the new refresh token is safe
+///     operations.checkpoint(state)?;
 ///     Ok(Client::new("https://api.example.com").login(&login))
 /// }
 /// ```

@@ -229,6 +229,12 @@ impl Request {
         self
     }
 
+    /// The text in the JSON body at a field's name or a JSON pointer.
+    pub(super) fn json_text(&self, field: &str) -> Option<String> {
+        let Some(Body::Json(body)) = &self.inner.body else { return None };
+        json::text(json::search(std::str::from_utf8(body).ok()?, &json::Path::new(field)).ok()??)
+    }
+
     /// A GraphQL query and its variables. An answer with `errors` is an error, whatever its status: `RATE_LIMITED`
     /// and the like are tried again, credentials that were refused are an authentication error. Data beside errors is
     /// half an answer; see [`tolerate`](Self::tolerate).

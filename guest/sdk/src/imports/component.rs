@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::bindings::elt::connector;
 pub(crate) use connector::checkpoint::{flush, save};
-pub(crate) use connector::http::{PendingResponse as Pending, Records, Response, fetch, protect, send};
+pub(crate) use connector::http::{PendingResponse as Pending, Records, Response, fetch, protect, replace, send};
 pub(crate) use connector::log::write as log;
 pub(crate) use connector::operations::{write, write_records};
 

@@ -219,6 +219,10 @@ impl World for Recorder {
         self.state().cross(crossing);
     }
 
+    fn keeps_tokens(&self) -> bool {
+        true
+    }
+
     fn end(&self, error: Option<&Error>) {
         let (code, message) = (error.map(|error| error.code().to_string()), error.map(Error::chain));
         let mut state = self.state();

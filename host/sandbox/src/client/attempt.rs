@@ -12,13 +12,16 @@ use super::outgoing;
 use super::redirect::{self, Trail};
 use super::request::{Hop, Prepared};
 use super::wire::Wire;
-use super::{ErrorKind, Failure, Response, Shared};
+use super::{ErrorKind, Failure, HttpError, Response, Shared};
 use crate::egress::Target;
+use crate::secrets::Escape;
 
 /// The head of an answer; its body is still on its way.
 pub(super) struct Answer {
     response: reqwest::Response,
     hop: Hop,
+    /// Where it comes from.
+    target: Target,
     audit: Audit,
 }
 
@@ -31,10 +34,7 @@ pub(super) async fn exchange(shared: &Shared, prepared: &Prepared) -> Result<Ans
         let refuse = |what: String| Failure::new(ErrorKind::Redirect, &answer.hop.label(), what);
         let location = answer.response.headers().get(header::LOCATION).map(HeaderValue::as_bytes);
         // A source that repeats a secret in the new URL must not send it anywhere by that: it is put in anew, or not.
-        let location = location.map(|bytes| match std::str::from_utf8(bytes) {
-            Ok(text) => shared.settings.secrets.mask(text).into_owned().into_bytes(),
-            Err(_) => bytes.to_vec(),
-        });
+        let location = location.map(|bytes| shared.settings.secrets.mask(bytes, &answer.target));
         let next = redirect::follow(&answer.hop, answer.status(), location.as_deref()).map_err(refuse)?;
         let Some(next) = next else {
             return Ok(answer);
@@ -76,7 +76,7 @@ async fn ask(shared: &Shared, mut hop: Hop, timeout: Duration) -> Result<Answer,
             let status = response.status().as_u16();
             shared.stats.note_status(status);
             audit.answered(status);
-            Ok(Answer { response, hop, audit })
+            Ok(Answer { response, hop, target, audit })
         }
         Err(failure) => {
             audit.failed(&failure);
@@ -90,7 +90,16 @@ async fn send(shared: &Shared, target: &Target, hop: &Hop, label: &str) -> Resul
         Failure::new(ErrorKind::Connect, label, format!("could not prepare a connection: {reason}"))
     })?;
     let request = outgoing::compose(hop, target, &shared.settings)?;
-    pool.execute(request).await.map_err(|error| Failure::from_library(label, &error))
+    pool.execute(request).await.map_err(|error| {
+        // The library may say what it was given, or what came.
+        match Failure::from_library(label, &error) {
+            Failure::Exchange(error) => {
+                let message = shared.settings.secrets.mask(error.message.as_bytes(), target);
+                Failure::Exchange(HttpError { message: String::from_utf8_lossy(&message).into_owned(), ..error })
+            }
+            failure @ Failure::Sync(_) => failure,
+        }
+    })
 }
 
 impl Answer {
@@ -145,14 +154,17 @@ impl Answer {
             .iter()
             .filter(|(name, _)| !compressed(name))
             .map(|(name, value)| {
-                let text = String::from_utf8_lossy(value.as_bytes());
-                (name.as_str().to_owned(), secrets.mask(&text).into_owned())
+                // Before bytes that are no UTF-8 are replaced: a secret may have them.
+                let value = secrets.mask(value.as_bytes(), &self.target);
+                (name.as_str().to_owned(), String::from_utf8_lossy(&value).into_owned())
             })
             .collect();
+        let content_type = self.response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let masker = secrets.masker(&self.target, Escape::of_content_type(content_type.unwrap_or_default()));
         let wire = Wire::new(self.response, shared.settings.timing.clone(), Arc::clone(&shared.stats));
         let accounts =
             Accounts { budget: Arc::clone(&shared.budget), stats: Arc::clone(&shared.stats), audit: self.audit };
-        let mut body = Body::open(label.clone(), wire, coding, accounts, secrets.masker()).await?;
+        let mut body = Body::open(label.clone(), wire, coding, accounts, masker).await?;
         if buffer {
             body.read_ahead_all().await?;
         } else {

@@ -22,6 +22,7 @@ impl checkpoint::Host for Guest {
             let message = "save a state that is not JSON";
             return Err(end(Error::new(Code::ConnectorFailed, message).because(error)));
         }
+        self.wires.secrets.check_state(&state).map_err(end)?;
         if let Some(world) = &self.wires.world {
             world.crossed(Crossing::Saved(&state));
         }

@@ -5,7 +5,6 @@ use wasmtime::component::Resource;
 
 use super::end;
 use super::records::KeptRecords;
-use crate::Secrets;
 use crate::bindings::elt::connector::http;
 use crate::client::{self, ErrorKind, Failure, HttpError};
 use crate::exchange::{self, Open, Pending};
@@ -13,6 +12,7 @@ use crate::failure;
 use crate::instance::Guest;
 use crate::memory::Hold;
 use crate::world::{BodyKind, Credentials, Crossing, Sent};
+use model::LogLevel;
 use model::error::{Code, Error};
 
 /// A request under way; empty once it was waited for.
@@ -37,7 +37,7 @@ impl http::Host for Guest {
         let exchange = self.exchanges;
         self.exchanges += 1;
         let world = self.wires.world.as_ref().map(|world| (world, exchange));
-        match answer(&self.wires.secrets, exchange::send(client, world, request))? {
+        match answer(exchange::send(client, world, request))? {
             Ok(pending) => Ok(Ok(self.resources.push(PendingResponse(Some(pending)))?)),
             Err(error) => Ok(Err(error)),
         }
@@ -52,6 +52,27 @@ impl http::Host for Guest {
             }
             Err(error) => Ok(Err(error)),
         }
+    }
+
+    async fn replace(&mut self, replaced: String, secret: String, hosts: Vec<String>) -> wasmtime::Result<String> {
+        if self.wires.client.is_none() {
+            return Err(end(in_describe("protect a token")));
+        }
+        if self.wires.world.as_ref().is_some_and(|world| !world.keeps_tokens()) {
+            return self.protect(secret, hosts).await;
+        }
+        let secrets = self.wires.secrets.clone();
+        // It waits for the disk.
+        let kept = tokio::task::spawn_blocking(move || secrets.replace(&replaced, &secret, &hosts)).await;
+        let kept = kept.map_err(|error| end(Error::new(Code::HostBug, "keep a token").because(error)))?.map_err(end)?;
+        if let Some(error) = kept.not_kept {
+            let message = format!("a new refresh token is in the connector's state only: {}", error.chain());
+            self.wires.listener.log(LogLevel::Warning, &message);
+        }
+        if let Some(world) = &self.wires.world {
+            world.crossed(Crossing::Protected(&kept.placeholder));
+        }
+        Ok(kept.placeholder)
     }
 
     async fn protect(&mut self, secret: String, hosts: Vec<String>) -> wasmtime::Result<String> {
@@ -72,7 +93,7 @@ impl http::HostPendingResponse for Guest {
         let Some(taken) = self.resources.get_mut(&pending)?.0.take() else {
             return Err(end(Error::new(Code::OperationInvalid, "wait a second time for the same response")));
         };
-        match answer(&self.wires.secrets, taken.wait().await)? {
+        match answer(taken.wait().await)? {
             Ok(open) => Ok(Ok(self.resources.push(OpenResponse { open, hold: None })?)),
             Err(error) => Ok(Err(error)),
         }
@@ -98,14 +119,14 @@ impl http::HostResponse for Guest {
     }
 
     async fn read(&mut self, response: Resource<OpenResponse>, max_bytes: u32) -> wasmtime::Result<Answer<Vec<u8>>> {
-        answer(&self.wires.secrets, self.resources.get_mut(&response)?.open.read(max_bytes).await)
+        answer(self.resources.get_mut(&response)?.open.read(max_bytes).await)
     }
 
     async fn read_all(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<Answer<Vec<u8>>> {
         let response = self.resources.get_mut(&response)?;
         let body = response.open.read_all().await;
         response.hold = None;
-        answer(&self.wires.secrets, body)
+        answer(body)
     }
 
     async fn peek_all(&mut self, response: Resource<OpenResponse>) -> wasmtime::Result<Answer<Vec<u8>>> {
@@ -131,7 +152,7 @@ impl Guest {
     /// The rest of a body, which stays to be read again and counts as memory of the guest until then.
     pub(super) async fn peeked(&mut self, response: &Resource<OpenResponse>) -> wasmtime::Result<Answer<Bytes>> {
         let response = self.resources.get_mut(response)?;
-        let body = match answer(&self.wires.secrets, response.open.peek_all().await)? {
+        let body = match answer(response.open.peek_all().await)? {
             Ok(body) => body,
             Err(error) => return Ok(Err(error)),
         };
@@ -151,13 +172,10 @@ fn in_describe(what: &str) -> Error {
 }
 
 /// What the guest is told, or the end of the sync.
-fn answer<T>(secrets: &Secrets, result: Result<T, Failure>) -> wasmtime::Result<Answer<T>> {
+fn answer<T>(result: Result<T, Failure>) -> wasmtime::Result<Answer<T>> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(Failure::Exchange(error)) => {
-            let message = secrets.mask(&error.message).into_owned();
-            Ok(Err(HttpError { message, ..error }.into()))
-        }
+        Err(Failure::Exchange(error)) => Ok(Err(error.into())),
         Err(Failure::Sync(error)) => Err(end(error)),
     }
 }

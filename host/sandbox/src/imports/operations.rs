@@ -46,6 +46,14 @@ impl operations::Host for Guest {
     }
 }
 
+fn too_long(table: &str, bytes_max: usize) -> Error {
+    let message = format!(
+        "write a batch to table \"{table}\": with the secrets that its source repeats, it has more than {bytes_max} bytes (limit \
+         call-bytes)"
+    );
+    Error::new(Code::LimitCallBytes, message).hint("The connector hands over fewer rows at one time.")
+}
+
 impl Guest {
     /// Where operations go, told how much memory the guest has by now.
     fn writes(&self, import: &str) -> wasmtime::Result<OperationSender> {
@@ -57,6 +65,11 @@ impl Guest {
         if let Some(world) = &self.wires.world {
             world.crossed(Crossing::Written(&batch));
         }
+        let bytes_max = usize::try_from(self.limits.call_bytes_max).unwrap_or(usize::MAX);
+        let Some(rows) = self.wires.secrets.put_back(batch.rows, bytes_max) else {
+            return Err(end(too_long(&batch.table, bytes_max)));
+        };
+        let batch = Batch { rows, ..batch };
         sender.send(Operation::Batch(batch)).await.map_err(|_| ended())
     }
 }

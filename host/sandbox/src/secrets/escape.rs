@@ -56,6 +56,51 @@ impl Escape {
     }
 }
 
+impl Escape {
+    /// What a reader has who reads bytes of such a text: the letters that they stand for, as far as they are escaped in the way
+    /// of that text. What is no JSON, as most texts are that nobody names, is read as it is.
+    pub(super) fn read(self, bytes: &[u8]) -> String {
+        // Bytes that are no UTF-8 are Latin-1: each is the letter of that number.
+        let text = std::str::from_utf8(bytes)
+            .map_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect(), str::to_owned);
+        match self {
+            Self::Xml => read_xml(&text),
+            Self::Form => {
+                percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+            }
+            _ => serde_json::from_str(&format!("\"{text}\"")).unwrap_or(text),
+        }
+    }
+}
+
+/// The letters of a text of XML; what is no entity of XML's own stays.
+fn read_xml(text: &str) -> String {
+    let (mut read, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('&') {
+        read.push_str(before);
+        let entity = after.split_once(';').and_then(|(name, behind)| Some((entity(name)?, behind)));
+        let (letter, behind) = entity.unwrap_or(('&', after));
+        read.push(letter);
+        rest = behind;
+    }
+    read + rest
+}
+
+fn entity(name: &str) -> Option<char> {
+    let number = |digits: &str| match digits.strip_prefix(['x', 'X']) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => digits.parse().ok(),
+    };
+    match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        name => char::from_u32(number(name.strip_prefix('#')?)?),
+    }
+}
+
 pub(super) fn url(value: &str) -> String {
     utf8_percent_encode(value, UNRESERVED).to_string()
 }
@@ -117,6 +162,19 @@ mod tests {
             assert_eq!(path, format!("/x{value}"));
         }
         assert_eq!(xml("a<b & \"c\">'"), "a&lt;b &amp; &quot;c&quot;&gt;&#39;");
+    }
+
+    #[test]
+    fn bytes_are_read_as_what_they_stand_in() {
+        for (escape, bytes, letters) in [
+            (Escape::Raw, &b"a\\\"b\\u00E9"[..], "a\"bé"),
+            (Escape::Raw, b"a\"b%2F&amp;", "a\"b%2F&amp;"),
+            (Escape::Json, b"f\xfcr", "für"),
+            (Escape::Xml, b"a&amp;&#39;&#x3C;&eacute;&b", "a&'<&eacute;&b"),
+            (Escape::Form, b"a+b%2F", "a b/"),
+        ] {
+            assert_eq!(escape.read(bytes), letters);
+        }
     }
 
     #[test]

@@ -1,16 +1,27 @@
-//! Placeholders: random ones for the fields of a configuration, sealed ones that hold a token until the next sync.
+//! Placeholders: the same in every sync for a field, sealed ones that hold a token until the next sync.
 //!
-//! A token is sealed with ChaCha20-Poly1305 and a random nonce, bound to its connection and connector: in another
-//! connection's state it opens no more. The key is the operator's, or is made on first need in a file of the user's own.
+//! ```text
+//! elt_secret_0123456789abcdef0123456789abcdef   a field: 32 digits that only the key's owner can make
+//! elt_token_…_                                  a token, sealed: hexadecimal digits
+//! …_as_…_                                       the same, written in another spelling: sealed too
+//! …_in_…_                                       the same, inside a text that encodes it: sealed too
+//! ```
+//!
+//! What is sealed is sealed with ChaCha20-Poly1305 and a nonce made of it, so that the same token has the same placeholder, and
+//! bound to its connection and connector: in another connection's state it opens no more. The key is the operator's, or is made
+//! on first need in a file of the user's own.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use base64::Engine as _;
+use memchr::memmem;
+use ring::hmac;
 use serde::Deserialize;
 
 use crate::seal::{Cipher, KEY_BYTES, random};
@@ -20,8 +31,14 @@ const FIELD: &str = "elt_secret_";
 const TOKEN: &str = "elt_token_";
 /// What placeholders begin with.
 pub(super) const PREFIXES: [&str; 2] = [FIELD, TOKEN];
+/// Digits of a field's placeholder.
+const FIELD_DIGITS: usize = 32;
+/// What stands between a placeholder and a spelling of it.
+const WRITTEN: &str = "_as_";
+/// The same, where it is a text that encodes the secret.
+const ENCODED: &str = "_in_";
 /// Ends a sealed token: whatever is written behind it does not belong to it.
-const TOKEN_END: char = '_';
+const TOKEN_END: &str = "_";
 /// The first byte of what is sealed.
 const VERSION: u8 = 1;
 
@@ -53,32 +70,67 @@ impl std::fmt::Debug for SecretKey {
 /// Where the key comes from that seals tokens.
 #[derive(Clone, Debug, Default)]
 pub enum KeySource {
-    /// From nowhere: what is sealed opens in the same sync only.
+    /// From nowhere: what is sealed opens in the same sync only, and no state is saved with it.
     #[default]
     None,
     /// It is given.
     Key(SecretKey),
-    /// From a file, which is made when a token is first sealed.
+    /// From a file, which is made when there first is a secret.
     File(PathBuf),
 }
 
-/// A placeholder for the value of a field.
-pub(super) fn of_field() -> Result<String> {
-    Ok(format!("{FIELD}{}", to_hex(&random::<16>()?)))
+/// A placeholder in a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Placed<'t> {
+    /// The secret's placeholder.
+    pub(super) base: &'t str,
+    /// Where that stands.
+    pub(super) range: Range<usize>,
+    /// The spelling behind it, sealed.
+    pub(super) spelled: Option<&'t str>,
+    /// That is a text which encodes the secret.
+    pub(super) is_encoded: bool,
+    /// Where all of it ends.
+    pub(super) end: usize,
 }
 
-/// What stands for one of the texts that a secret leaves inside base64: the secret's placeholder and the text's number.
-pub(super) fn of_encoded(placeholder: &str, number: usize) -> String {
-    format!("{placeholder}_base64_{number}_")
-}
-
-/// The placeholders in a state that may hold a sealed token.
-pub(super) fn sealed_in(state: &str) -> impl Iterator<Item = &str> {
-    state.match_indices(TOKEN).filter_map(move |(begin, _)| {
-        let hex = &state[begin + TOKEN.len()..];
-        let length = hex.find(|letter: char| !letter.is_ascii_hexdigit())?;
-        hex[length..].starts_with(TOKEN_END).then(|| &state[begin..=begin + TOKEN.len() + length])
+/// What may be placeholders, from the first to the last.
+pub(super) fn placed_in(text: &[u8]) -> impl Iterator<Item = Placed<'_>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let begin = from + memmem::find(text.get(from..)?, b"elt_")?;
+            if let Some(placed) = placed_at(text, begin) {
+                from = placed.end;
+                return Some(placed);
+            }
+            from = begin + 1;
+        }
     })
+}
+
+fn placed_at(text: &[u8], begin: usize) -> Option<Placed<'_>> {
+    let is_at = |at: usize, wanted: &str| text[at..].starts_with(wanted.as_bytes());
+    let digits = |at: usize| text[at..].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let base_end = if is_at(begin, FIELD) {
+        let at = begin + FIELD.len();
+        (digits(at) >= FIELD_DIGITS).then_some(at + FIELD_DIGITS)?
+    } else if is_at(begin, TOKEN) {
+        let end = begin + TOKEN.len() + digits(begin + TOKEN.len());
+        is_at(end, TOKEN_END).then_some(end + TOKEN_END.len())?
+    } else {
+        return None;
+    };
+    let mark = [WRITTEN, ENCODED].into_iter().find(|mark| is_at(base_end, mark));
+    let sealed = mark.and_then(|mark| {
+        let at = base_end + mark.len();
+        let end = at + digits(at);
+        (end > at && is_at(end, TOKEN_END)).then_some((at..end, end + TOKEN_END.len()))
+    });
+    let text = |range: Range<usize>| std::str::from_utf8(&text[range]).ok();
+    let (spelled, end) = sealed.map_or((None, base_end), |(range, end)| (text(range), end));
+    let is_encoded = spelled.is_some() && mark == Some(ENCODED);
+    Some(Placed { base: text(begin..base_end)?, range: begin..base_end, spelled, is_encoded, end })
 }
 
 /// A token, and where it may be sent: to the hosts that were asked for, of those that each secret inside it may be sent to.
@@ -89,6 +141,9 @@ pub(super) struct Sealed(
     /// The hosts of each secret inside. Not there in a token without any.
     #[serde(default)]
     pub(super) Vec<Vec<String>>,
+    /// The line of tokens that replaced one another. Not there in a token that has replaced none.
+    #[serde(default)]
+    pub(super) Option<String>,
 );
 
 /// Seals and opens the tokens of one connection.
@@ -97,63 +152,142 @@ pub(super) struct Sealer {
     source: KeySource,
     /// Whose tokens they are.
     owner: String,
-    cipher: OnceLock<Cipher>,
+    keys: OnceLock<Keys>,
+}
+
+/// What is made of the key.
+struct Keys {
+    cipher: Cipher,
+    /// Makes names and nonces.
+    mac: hmac::Key,
+    /// The next sync has the same key. If not, why.
+    lasts: std::result::Result<(), String>,
+}
+
+impl Keys {
+    fn new(key: &SecretKey, lasts: std::result::Result<(), String>) -> Result<Self> {
+        let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key.0), b"elt placeholders 1");
+        Ok(Self { cipher: Cipher::chacha(&key.0)?, mac: hmac::Key::new(hmac::HMAC_SHA256, mac.as_ref()), lasts })
+    }
+
+    /// Bytes that nobody can make without the key: of parts, in this order.
+    fn digest<const N: usize>(&self, parts: &[&[u8]]) -> [u8; N] {
+        let mut context = hmac::Context::with_key(&self.mac);
+        for part in parts {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let digest = context.sign();
+        std::array::from_fn(|index| digest.as_ref().get(index).copied().unwrap_or_default())
+    }
+
+    /// Seals a text, the same one always in the same way.
+    fn seal(&self, context: &str, text: &[u8]) -> Result<String> {
+        let nonce = self.digest(&[b"nonce", context.as_bytes(), text]);
+        Ok(to_hex(&self.cipher.seal_by(nonce, context, &[VERSION], text)?))
+    }
+
+    fn open(&self, context: &str, digits: &str) -> Option<Vec<u8>> {
+        let bytes = from_hex(digits)?;
+        let [VERSION, rest @ ..] = &bytes[..] else { return None };
+        self.cipher.open(context, rest)
+    }
 }
 
 impl Sealer {
     pub(super) fn new(source: KeySource, owner: &str) -> Self {
-        Self { source, owner: owner.to_owned(), cipher: OnceLock::new() }
+        Self { source, owner: owner.to_owned(), keys: OnceLock::new() }
+    }
+
+    pub(super) fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// A placeholder for the value of a field: the same for every value, so that a state outlives a change of it.
+    pub(super) fn of_field(&self, name: &str) -> Result<String> {
+        let digits: [u8; FIELD_DIGITS / 2] = self.keys()?.digest(&[b"field", self.owner.as_bytes(), name.as_bytes()]);
+        Ok(format!("{FIELD}{}", to_hex(&digits)))
+    }
+
+    /// The name of a line of tokens that replace one another, by what it begins with.
+    pub(super) fn line_of(&self, parts: &[&str]) -> Result<String> {
+        let parts = [b"line", self.owner.as_bytes()].into_iter().chain(parts.iter().map(|part| part.as_bytes()));
+        let digits: [u8; 16] = self.keys()?.digest(&parts.collect::<Vec<_>>());
+        Ok(to_hex(&digits))
     }
 
     /// A placeholder that holds a token and where it may be sent.
-    pub(super) fn seal(&self, Sealed(token, hosts, inside): &Sealed) -> Result<String> {
-        let text = if inside.is_empty() {
+    pub(super) fn seal(&self, Sealed(token, hosts, inside, line): &Sealed) -> Result<String> {
+        let text = if line.is_some() {
+            serde_json::to_vec(&(token, hosts, inside, line))
+        } else if inside.is_empty() {
             serde_json::to_vec(&(token, hosts))
         } else {
             serde_json::to_vec(&(token, hosts, inside))
         };
         let text = text.map_err(|error| Error::new(Code::HostBug, "seal a token").because(error))?;
-        let bytes = self.cipher()?.seal(&self.owner, &[VERSION], &text)?;
-        Ok(format!("{TOKEN}{}{TOKEN_END}", to_hex(&bytes)))
+        Ok(format!("{TOKEN}{}{TOKEN_END}", self.keys()?.seal(&self.owner, &text)?))
     }
 
     /// The token in a placeholder. None: it was sealed with another key, for somebody else, or never.
     pub(super) fn open(&self, placeholder: &str) -> Result<Option<Sealed>> {
         // A key that would have to be made now has sealed nothing.
-        if self.cipher.get().is_none() && matches!(&self.source, KeySource::File(path) if !path.exists()) {
+        if self.keys.get().is_none() && matches!(&self.source, KeySource::File(path) if !path.exists()) {
             return Ok(None);
         }
-        let hex = placeholder.strip_prefix(TOKEN).and_then(|rest| rest.strip_suffix(TOKEN_END));
-        let Some(bytes) = hex.and_then(from_hex) else { return Ok(None) };
-        let [VERSION, rest @ ..] = &bytes[..] else { return Ok(None) };
-        let text = self.cipher()?.open(&self.owner, rest);
+        let digits = placeholder.strip_prefix(TOKEN).and_then(|rest| rest.strip_suffix(TOKEN_END));
+        let Some(digits) = digits else { return Ok(None) };
+        let text = self.keys()?.open(&self.owner, digits);
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
-    fn cipher(&self) -> Result<&Cipher> {
-        if let Some(cipher) = self.cipher.get() {
-            return Ok(cipher);
+    /// A placeholder with a spelling of its secret.
+    pub(super) fn with_spelling(&self, placeholder: &str, spelled: &str, is_encoded: bool) -> Result<String> {
+        let mark = if is_encoded { ENCODED } else { WRITTEN };
+        let sealed = self.keys()?.seal(&self.of_spellings(), spelled.as_bytes())?;
+        Ok(format!("{placeholder}{mark}{sealed}{TOKEN_END}"))
+    }
+
+    /// The spelling behind a placeholder. None: it is none of ours.
+    pub(super) fn open_spelling(&self, digits: &str) -> Option<String> {
+        // Without a key there are no secrets either.
+        String::from_utf8(self.keys.get()?.open(&self.of_spellings(), digits)?).ok()
+    }
+
+    fn of_spellings(&self) -> String {
+        format!("{}\0spelling", self.owner)
+    }
+
+    /// Whether the next sync can open what this one seals.
+    pub(super) fn check_lasts(&self) -> Result<()> {
+        let Err(why) = &self.keys()?.lasts else { return Ok(()) };
+        Err(invalid(&format!("save a secret's placeholder for the next sync: {why}"))
+            .hint("The next sync could not tell what it stands for. Give a key in ELT_SECRET_KEY."))
+    }
+
+    fn keys(&self) -> Result<&Keys> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
         }
-        let key = match &self.source {
-            KeySource::None => SecretKey::random()?,
-            KeySource::Key(key) => key.clone(),
-            KeySource::File(path) => read_or_make(path)?,
+        let keys = match &self.source {
+            KeySource::None => Keys::new(&SecretKey::random()?, Err("there is no key that lasts".to_owned()))?,
+            KeySource::Key(key) => Keys::new(key, Ok(()))?,
+            KeySource::File(path) => match make_if_missing(path) {
+                Ok(()) => Keys::new(&read(path)?, Ok(()))?,
+                // Whoever keeps nothing needs no key that lasts.
+                Err(error) => Keys::new(&SecretKey::random()?, Err(error.chain()))?,
+            },
         };
-        let cipher = Cipher::chacha(&key.0)?;
-        Ok(self.cipher.get_or_init(|| cipher))
+        Ok(self.keys.get_or_init(|| keys))
     }
 }
 
-/// The key in a file, which is made if there is none. Of several makers at one time the first one's stays.
-fn read_or_make(path: &Path) -> Result<SecretKey> {
-    if !path.exists() {
-        make(path).map_err(|error| {
-            invalid(&format!("make the key file {}", path.display()))
-                .hint("Tokens are sealed with it. Make the folder writable, or give a key in ELT_SECRET_KEY.")
-                .because(error)
-        })?;
+/// Makes the key file if there is none. Of several makers at one time the first one's stays.
+fn make_if_missing(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
     }
-    read(path)
+    make(path).map_err(|error| invalid(&format!("make the key file {}", path.display())).because(error))
 }
 
 fn read(path: &Path) -> Result<SecretKey> {
@@ -191,7 +325,7 @@ fn make(path: &Path) -> std::io::Result<()> {
     written
 }
 
-fn to_hex(bytes: &[u8]) -> String {
+pub(super) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _infallible = write!(text, "{byte:02x}");
         text
@@ -226,7 +360,7 @@ mod tests {
 
     fn token(text: &str, hosts: &[&str], inside: &[&[&str]]) -> Sealed {
         let owned = |hosts: &[&str]| hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>();
-        Sealed(text.to_owned(), owned(hosts), inside.iter().map(|hosts| owned(hosts)).collect())
+        Sealed(text.to_owned(), owned(hosts), inside.iter().map(|hosts| owned(hosts)).collect(), None)
     }
 
     #[test]
@@ -238,7 +372,10 @@ mod tests {
             assert_eq!(sealer(1, "shop").open(&placeholder).unwrap(), Some(sealed()));
             assert_eq!(sealer(2, "shop").open(&placeholder).unwrap(), None);
             assert_eq!(sealer(1, "other").open(&placeholder).unwrap(), None);
-            assert_ne!(sealer(1, "shop").seal(&sealed()).unwrap(), placeholder);
+            assert_eq!(sealer(1, "shop").seal(&sealed()).unwrap(), placeholder);
+            assert_ne!(sealer(1, "other").seal(&sealed()).unwrap(), placeholder);
+            let next = Sealed(String::new(), vec![], vec![], Some("line".to_owned()));
+            assert_eq!(sealer(1, "shop").open(&sealer(1, "shop").seal(&next).unwrap()).unwrap(), Some(next));
         }
     }
 
@@ -266,13 +403,62 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_found_in_a_state() {
-        let found = |state| sealed_in(state).collect::<Vec<_>>();
-        assert_eq!(found(r#"{"a":"elt_token_01ab_","b":"x elt_token_02_y"}"#), ["elt_token_01ab_", "elt_token_02_"]);
-        assert_eq!(found("elt_token_01_elt_token_02_"), ["elt_token_01_", "elt_token_02_"]);
-        let encoded = of_encoded("elt_token_01_", 3);
-        assert_eq!(found(&encoded), ["elt_token_01_"]);
-        assert!(found("elt_token_01 elt_token_xx_ elt_token_é_ elt_token_01").is_empty());
+    fn placeholders_are_found_in_a_text() {
+        let found = |text: &str| -> Vec<(String, Option<String>, bool)> {
+            let placed = placed_in(text.as_bytes());
+            placed
+                .map(|placed| (placed.base.to_owned(), placed.spelled.map(str::to_owned), placed.is_encoded))
+                .collect()
+        };
+        let field = format!("elt_secret_{}", "0a".repeat(16));
+        let one = |base: &str| vec![(base.to_owned(), None, false)];
+        assert_eq!(
+            found(r#"{"a":"elt_token_01ab_","b":"x elt_token_02_y"}"#),
+            [one("elt_token_01ab_"), one("elt_token_02_")].concat()
+        );
+        assert_eq!(found("elt_token_01_elt_token_02_"), [one("elt_token_01_"), one("elt_token_02_")].concat());
+        assert_eq!(found(&format!("elt_elt_{field}{field}ff")), [one(&field), one(&field)].concat());
+        assert_eq!(found(&format!("{field}_as_01_as_")), [(field.clone(), Some("01".to_owned()), false)]);
+        assert_eq!(found("elt_token_01__in_02_"), [("elt_token_01_".to_owned(), Some("02".to_owned()), true)]);
+        for rest in ["_as_", "_as_01", "_in__", "_at_01_"] {
+            assert_eq!(found(&format!("{field}{rest}")), one(&field), "{rest}");
+        }
+        assert!(found("elt_token_01 elt_token_xx_ elt_token_é_ elt_token_01 elt_secret_0a").is_empty());
+    }
+
+    #[test]
+    fn placeholders_of_fields_are_the_same_in_every_sync() {
+        let of = |byte, owner, name| sealer(byte, owner).of_field(name).unwrap();
+        assert_eq!(of(1, "shop", "key"), of(1, "shop", "key"));
+        for other in [of(2, "shop", "key"), of(1, "other", "key"), of(1, "shop", "other")] {
+            assert_ne!(of(1, "shop", "key"), other);
+        }
+        let none = || Sealer::new(KeySource::None, "shop");
+        assert_ne!(none().of_field("key").unwrap(), none().of_field("key").unwrap());
+    }
+
+    #[test]
+    fn spellings_open_where_they_were_sealed() {
+        let shop = sealer(1, "shop");
+        let placeholder = shop.with_spelling("elt_token_01_", "a%2Fb", true).unwrap();
+        let placed: Vec<_> = placed_in(placeholder.as_bytes()).collect();
+        let digits = placed[0].spelled.unwrap();
+        assert_eq!((shop.open_spelling(digits), placed[0].is_encoded), (Some("a%2Fb".to_owned()), true));
+        assert_eq!((placed[0].base, placed[0].end), ("elt_token_01_", placeholder.len()));
+        let other = sealer(1, "other");
+        other.of_field("key").unwrap();
+        assert_eq!((other.open_spelling(digits), shop.open_spelling("01")), (None, None));
+    }
+
+    /// A key that cannot be made is missed only by what is to last.
+    #[test]
+    fn what_has_no_key_does_not_last() {
+        for source in [KeySource::None, KeySource::File("/proc/nowhere/secret.key".into())] {
+            let sealer = Sealer::new(source, "shop");
+            assert!(sealer.of_field("key").is_ok());
+            assert_eq!(sealer.check_lasts().unwrap_err().code(), Code::SecretKeyInvalid);
+        }
+        assert!(sealer(1, "shop").check_lasts().is_ok());
     }
 
     #[test]
@@ -299,7 +485,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret.key");
         let keys: Vec<SecretKey> = std::thread::scope(|scope| {
-            let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| read_or_make(&path).unwrap())).collect();
+            let makers: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| make_if_missing(&path).and_then(|()| read(&path)).unwrap())).collect();
             makers.into_iter().map(|maker| maker.join().unwrap()).collect()
         });
         assert!(keys.iter().all(|key| *key == keys[0]));

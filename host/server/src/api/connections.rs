@@ -13,11 +13,13 @@ use super::problem::{Problem, Problems};
 use super::request::{Answer, Asked, Json, MaybeJson, Part, ok, page};
 use super::tenants::Plan;
 use crate::audit_log::Audit;
+use crate::renewed_tokens::RenewedTokens;
 use crate::schedule::Schedule;
 use crate::store::connections::{self, Stored};
 use crate::store::{Session, connectors, syncs};
 use crate::types::{
-    Action, Change, Checked, Connection, ConnectionSettings, ConnectionSummary, Page, Start, Sync, TenantSettings,
+    Action, Change, Checked, Connection, ConnectionSettings, ConnectionSummary, Connector, Page, Start, Sync,
+    TenantSettings,
 };
 use crate::{Server, place, private_folder, runner, scheduler, settings, time};
 use model::error::{Code, Error, Result};
@@ -99,8 +101,13 @@ pub(super) async fn put_connection(
     let limits = scope.settings;
     let work = move |session: &Session<'_>| {
         let known = connections::get(session, &tenant, &name)?;
-        let mut wanted = settings::unmasked(given, known.as_ref().map(|known| &known.settings))?;
-        check(session, &tenant, &mut wanted, &limits)?;
+        let (mut wanted, kept) = settings::unmasked(given, known.as_ref().map(|known| &known.settings))?;
+        let connector = check(session, &tenant, &mut wanted, &limits)?;
+        if let Some(known) = &known {
+            let known = &known.settings;
+            let before = connectors::find(session, &tenant, &known.connector, known.digest.as_deref())?;
+            settings::check_kept(&kept, (known, before.as_ref()), (&wanted, &connector))?;
+        }
         place::allowed(&wanted.destination, &limits.destinations, &folder)?;
         let change = change(known.as_ref(), &wanted);
         if !plan && change.action != Action::None {
@@ -113,8 +120,13 @@ pub(super) async fn put_connection(
     Ok(ok(change))
 }
 
-/// Whether the settings can be in force; pins the connector's version.
-fn check(session: &Session<'_>, tenant: &str, wanted: &mut ConnectionSettings, most: &TenantSettings) -> Result<()> {
+/// Whether the settings can be in force; pins the connector's version, and returns that.
+fn check(
+    session: &Session<'_>,
+    tenant: &str,
+    wanted: &mut ConnectionSettings,
+    most: &TenantSettings,
+) -> Result<Connector> {
     let found = connectors::find(session, tenant, &wanted.connector, wanted.digest.as_deref())?;
     let connector = found.ok_or_else(|| {
         Error::new(Code::RequestInvalid, "find the connector: there is none of that name and digest")
@@ -133,12 +145,13 @@ fn check(session: &Session<'_>, tenant: &str, wanted: &mut ConnectionSettings, m
         })
         .collect();
     Configuration(wanted.configuration.clone()).prepare(&fields)?;
-    wanted.digest = Some(connector.digest);
+    wanted.digest = Some(connector.digest.clone());
     if let Some(schedule) = &wanted.schedule {
         Schedule::parse(schedule)?;
     }
     settings::limits(wanted, most)?;
-    settings::contract(wanted).map(drop)
+    settings::contract(wanted)?;
+    Ok(connector)
 }
 
 fn change(known: Option<&Stored>, wanted: &ConnectionSettings) -> Change {
@@ -282,23 +295,25 @@ pub(super) async fn check_connection(
         let busy = Error::new(Code::ServerBusy, "check the connection: too many are being checked");
         return Err(busy.hint("Try again in a moment.").into());
     };
-    let found = ask_source(&server, &scope, (&name, &stored.settings)).await;
+    let found = ask_source(&server, &scope, (&name, &stored)).await;
     Ok(ok(match found {
         Ok(()) => Checked { ok: true, error: None },
         Err(error) => Checked { ok: false, error: Some(runner::told(&error)) },
     }))
 }
 
-async fn ask_source(server: &Server, scope: &Scope, (name, connection): (&str, &ConnectionSettings)) -> Result<()> {
+async fn ask_source(server: &Server, scope: &Scope, (name, stored): (&str, &Stored)) -> Result<()> {
+    let connection = &stored.settings;
     let limits = for_a_look(&settings::limits(connection, &scope.settings)?);
     let component = server.components.get(connection.digest.as_deref().unwrap_or_default()).await?;
     let description = component.describe(&limits).await?;
     let (configuration, _) = Configuration(connection.configuration.clone()).prepare(&description.fields)?;
     let quota = scope.settings.quotas.requests_per_second;
     let pacing = server.broker.pacing(&scope.tenant, description, &configuration, quota);
-    // Nothing of a check lasts, so no token is kept.
-    let secrets = settings::secrets(connection, None);
-    let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
+    // A check may renew a token as a sync does, and the next sync must have it.
+    let tokens = RenewedTokens::of(&server.store, &scope.tenant, name).await?;
+    let secrets = settings::secrets(connection, &stored.token_key, tokens);
+    let secrets = Secrets::new(description, &configuration, &secrets, (name, &limits))?;
     let (allow, meter) = (settings::allow(&scope.settings), Meter::default());
     let listener = Arc::new(Deaf(server.audit(&scope.tenant, name, None)));
     let grants = Grants { secrets, limits, allow, listener, meter, pacing, world: None };

@@ -175,6 +175,7 @@ async fn described(component: &Component, limits: &Limits, bytes: u64, owner: &s
         required: field.required,
         secret: field.secrecy != Secrecy::Plain,
         default: field.default.clone(),
+        hosts: field.hosts.clone(),
     };
     Ok(Connector {
         name: description.name.clone(),

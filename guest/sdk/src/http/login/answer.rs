@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::http::{Response, protect};
+use crate::http::{Response, protect, replace};
 use crate::json::{self, Path};
 use crate::record::start_of;
 
@@ -23,8 +23,9 @@ pub(super) struct Granted {
 }
 
 impl Granted {
-    /// Reads an answer. Its body stays out of every message: it holds tokens.
-    pub(super) fn read(answer: Response, fields: &Fields) -> Result<Self> {
+    /// Reads an answer to a request that was made with a refresh token, if it was. Its body stays out of every message: it holds
+    /// tokens.
+    pub(super) fn read(answer: Response, fields: &Fields, used: Option<&str>) -> Result<Self> {
         let answer = accepted(answer)?;
         let place = answer.name();
         let body = answer.text()?;
@@ -42,7 +43,11 @@ impl Granted {
             access: protect(&access, &[]),
             // A lifetime of a century is none.
             lifetime: seconds.filter(|seconds| (0.0..3e9).contains(seconds)).map(Duration::from_secs_f64),
-            refresh: fields.refresh.as_ref().and_then(get).map(|token| protect(&token, &[])),
+            refresh: fields.refresh.as_ref().and_then(get).map(|token| match used {
+                // The source has taken the one before back: the host keeps the new one before anything else is done.
+                Some(used) => replace(used, &token, &[]),
+                None => protect(&token, &[]),
+            }),
         })
     }
 }

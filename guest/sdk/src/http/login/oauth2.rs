@@ -60,6 +60,6 @@ impl OAuth2 {
         // A refresh token may be good for one use: not to be sent twice.
         let answer = send(&request.form(form).idempotent(refresh_token.is_none()))?;
         let [token, lifetime, refresh] = ["access_token", "expires_in", "refresh_token"].map(Path::field);
-        Granted::read(answer, &Fields { token, lifetime: Some(lifetime), refresh: Some(refresh) })
+        Granted::read(answer, &Fields { token, lifetime: Some(lifetime), refresh: Some(refresh) }, refresh_token)
     }
 }

@@ -24,12 +24,16 @@ impl Session {
     /// Asks for a token, by the refresh token that came last. Where that one is no good any more, the one of the
     /// configuration may be newer: somebody has agreed again.
     pub(super) fn ask(&self, latest: Option<&str>) -> Result<Granted> {
+        let own = || {
+            let used = self.refresh_at.as_ref().and_then(|place| self.request.json_text(place));
+            Granted::read(send(&self.request)?, &self.fields, used.as_deref())
+        };
         let (Some(place), Some(latest)) = (&self.refresh_at, latest) else {
-            return Granted::read(send(&self.request)?, &self.fields);
+            return own();
         };
         let request = (*self.request).clone().json_field(place, latest);
-        match send(&request).and_then(|answer| Granted::read(answer, &self.fields)) {
-            Err(Error::Authentication(_)) => Granted::read(send(&self.request)?, &self.fields),
+        match send(&request).and_then(|answer| Granted::read(answer, &self.fields, Some(latest))) {
+            Err(Error::Authentication(_)) => own(),
             other => other,
         }
     }
