@@ -6,12 +6,14 @@ mod change;
 mod column_type;
 mod contract;
 mod name;
+mod timestamps;
 pub mod value;
 
 pub use change::{SchemaChange, changes};
 pub use column_type::{ColumnType, Offset, TimeFormat};
 pub use contract::{OnMismatch, SchemaContract};
 pub use name::{NameError, TakenNames};
+pub use timestamps::Timestamps;
 
 /// The name of the column that identifies rows of a table without a primary key.
 pub const ROW_ID: &str = "_row_id";

@@ -30,7 +30,7 @@ pub use client::trusted_tls;
 pub use client::{Exchange, Pace, Pacing};
 pub use component::{COMMAND as COMPILE_COMMAND, Compiler, REFUSED as COMPILE_REFUSED, compile_in_child};
 pub use instance::Listener;
-pub use limits::Limits;
+pub use limits::{JSON_DEPTH_MAX, Limits};
 pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets, without_placeholders};
 pub use world::{
     Answer, BodyKind, Call, Credentials, Crossing, Ending, Given, Scrub, Sent, Trouble, TroubleKind, World,

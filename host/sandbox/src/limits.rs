@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The deepest nesting of a record that can be asked for: SQLite reads no deeper JSON.
+pub const JSON_DEPTH_MAX: u32 = 1_000;
+
 /// Limits of one sync's sandbox. The table in docs/guides/limits.md is made from these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

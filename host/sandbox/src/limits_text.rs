@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::Limits;
+use crate::{JSON_DEPTH_MAX, Limits};
 use model::error::Result;
 use model::error::usage;
 
@@ -22,6 +22,8 @@ enum Slot {
     /// Bytes that must come: the more, the stricter.
     BytesMin(fn(&mut Limits) -> &mut u64),
     Count(fn(&mut Limits) -> &mut u64),
+    /// Levels of nesting: no more than `JSON_DEPTH_MAX`.
+    Depth(fn(&mut Limits) -> &mut u64),
     SmallCount(fn(&mut Limits) -> &mut u32),
     Time(fn(&mut Limits) -> &mut Duration),
 }
@@ -53,7 +55,7 @@ const LIMITS: &[Limit] = limits! {
     Bytes row_bytes_max: "one row";
     Count columns_max: "columns of one table";
     Count tables_max: "tables of one connection";
-    Count json_depth_max: "depth of nesting in a record, at most 128";
+    Depth json_depth_max: "depth of nesting in a record, at most 1000";
     Bytes state_bytes_max: "a state";
     SmallCount tokens_max: "protected tokens in one sync, those in the state included";
     Bytes token_bytes_max: "all protected tokens of a sync together";
@@ -138,6 +140,10 @@ impl Slot {
                 (put(slot(limits), bytes(text)), "64MiB (B, KiB, MiB, GiB, kB, MB, GB)")
             }
             Self::Count(slot) => (put(slot(limits), count(text)), "1000"),
+            Self::Depth(slot) => {
+                let depth = count(text).filter(|depth| *depth <= JSON_DEPTH_MAX.into());
+                (put(slot(limits), depth), "256 (1000 at most)")
+            }
             Self::SmallCount(slot) => {
                 (put(slot(limits), count(text).and_then(|number| u32::try_from(number).ok())), "1000")
             }
@@ -148,7 +154,9 @@ impl Slot {
     /// The value as a number: bytes, a count, or nanoseconds.
     fn number(&self, limits: &mut Limits) -> u128 {
         match self {
-            Self::Bytes(slot) | Self::BytesMin(slot) | Self::Count(slot) => u128::from(*slot(limits)),
+            Self::Bytes(slot) | Self::BytesMin(slot) | Self::Count(slot) | Self::Depth(slot) => {
+                u128::from(*slot(limits))
+            }
             Self::SmallCount(slot) => u128::from(*slot(limits)),
             Self::Time(slot) => slot(limits).as_nanos(),
         }
@@ -158,7 +166,7 @@ impl Slot {
     fn text(&self, limits: &mut Limits) -> String {
         match self {
             Self::Bytes(slot) | Self::BytesMin(slot) => bytes_text(*slot(limits)),
-            Self::Count(slot) => slot(limits).to_string(),
+            Self::Count(slot) | Self::Depth(slot) => slot(limits).to_string(),
             Self::SmallCount(slot) => slot(limits).to_string(),
             Self::Time(slot) => time_text(*slot(limits)),
         }

@@ -62,9 +62,13 @@ pub(super) fn deletes(connection: &ConnectionSettings) -> warehouse::Deletes {
     }
 }
 
-/// Whether texts that look like time become time.
-pub(super) fn timestamps(connection: &ConnectionSettings) -> bool {
-    connection.timestamps == types::Timestamps::Infer
+/// What becomes of texts that look like time.
+pub(super) fn timestamps(connection: &ConnectionSettings) -> model::schema::Timestamps {
+    match connection.timestamps {
+        types::Timestamps::Infer => model::schema::Timestamps::Infer,
+        types::Timestamps::Exact => model::schema::Timestamps::Exact,
+        types::Timestamps::Text => model::schema::Timestamps::Text,
+    }
 }
 
 /// The schema contract.

@@ -260,9 +260,11 @@ pub enum Deletes {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Timestamps {
-    /// Columns of instants, timestamps and dates, as long as every value has one and the same format.
+    /// Columns of instants, timestamps and dates, as long as every value is one, however it is spelled.
     #[default]
     Infer,
+    /// The same as long as every value has one and the same format: then the very texts come back.
+    Exact,
     /// They stay text.
     Text,
 }

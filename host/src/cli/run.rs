@@ -89,10 +89,22 @@ pub(super) struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Timestamps {
-    /// Columns of instants, timestamps and dates, as long as every value has one and the same format
+    /// Columns of instants, timestamps and dates, as long as every value is one, however it is spelled
     Infer,
+    /// The same as long as every value has one and the same format: then the very texts come back
+    Exact,
     /// They stay text
     Text,
+}
+
+impl From<Timestamps> for model::schema::Timestamps {
+    fn from(timestamps: Timestamps) -> Self {
+        match timestamps {
+            Timestamps::Infer => Self::Infer,
+            Timestamps::Exact => Self::Exact,
+            Timestamps::Text => Self::Text,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -182,7 +194,7 @@ fn begin(arguments: &Arguments, tape: &Tape, log: Option<Arc<LogFile>>, screen: 
             deletes: arguments.deletes.into(),
             history: arguments.history(),
             limit_rows: arguments.limit_rows.or(arguments.dry_run.then_some(DRY_RUN_ROWS)),
-            timestamps: arguments.timestamps == Timestamps::Infer,
+            timestamps: arguments.timestamps.into(),
             commits: CommitPolicy { rows: arguments.commit_rows, ..CommitPolicy::default() },
             contract: arguments.contract()?,
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },

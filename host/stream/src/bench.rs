@@ -65,7 +65,7 @@ fn decode_infer_and_fold() {
         selection: Selection::All,
         history: Selection::none(),
         limits: Limits::default(),
-        time: true,
+        timestamps: model::schema::Timestamps::Infer,
         sample_records: 0,
         contract: SchemaContract::default(),
         names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },

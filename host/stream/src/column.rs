@@ -1,5 +1,6 @@
 //! One column of a buffer: values in typed vectors that become an Arrow array without a copy, and widen in place.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -12,9 +13,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::marks::{Mark, Marks};
-use model::schema::ColumnType;
+use model::schema::{ColumnType, Timestamps};
 use model::schema::value::{
-    Moment, Number, Value, clock_text, double_text, float_text, free_moment_text, moment, moment_text, units_text,
+    Moment, Number, Value, clock_text, date_text, double_text, float_text, free_moment_text, moment, timestamp_text,
+    units_text,
 };
 
 /// What a vector of a transaction takes once it is not small. The host has the C library's allocator ask the system for
@@ -22,6 +24,22 @@ use model::schema::value::{
 pub const ROOM_BYTES: usize = 2 << 20;
 /// Up to here a vector grows as any other: there may be thousands of columns.
 const SMALL_BYTES: usize = 64 << 10;
+/// Whole numbers up to here are exact as a LONG and as a DOUBLE: 2^53.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Why a column has not every value that was put into it. It never becomes an array then: better no rows than wrong ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unkept {
+    /// Arrow's offsets have 32 bits.
+    #[error("the texts of a column have more than 2 GiB in one transaction")]
+    TooLong,
+    /// The types were joined before, so this is a mistake of this program.
+    #[error("a value is not of the type of its column")]
+    Mismatch,
+    /// The same of an array.
+    #[error("an array cannot be made of a column")]
+    NoArray,
+}
 
 /// Values of one column, one for each row.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +48,8 @@ pub(crate) struct Column {
     kind: Option<ColumnType>,
     marks: Marks,
     data: Data,
+    /// The first value that could not be kept.
+    unkept: Option<Unkept>,
 }
 
 /// The values themselves; rows without one hold a zero.
@@ -76,15 +96,16 @@ impl Data {
         }
     }
 
-    fn push_empty(&mut self) {
+    fn push_empty(&mut self) -> Result<(), Unkept> {
         match self {
             Self::None => {}
             Self::Boolean(values) => values.push(false),
             Self::Integer(values) => values.push(0),
             Self::Decimal(values) => values.push(0),
             Self::Double(values) => values.push(0.0),
-            Self::Text { ends, bytes } => ends.push(end(bytes)),
+            Self::Text { ends, bytes } => ends.push(end(bytes)?),
         }
+        Ok(())
     }
 
     fn pop(&mut self) {
@@ -96,7 +117,7 @@ impl Data {
             Self::Double(values) => drop(values.pop()),
             Self::Text { ends, bytes } => {
                 ends.pop();
-                bytes.truncate(ends.last().map_or(0, |end| usize::try_from(*end).unwrap_or(0)));
+                bytes.truncate(ends.last().map_or(0, |end| end.unsigned_abs() as usize));
             }
         }
     }
@@ -112,7 +133,7 @@ impl Data {
         })
     }
 
-    fn push_cell(&mut self, cell: Cell<'_>) {
+    fn push_cell(&mut self, cell: Cell<'_>) -> Result<(), Unkept> {
         match (self, cell) {
             (Self::Boolean(values), Cell::Boolean(value)) => values.push(value),
             (Self::Integer(values), Cell::Integer(value)) => values.push(value),
@@ -120,16 +141,42 @@ impl Data {
             (Self::Double(values), Cell::Double(value)) => values.push(value),
             (Self::Text { ends, bytes }, Cell::Text(value)) => {
                 bytes.extend_from_slice(value);
-                ends.push(end(bytes));
+                ends.push(end(bytes)?);
             }
-            (data, _) => data.push_empty(),
+            _ => return Err(Unkept::Mismatch),
+        }
+        Ok(())
+    }
+}
+
+impl Cell<'_> {
+    /// Hashes the cell of a key, whose column may widen while its table is filled (`ColumnType::join_key`): equal numbers hash
+    /// alike whichever type holds them.
+    pub(crate) fn hash_key(self, column_type: Option<ColumnType>, state: &mut impl Hasher) {
+        match self {
+            Self::Boolean(value) => value.hash(state),
+            Self::Integer(value) => value.hash(state),
+            Self::Text(value) => value.hash(state),
+            Self::Decimal(mut units) => {
+                let mut scale = if let Some(ColumnType::Decimal { scale, .. }) = column_type { scale } else { 0 };
+                while scale > 0 && units % 10 == 0 {
+                    (units, scale) = (units / 10, scale - 1);
+                }
+                match i64::try_from(units) {
+                    Ok(whole) if scale == 0 => whole.hash(state),
+                    _ => (units, scale).hash(state),
+                }
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "whole numbers up to 2^53 are exact as both")]
+            Self::Double(value) if value.fract() == 0.0 && value.abs() <= EXACT_MAX => (value as i64).hash(state),
+            Self::Double(value) => value.to_bits().hash(state),
         }
     }
 }
 
-/// Offsets are 32 bits; a buffer is cut long before (`Policy`), and a row's text is bounded by a limit.
-fn end(bytes: &[u8]) -> i32 {
-    i32::try_from(bytes.len()).unwrap_or(i32::MAX)
+/// Offsets are 32 bits.
+fn end(bytes: &[u8]) -> Result<i32, Unkept> {
+    i32::try_from(bytes.len()).map_err(|_| Unkept::TooLong)
 }
 
 fn slice<'a>(ends: &[i32], bytes: &'a [u8], row: usize) -> Option<&'a [u8]> {
@@ -141,7 +188,7 @@ impl Column {
     /// An empty column of the type that the table has so far.
     pub(crate) fn new(column_type: Option<ColumnType>) -> Self {
         let data = column_type.map_or(Data::None, |column_type| Data::of(column_type, 0));
-        Self { kind: column_type, marks: Marks::default(), data }
+        Self { kind: column_type, marks: Marks::default(), data, unkept: None }
     }
 
     pub(crate) fn column_type(&self) -> Option<ColumnType> {
@@ -170,7 +217,13 @@ impl Column {
 
     pub(crate) fn push_empty(&mut self, mark: Mark) {
         self.marks.push(mark);
-        self.data.push_empty();
+        let pushed = self.data.push_empty();
+        self.note(pushed);
+    }
+
+    /// Remembers that a value could not be kept.
+    fn note(&mut self, pushed: Result<(), Unkept>) {
+        self.unkept = self.unkept.or(pushed.err());
     }
 
     /// Takes back the last row.
@@ -179,25 +232,32 @@ impl Column {
         self.data.pop();
     }
 
-    /// Adds a value; widens the column where it must. `time`: strings may become time.
-    pub(crate) fn push(&mut self, value: &Value<'_>, time: bool) {
-        let (Some(joined), moment) = self.joined(value, time) else { return self.push_empty(Mark::Null) };
+    /// Adds a value; widens the column where it must. `timestamps`: what becomes of strings that look like time.
+    pub(crate) fn push(&mut self, value: &Value<'_>, timestamps: Timestamps) {
+        let (Some(joined), moment) = self.joined(value, timestamps) else { return self.push_empty(Mark::Null) };
         self.widen(joined);
         self.marks.push(Mark::Value);
-        match (&mut self.data, moment) {
-            (Data::Integer(values), Some(Moment::Date(days))) => values.push(days.into()),
-            (Data::Integer(values), Some(Moment::Timestamp(micros, _))) => values.push(micros),
+        let pushed = match (&mut self.data, moment) {
+            (data @ Data::Integer(_), Some(Moment::Date(days))) => data.push_cell(Cell::Integer(days.into())),
+            (data @ Data::Integer(_), Some(Moment::Timestamp { micros, .. })) => data.push_cell(Cell::Integer(micros)),
             (data, _) => push_value(data, joined, value),
-        }
+        };
+        self.note(pushed);
     }
 
     /// The type that this column would have with a value, none for null; and what the value is as time.
-    pub(crate) fn joined(&self, value: &Value<'_>, time: bool) -> (Option<ColumnType>, Option<Moment>) {
+    pub(crate) fn joined(&self, value: &Value<'_>, timestamps: Timestamps) -> (Option<ColumnType>, Option<Moment>) {
         let moment = match value {
-            Value::Text(text) if time && self.may_become_time() => moment(text),
+            Value::Text(text) if timestamps != Timestamps::Text && self.may_become_time() => moment(text),
             _ => None,
         };
-        let own = moment.map_or_else(|| value.column_type(false), |moment| Some(moment.column_type()));
+        // A column that was made under the rule of instants goes on so.
+        let keeps_instants = self.kind.is_some_and(ColumnType::keeps_instants);
+        let timestamps = if keeps_instants { Timestamps::Infer } else { timestamps };
+        let own = match moment {
+            Some(moment) => Some(moment.column_type(timestamps)),
+            None => value.column_type(Timestamps::Text),
+        };
         (own.map(|own| self.kind.map_or(own, |column_type| column_type.join(own))), moment)
     }
 
@@ -211,7 +271,8 @@ impl Column {
         match cell {
             Some(cell) => {
                 self.marks.push(mark);
-                self.data.push_cell(cell);
+                let pushed = self.data.push_cell(cell);
+                self.note(pushed);
             }
             None => self.push_empty(mark),
         }
@@ -219,8 +280,7 @@ impl Column {
 
     /// Adds a value that a declared column accepted.
     pub(crate) fn push_declared(&mut self, cell: Cell<'_>) {
-        self.marks.push(Mark::Value);
-        self.data.push_cell(cell);
+        self.push_cell(Mark::Value, Some(cell));
     }
 
     /// Converts every value to a wider type, as the warehouse would.
@@ -237,30 +297,33 @@ impl Column {
             return;
         }
         let before = std::mem::replace(&mut self.data, Data::of(to, 0));
+        let mut all = Ok(());
         for (row, mark) in self.marks.iter().enumerate() {
-            match before.cell(row).filter(|_| mark == Mark::Value) {
+            let pushed = match before.cell(row).filter(|_| mark == Mark::Value) {
                 Some(cell) => push_converted(&mut self.data, cell, from, to),
                 None => self.data.push_empty(),
-            }
+            };
+            all = all.and(pushed);
         }
+        self.note(all);
     }
 
     /// Adds all rows of another column of the same type.
     pub(crate) fn append(&mut self, other: &Self) {
         self.marks.append(&other.marks);
-        match (&mut self.data, &other.data) {
+        self.unkept = self.unkept.or(other.unkept);
+        let appended = match (&mut self.data, &other.data) {
             (Data::Boolean(own), Data::Boolean(more)) => extend(own, more),
             (Data::Integer(own), Data::Integer(more)) => extend(own, more),
             (Data::Decimal(own), Data::Decimal(more)) => extend(own, more),
             (Data::Double(own), Data::Double(more)) => extend(own, more),
             (Data::Text { ends, bytes }, Data::Text { ends: more_ends, bytes: more_bytes }) => {
-                let shift = end(bytes);
-                make_room(ends, more_ends.len());
-                ends.extend(more_ends.iter().map(|end| end.saturating_add(shift)));
-                extend(bytes, more_bytes);
+                append_texts((ends, bytes), (more_ends, more_bytes))
             }
-            (own, _) => (0..other.len()).for_each(|_| own.push_empty()),
-        }
+            (own, Data::None) => (0..other.len()).try_for_each(|_| own.push_empty()),
+            _ => Err(Unkept::Mismatch),
+        };
+        self.note(appended);
     }
 
     /// Whether each row names this column.
@@ -269,15 +332,18 @@ impl Column {
     }
 
     /// The column as an Arrow array of its type (docs/TYPES.md). A column of nulls only becomes BOOLEAN nulls.
-    pub(crate) fn into_array(self) -> ArrayRef {
+    pub(crate) fn into_array(self) -> Result<ArrayRef, Unkept> {
         use ColumnType as T;
+        if let Some(unkept) = self.unkept {
+            return Err(unkept);
+        }
         let nulls = self.marks.nulls();
         let rows = self.marks.len();
-        match (self.data, self.kind) {
+        Ok(match (self.data, self.kind) {
             (Data::Boolean(values), _) => Arc::new(BooleanArray::new(values.into(), nulls)),
-            (Data::Integer(values), Some(T::Short)) => Arc::new(Int16Array::new(narrow(&values), nulls)),
-            (Data::Integer(values), Some(T::Int)) => Arc::new(Int32Array::new(narrow(&values), nulls)),
-            (Data::Integer(values), Some(T::NaiveDate)) => Arc::new(Date32Array::new(narrow(&values), nulls)),
+            (Data::Integer(values), Some(T::Short)) => Arc::new(Int16Array::new(narrow(&values)?, nulls)),
+            (Data::Integer(values), Some(T::Int)) => Arc::new(Int32Array::new(narrow(&values)?, nulls)),
+            (Data::Integer(values), Some(T::NaiveDate)) => Arc::new(Date32Array::new(narrow(&values)?, nulls)),
             (Data::Integer(values), Some(T::NaiveTime)) => Arc::new(Time64MicrosecondArray::new(values.into(), nulls)),
             (Data::Integer(values), Some(T::NaiveDatetime(_))) => {
                 Arc::new(TimestampMicrosecondArray::new(values.into(), nulls))
@@ -286,7 +352,7 @@ impl Column {
                 Arc::new(TimestampMicrosecondArray::new(values.into(), nulls).with_timezone("UTC"))
             }
             (Data::Integer(values), _) => Arc::new(Int64Array::new(values.into(), nulls)),
-            (Data::Decimal(values), column_type) => decimal_array(values, nulls, column_type),
+            (Data::Decimal(values), column_type) => decimal_array(values, nulls, column_type)?,
             (Data::Double(values), Some(T::Float)) => {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -296,16 +362,29 @@ impl Column {
                 Arc::new(Float32Array::new(values.into(), nulls))
             }
             (Data::Double(values), _) => Arc::new(Float64Array::new(values.into(), nulls)),
-            (Data::Text { ends, bytes }, column_type) => text_array(ends, bytes, nulls, column_type),
+            (Data::Text { ends, bytes }, column_type) => text_array(ends, bytes, nulls, column_type)?,
             (Data::None, _) => Arc::new(BooleanArray::new_null(rows)),
-        }
+        })
     }
 }
 
 /// Appends to a vector that will hold a whole transaction.
-fn extend<T: Copy>(values: &mut Vec<T>, more: &[T]) {
+fn extend<T: Copy>(values: &mut Vec<T>, more: &[T]) -> Result<(), Unkept> {
     make_room(values, more.len());
     values.extend_from_slice(more);
+    Ok(())
+}
+
+fn append_texts(
+    (ends, bytes): (&mut Vec<i32>, &mut Vec<u8>),
+    (more_ends, more_bytes): (&[i32], &[u8]),
+) -> Result<(), Unkept> {
+    let shift = end(bytes)?;
+    // The last end is the greatest.
+    more_ends.last().map_or(Some(shift), |last| last.checked_add(shift)).ok_or(Unkept::TooLong)?;
+    make_room(ends, more_ends.len());
+    ends.extend(more_ends.iter().map(|end| end + shift));
+    extend(bytes, more_bytes)
 }
 
 /// Makes room for so many values more. Past `SMALL_BYTES` at once for `ROOM_BYTES`: pages that are never written take no
@@ -319,81 +398,85 @@ fn make_room<T>(values: &mut Vec<T>, more: usize) {
     }
 }
 
-fn narrow<T: TryFrom<i64> + Default + arrow::datatypes::ArrowNativeType>(values: &[i64]) -> ScalarBuffer<T> {
-    values.iter().map(|value| T::try_from(*value).unwrap_or_default()).collect::<Vec<_>>().into()
+fn narrow<T: TryFrom<i64> + arrow::datatypes::ArrowNativeType>(values: &[i64]) -> Result<ScalarBuffer<T>, Unkept> {
+    let narrow = values.iter().map(|value| T::try_from(*value).map_err(|_| Unkept::Mismatch));
+    Ok(narrow.collect::<Result<Vec<_>, _>>()?.into())
 }
 
-fn decimal_array(values: Vec<i128>, nulls: Option<NullBuffer>, column_type: Option<ColumnType>) -> ArrayRef {
-    let array = Decimal128Array::new(values.into(), nulls);
-    let Some(ColumnType::Decimal { precision, scale }) = column_type else { return Arc::new(array) };
-    let scale = i8::try_from(scale).unwrap_or(0);
-    match array.clone().with_precision_and_scale(precision, scale) {
-        Ok(typed) => Arc::new(typed),
-        Err(_) => Arc::new(array),
-    }
+fn decimal_array(
+    values: Vec<i128>,
+    nulls: Option<NullBuffer>,
+    column_type: Option<ColumnType>,
+) -> Result<ArrayRef, Unkept> {
+    let Some(ColumnType::Decimal { precision, scale }) = column_type else { return Err(Unkept::NoArray) };
+    let scale = i8::try_from(scale).map_err(|_| Unkept::NoArray)?;
+    let typed = Decimal128Array::new(values.into(), nulls).with_precision_and_scale(precision, scale);
+    Ok(Arc::new(typed.map_err(|_| Unkept::NoArray)?))
 }
 
-fn text_array(ends: Vec<i32>, bytes: Vec<u8>, nulls: Option<NullBuffer>, column_type: Option<ColumnType>) -> ArrayRef {
+fn text_array(
+    ends: Vec<i32>,
+    bytes: Vec<u8>,
+    nulls: Option<NullBuffer>,
+    column_type: Option<ColumnType>,
+) -> Result<ArrayRef, Unkept> {
     let mut offsets = Vec::with_capacity(ends.len() + 1);
     offsets.push(0);
     offsets.extend(ends);
     let offsets = OffsetBuffer::new(offsets.into());
     let values = Buffer::from_vec(bytes);
     if column_type == Some(ColumnType::Binary) {
-        return Arc::new(BinaryArray::new(offsets, values, nulls));
+        return Ok(Arc::new(BinaryArray::new(offsets, values, nulls)));
     }
-    Arc::new(StringArray::new(offsets, values, nulls))
+    Ok(Arc::new(StringArray::new(offsets, values, nulls)))
 }
 
 /// Types that differ only in what is remembered.
 fn same_representation(from: ColumnType, to: ColumnType) -> bool {
-    matches!((from, to), (ColumnType::Long { .. }, ColumnType::Long { .. }))
+    matches!((from, to), (ColumnType::Long { .. }, ColumnType::Long { .. })) || from.without_format() == to
 }
 
-fn push_value(data: &mut Data, column_type: ColumnType, value: &Value<'_>) {
+fn push_value(data: &mut Data, column_type: ColumnType, value: &Value<'_>) -> Result<(), Unkept> {
     match (data, value) {
-        (Data::Boolean(values), Value::Boolean(value)) => values.push(*value),
-        (Data::Integer(values), Value::Number(Number::Long(value))) => values.push(*value),
-        (Data::Double(values), Value::Number(Number::Double(value))) => values.push(*value),
+        (data @ Data::Boolean(_), Value::Boolean(value)) => data.push_cell(Cell::Boolean(*value)),
+        (data @ Data::Integer(_), Value::Number(Number::Long(value))) => data.push_cell(Cell::Integer(*value)),
+        (data @ Data::Double(_), Value::Number(Number::Double(value))) => data.push_cell(Cell::Double(*value)),
         #[expect(clippy::cast_precision_loss, reason = "a DOUBLE column takes integers up to 2^53 only (`join`)")]
-        (Data::Double(values), Value::Number(Number::Long(value))) => values.push(*value as f64),
-        (Data::Decimal(values), Value::Number(number)) => values.push(units(number, column_type)),
+        (data @ Data::Double(_), Value::Number(Number::Long(value))) => data.push_cell(Cell::Double(*value as f64)),
+        (data @ Data::Decimal(_), Value::Number(number)) => data.push_cell(Cell::Decimal(units(number, column_type)?)),
         (data @ Data::Text { .. }, value) => push_text(data, value),
-        (data, _) => data.push_empty(),
+        _ => Err(Unkept::Mismatch),
     }
 }
 
 /// The value in units of the column's scale, which is at least the number's own (`join`).
-fn units(number: &Number<'_>, column_type: ColumnType) -> i128 {
-    let ColumnType::Decimal { scale: to, .. } = column_type else { return 0 };
-    match *number {
-        Number::Long(value) => i128::from(value) * 10i128.pow(u32::from(to)),
-        Number::Decimal { units, scale, .. } => units * 10i128.pow(u32::from(to.saturating_sub(scale))),
-        Number::Double(_) | Number::Text(_) => 0,
-    }
+fn units(number: &Number<'_>, column_type: ColumnType) -> Result<i128, Unkept> {
+    let ColumnType::Decimal { scale: to, .. } = column_type else { return Err(Unkept::Mismatch) };
+    let (units, scale) = match *number {
+        Number::Long(value) => (i128::from(value), 0),
+        Number::Decimal { units, scale, .. } => (units, scale),
+        Number::Double(_) | Number::Text(_) => return Err(Unkept::Mismatch),
+    };
+    rescaled(units, scale, to)
 }
 
-fn push_text(data: &mut Data, value: &Value<'_>) {
+/// Units of one scale in those of a finer one.
+fn rescaled(units: i128, from: u8, to: u8) -> Result<i128, Unkept> {
+    let finer = to.checked_sub(from).and_then(|digits| 10i128.checked_pow(digits.into()));
+    finer.and_then(|finer| units.checked_mul(finer)).ok_or(Unkept::Mismatch)
+}
+
+fn push_text(data: &mut Data, value: &Value<'_>) -> Result<(), Unkept> {
     match value {
         Value::Text(text) => data.push_cell(Cell::Text(text.as_bytes())),
         Value::Json(raw) => data.push_cell(Cell::Text(raw.as_bytes())),
         Value::Boolean(value) => data.push_cell(Cell::Text(if *value { b"true" } else { b"false" })),
-        Value::Number(number) => data.push_cell(Cell::Text(number_text(number).as_bytes())),
+        Value::Number(number) => data.push_cell(Cell::Text(number.text().as_bytes())),
         Value::Null => data.push_empty(),
     }
 }
 
-/// A number in a text column is written as its own type's widening would write it, so order does not matter.
-fn number_text(number: &Number<'_>) -> String {
-    match *number {
-        Number::Long(value) => value.to_string(),
-        Number::Double(value) => double_text(value),
-        Number::Decimal { units, scale, .. } => units_text(units, scale),
-        Number::Text(text) => text.to_owned(),
-    }
-}
-
-fn push_converted(data: &mut Data, cell: Cell<'_>, from: ColumnType, to: ColumnType) {
+fn push_converted(data: &mut Data, cell: Cell<'_>, from: ColumnType, to: ColumnType) -> Result<(), Unkept> {
     match (cell, to) {
         #[expect(
             clippy::cast_precision_loss,
@@ -401,11 +484,11 @@ fn push_converted(data: &mut Data, cell: Cell<'_>, from: ColumnType, to: ColumnT
         )]
         (Cell::Integer(value), ColumnType::Double) => data.push_cell(Cell::Double(value as f64)),
         (Cell::Integer(value), ColumnType::Decimal { .. }) => {
-            data.push_cell(Cell::Decimal(units(&Number::Long(value), to)));
+            data.push_cell(Cell::Decimal(units(&Number::Long(value), to)?))
         }
         (Cell::Decimal(value), ColumnType::Decimal { scale: wider, .. }) => {
-            let scale = if let ColumnType::Decimal { scale, .. } = from { scale } else { wider };
-            data.push_cell(Cell::Decimal(value * 10i128.pow(u32::from(wider.saturating_sub(scale)))));
+            let ColumnType::Decimal { scale, .. } = from else { return Err(Unkept::Mismatch) };
+            data.push_cell(Cell::Decimal(rescaled(value, scale, wider)?))
         }
         _ => data.push_cell(Cell::Text(text_of(cell, from).as_bytes())),
     }
@@ -417,12 +500,12 @@ pub(crate) fn text_of(cell: Cell<'_>, from: ColumnType) -> String {
         (Cell::Boolean(value), _) => value.to_string(),
         (Cell::Integer(days), ColumnType::NaiveDate) => {
             let mut text = String::with_capacity(10);
-            moment_text(Moment::Date(i32::try_from(days).unwrap_or(0)), &mut text);
+            date_text(days, &mut text);
             text
         }
         (Cell::Integer(micros), ColumnType::UtcDatetime(Some(format)) | ColumnType::NaiveDatetime(Some(format))) => {
             let mut text = String::with_capacity(32);
-            moment_text(Moment::Timestamp(micros, format), &mut text);
+            timestamp_text(micros, format, &mut text);
             text
         }
         (Cell::Integer(micros), ColumnType::UtcDatetime(None) | ColumnType::NaiveDatetime(None)) => {
@@ -435,72 +518,10 @@ pub(crate) fn text_of(cell: Cell<'_>, from: ColumnType) -> String {
         (Cell::Double(value), ColumnType::Float) => float_text(value),
         (Cell::Double(value), _) => double_text(value),
         (Cell::Text(bytes), ColumnType::Binary) => BASE64_STANDARD.encode(bytes),
+        // All but BINARY is Unicode.
         (Cell::Text(bytes), _) => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::Array;
-
-    fn column(values: &[&str]) -> Column {
-        let mut column = Column::new(None);
-        for raw in values {
-            column.push(&Value::read(raw).unwrap(), true);
-        }
-        column
-    }
-
-    fn texts(values: &[&str]) -> (String, Vec<Option<String>>) {
-        let mut column = column(values);
-        let found = column.column_type().map_or("none".to_owned(), |found| found.to_string());
-        column.widen(ColumnType::String);
-        let array = column.into_array();
-        let strings = array.as_any().downcast_ref::<StringArray>().unwrap();
-        (found, strings.iter().map(|text| text.map(str::to_owned)).collect())
-    }
-
-    fn check(values: &[&str], column_type: &str, expected: &[&str]) {
-        let (found, written) = texts(values);
-        assert_eq!(found, column_type, "{values:?}");
-        assert_eq!(written.iter().map(|text| text.as_deref().unwrap_or("NULL")).collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn columns_widen_and_give_back_every_value() {
-        check(&["1", "null", "2.5"], "DOUBLE", &["1", "NULL", "2.5"]);
-        check(&["9007199254740993", "2.5"], "STRING", &["9007199254740993", "2.5"]);
-        check(&["1", "9223372036854775808"], "DECIMAL(38,0)", &["1", "9223372036854775808"]);
-        check(&["12345678901234567890.25", "7"], "DECIMAL(22,2)", &["12345678901234567890.25", "7"]);
-        check(&["true", "\"true\""], "STRING", &["true", "true"]);
-        check(&["\"2024-01-01\"", "\"x\""], "STRING", &["2024-01-01", "x"]);
-        check(
-            &["\"2024-01-01T00:00:00Z\"", "\"2024-01-01T00:00:00.0Z\""],
-            "STRING",
-            &["2024-01-01T00:00:00Z", "2024-01-01T00:00:00.0Z"],
-        );
-        check(&["\"2024-01-01T01:00:00.50+02:00\""], "UTC_DATETIME[T2+02:00]", &["2024-01-01T01:00:00.50+02:00"]);
-        check(&["{\"a\": 1}", "5"], "STRING", &["{\"a\": 1}", "5"]);
-        check(&["null"], "none", &["NULL"]);
-        check(&["\"\"", "null"], "STRING", &["", "NULL"]);
-    }
-
-    #[test]
-    fn taking_back_and_padding_keep_rows_aligned() {
-        let mut column = column(&["\"a\"", "\"bc\""]);
-        column.pop();
-        column.push(&Value::read("\"def\"").unwrap(), true);
-        column.pad(4);
-        assert_eq!((column.cell(0), column.cell(1)), (Some(Cell::Text(b"a")), Some(Cell::Text(b"def"))));
-        assert_eq!((column.mark(3), column.len(), column.cell(3)), (Mark::Absent, 4, None));
-    }
-
-    #[test]
-    fn appending_keeps_values_and_marks() {
-        let (mut first, second) = (column(&["\"a\"", "null"]), column(&["\"b\""]));
-        first.append(&second);
-        assert_eq!(first.cell(2), Some(Cell::Text(b"b")));
-        assert_eq!(first.mark(1), Mark::Null);
-    }
-}
+mod tests;

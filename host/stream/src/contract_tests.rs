@@ -24,7 +24,7 @@ fn sync(contract: SchemaContract, known: Vec<TableSchema>) -> Tables {
         selection: Selection::All,
         history: Selection::none(),
         limits: Limits::default(),
-        time: true,
+        timestamps: model::schema::Timestamps::Infer,
         sample_records: 0,
         contract,
         names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },

@@ -105,12 +105,7 @@ fn hash_key(hasher: &DefaultHashBuilder, buffer: &Buffer, row: usize, key: &[usi
     let mut state = hasher.build_hasher();
     for column in key {
         match buffer.cell(row, *column) {
-            Some(Cell::Boolean(value)) => value.hash(&mut state),
-            Some(Cell::Integer(value)) => value.hash(&mut state),
-            Some(Cell::Decimal(value)) => value.hash(&mut state),
-            // Equal numbers hash alike: -0 is 0. So it is for every warehouse.
-            Some(Cell::Double(value)) => (value + 0.0).to_bits().hash(&mut state),
-            Some(Cell::Text(value)) => value.hash(&mut state),
+            Some(cell) => cell.hash_key(buffer.columns.get(*column).and_then(Column::column_type), &mut state),
             None => 0u8.hash(&mut state),
         }
     }
@@ -271,7 +266,8 @@ fn batch(part: Part, columns: &[SegmentColumn], with_given: bool) -> Result<Reco
         if with_given {
             given.push(taken.given());
         }
-        arrays.push(taken.into_array());
+        let unkept = |error| Error::new(Code::HostBug, "build a batch of rows").because(error);
+        arrays.push(taken.into_array().map_err(unkept)?);
     }
     arrays.append(&mut given);
     arrays.push(Arc::new(BooleanArray::from(part.deleted)));

@@ -15,7 +15,7 @@ fn sync(history: Selection, known: Vec<TableSchema>) -> Result<Tables> {
         selection: Selection::All,
         history,
         limits: Limits::default(),
-        time: true,
+        timestamps: model::schema::Timestamps::Infer,
         sample_records: 0,
         contract: SchemaContract::default(),
         names: NameRules { bytes_max: 1_000, reserved: &[] },

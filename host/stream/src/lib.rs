@@ -32,6 +32,8 @@ mod run;
 #[cfg(test)]
 mod stream_tests;
 mod tables;
+#[cfg(test)]
+mod value_tests;
 mod writer;
 
 pub use column::ROOM_BYTES;
@@ -74,8 +76,8 @@ pub struct Request {
     pub history: Selection,
     /// Stop after this many rows; they are committed with the last checkpoint, so the next sync fetches them again.
     pub limit_rows: Option<u64>,
-    /// Strings that look like dates and timestamps become such (`--timestamps text` switches it off).
-    pub timestamps: bool,
+    /// What becomes of strings that look like dates and timestamps (`--timestamps`).
+    pub timestamps: model::schema::Timestamps,
     /// When checkpoints are committed.
     pub commits: CommitPolicy,
     /// Which changes of the source's schema the tables follow.

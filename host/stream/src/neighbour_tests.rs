@@ -80,7 +80,7 @@ impl House {
             deletes: Deletes::Soft,
             history: Selection::none(),
             limit_rows: None,
-            timestamps: true,
+            timestamps: model::schema::Timestamps::Infer,
             commits: CommitPolicy::default(),
             contract: SchemaContract::default(),
             sample_records: 0,

@@ -1,17 +1,21 @@
 //! Splits a record into fields, without copying: names and the JSON text of values. Pure.
 //!
+//! What leaves here as JSON is compact and can be read by every warehouse: strings in any depth are Unicode, and fields say
+//! whether one has a NUL, which not every warehouse can read.
+//!
 //! Guests are not trusted, so every byte is held against the grammar of RFC 8259. The scanner is our own because rows
 //! are the hot path: it gives raw values three times as fast as a general parser (`cargo xtask bench`), uses no `unsafe`
 //! and no recursion, and is tested against `serde_json` on arbitrary text.
 
+mod row_id;
+
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
+pub(crate) use row_id::row_id;
+use sandbox::JSON_DEPTH_MAX;
 
-/// The deepest nesting that can be scanned, whatever the limit: one bit a level.
-const DEPTH_MAX: u64 = 128;
+/// Containers whose kinds a word holds.
+const WORD_BITS: usize = u64::BITS as usize;
 
 /// Why a text is no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,27 +28,44 @@ pub(crate) enum BadRecord {
         /// Offset from the start of the record.
         at: usize,
     },
+    /// An escape for one half of a surrogate pair: such a string is no Unicode, and no warehouse can read it.
+    #[error("the string that ends before byte {at} has half of a surrogate pair (\\uD800 to \\uDFFF), which is no character")]
+    HalfSurrogate {
+        /// Offset of the end of the escape from the start of the record.
+        at: usize,
+    },
     /// Nested past the limit.
     #[error("it is nested more than {0} levels deep (limit json-depth)")]
     TooDeep(u64),
 }
 
-/// Calls `field` with the name and the raw value of each field of a JSON object, in order. `field` may refuse: then its
-/// error comes back in `Err(Ok(..))`; text that is no JSON object comes back as `Err(Err(..))`.
+/// One field of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Field<'a> {
+    pub(crate) name: Cow<'a, str>,
+    /// The value as it was written, but for blanks between its tokens.
+    pub(crate) raw: Cow<'a, str>,
+    /// A string in the value has the escape of a NUL.
+    pub(crate) has_nul: bool,
+}
+
+/// Calls `field` with each field of a JSON object, in order. `field` may refuse: then its error comes back in `Err(Ok(..))`;
+/// text that is no JSON object comes back as `Err(Err(..))`.
 pub(crate) fn for_each_field<'a, E>(
     text: &'a str,
     depth_max: u64,
-    mut field: impl FnMut(Cow<'a, str>, &'a str) -> Result<(), E>,
+    mut field: impl FnMut(Field<'a>) -> Result<(), E>,
 ) -> Result<(), Result<E, BadRecord>> {
-    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0, depth_max: depth_max.min(DEPTH_MAX) };
+    let depth_max = depth_max.min(JSON_DEPTH_MAX.into());
+    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0, depth_max, has_nul: false, has_blanks: false };
     scanner.white_space();
     scanner.expect(b'{', "an object").map_err(Err)?;
     scanner.white_space();
     if !scanner.take(b'}') {
         loop {
             let name = scanner.name().map_err(Err)?;
-            let raw = scanner.value().map_err(Err)?;
-            field(name, raw).map_err(Ok)?;
+            let (raw, has_nul) = scanner.value().map_err(Err)?;
+            field(Field { name, raw, has_nul }).map_err(Ok)?;
             scanner.white_space();
             if !scanner.take(b',') {
                 break;
@@ -62,28 +83,40 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     depth_max: u64,
+    /// The value under way has the escape of a NUL.
+    has_nul: bool,
+    /// The value under way has blanks between its tokens.
+    has_blanks: bool,
 }
 
-/// The containers around a value, innermost in the lowest bit: 1 for an object, 0 for an array.
-#[derive(Default)]
+/// The containers around a value: a bit each, 1 for an object, 0 for an array; the outermost in the lowest bit of the first
+/// word.
 struct Nesting {
-    kinds: u128,
-    depth: u64,
+    kinds: [u64; (JSON_DEPTH_MAX as usize).div_ceil(WORD_BITS)],
+    depth: usize,
 }
 
 impl Nesting {
-    fn push(&mut self, object: bool) {
-        self.kinds = self.kinds << 1 | u128::from(object);
+    const fn new() -> Self {
+        Self { kinds: [0; (JSON_DEPTH_MAX as usize).div_ceil(WORD_BITS)], depth: 0 }
+    }
+
+    /// False if it is as deep as can be.
+    fn push(&mut self, object: bool) -> bool {
+        let Some(word) = self.kinds.get_mut(self.depth / WORD_BITS) else { return false };
+        let bit = 1 << (self.depth % WORD_BITS);
+        *word = if object { *word | bit } else { *word & !bit };
         self.depth += 1;
+        true
     }
 
     fn pop(&mut self) {
-        self.kinds >>= 1;
-        self.depth -= 1;
+        self.depth = self.depth.saturating_sub(1);
     }
 
     fn in_object(&self) -> bool {
-        self.kinds & 1 == 1
+        let innermost = self.depth.saturating_sub(1);
+        self.kinds.get(innermost / WORD_BITS).is_some_and(|word| word >> (innermost % WORD_BITS) & 1 == 1)
     }
 }
 
@@ -110,9 +143,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn white_space(&mut self) {
+        let begin = self.at;
         while matches!(self.peek(), b' ' | b'\t' | b'\r' | b'\n') {
             self.at += 1;
         }
+        self.has_blanks |= self.at > begin;
     }
 
     fn take(&mut self, byte: u8) -> bool {
@@ -185,34 +220,71 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         match self.peek() {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
-            b'u' => {
-                let digits = self.bytes.get(self.at + 1..self.at + 5);
-                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(self.bad("four hexadecimal digits"));
-                }
-                self.at += 5;
-            }
+            b'u' => self.code_point()?,
             _ => return Err(self.bad("an escape")),
         }
         Ok(())
     }
 
-    /// Any value; returns its text.
-    fn value(&mut self) -> Result<&'a str, BadRecord> {
+    /// `u` and four hexadecimal digits; for the first half of a surrogate pair, the escape of the second half too.
+    fn code_point(&mut self) -> Result<(), BadRecord> {
+        let unit = self.code_unit()?;
+        self.has_nul |= unit == 0;
+        if (0xd800..0xdc00).contains(&unit) && self.take(b'\\') && self.peek() == b'u' {
+            let low = self.code_unit()?;
+            return if (0xdc00..0xe000).contains(&low) { Ok(()) } else { Err(BadRecord::HalfSurrogate { at: self.at }) };
+        }
+        if (0xd800..0xe000).contains(&unit) { Err(BadRecord::HalfSurrogate { at: self.at }) } else { Ok(()) }
+    }
+
+    /// `u` and four hexadecimal digits.
+    fn code_unit(&mut self) -> Result<u32, BadRecord> {
+        self.at += 1;
+        let digits = self.bytes.get(self.at..self.at + 4);
+        let unit = digits.and_then(|digits| {
+            digits.iter().try_fold(0, |unit, digit| char::from(*digit).to_digit(16).map(|digit| unit << 4 | digit))
+        });
+        let unit = unit.ok_or_else(|| self.bad("four hexadecimal digits"))?;
+        self.at += 4;
+        Ok(unit)
+    }
+
+    /// Any value; returns its text and whether it has a NUL.
+    fn value(&mut self) -> Result<(Cow<'a, str>, bool), BadRecord> {
+        (self.has_nul, self.has_blanks) = (false, false);
         let begin = self.at;
-        let mut nesting = Nesting::default();
+        if !matches!(self.peek(), b'{' | b'[') {
+            self.scalar()?;
+            return Ok((Cow::Borrowed(self.slice(begin)), self.has_nul));
+        }
+        self.container()?;
+        let raw = self.slice(begin);
+        let compact = if self.has_blanks { Cow::Owned(compacted(raw)) } else { Cow::Borrowed(raw) };
+        Ok((compact, self.has_nul))
+    }
+
+    fn scalar(&mut self) -> Result<(), BadRecord> {
+        match self.peek() {
+            b'"' => drop(self.string("a string")?),
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            _ => self.number()?,
+        }
+        Ok(())
+    }
+
+    /// An object or array with everything in it.
+    fn container(&mut self) -> Result<(), BadRecord> {
+        let mut nesting = Nesting::new();
         loop {
             let opened = match self.peek() {
-                b'"' => self.string("a string").map(|_| false)?,
                 b'{' => self.open(&mut nesting, true)?,
                 b'[' => self.open(&mut nesting, false)?,
-                b't' => self.word("true")?,
-                b'f' => self.word("false")?,
-                b'n' => self.word("null")?,
-                _ => self.number()?,
+                _ => self.scalar().map(|()| false)?,
             };
             if !opened && !self.close(&mut nesting)? {
-                return Ok(self.slice(begin));
+                return Ok(());
             }
         }
     }
@@ -220,14 +292,16 @@ impl<'a> Scanner<'a> {
     /// Enters a container; returns false if it is empty and so already left.
     fn open(&mut self, nesting: &mut Nesting, object: bool) -> Result<bool, BadRecord> {
         self.at += 1;
-        if nesting.depth >= self.depth_max {
+        if nesting.depth as u64 >= self.depth_max {
             return Err(BadRecord::TooDeep(self.depth_max));
         }
         self.white_space();
         if self.take(if object { b'}' } else { b']' }) {
             return Ok(false);
         }
-        nesting.push(object);
+        if !nesting.push(object) {
+            return Err(BadRecord::TooDeep(self.depth_max));
+        }
         if object {
             self.skip_name()?;
         }
@@ -261,17 +335,15 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Returns false: nothing was opened.
-    fn word(&mut self, word: &'static str) -> Result<bool, BadRecord> {
+    fn word(&mut self, word: &'static str) -> Result<(), BadRecord> {
         if !self.bytes[self.at..].starts_with(word.as_bytes()) {
             return Err(self.bad("a value"));
         }
         self.at += word.len();
-        Ok(false)
+        Ok(())
     }
 
-    /// Returns false: nothing was opened.
-    fn number(&mut self) -> Result<bool, BadRecord> {
+    fn number(&mut self) -> Result<(), BadRecord> {
         self.take(b'-');
         if !self.take(b'0') {
             self.digits("a value")?;
@@ -286,7 +358,7 @@ impl<'a> Scanner<'a> {
             }
             self.digits("a digit")?;
         }
-        Ok(false)
+        Ok(())
     }
 
     fn digits(&mut self, what: &'static str) -> Result<(), BadRecord> {
@@ -298,188 +370,25 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The identity of a record without a primary key: SHA-256, in hex, of the record as JSON with sorted names and without
-/// white space; numbers and strings as they were written.
-pub(crate) fn row_id(text: &str) -> Result<String, serde_json::Error> {
-    let mut canonical = String::with_capacity(text.len());
-    canonicalize(text, &mut canonical)?;
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(canonical.as_bytes()) {
-        use std::fmt::Write as _;
-        let _ = write!(hex, "{byte:02x}");
-    }
-    Ok(hex)
-}
-
-/// Recursion is bounded: records nested past the limit were refused before (`Limits::json_depth_max`).
-fn canonicalize(raw: &str, out: &mut String) -> Result<(), serde_json::Error> {
-    match raw.trim_start().as_bytes().first() {
-        Some(b'{') => {
-            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(raw)?;
-            for (index, (name, value)) in fields.iter().enumerate() {
-                out.push(if index == 0 { '{' } else { ',' });
-                out.push_str(&serde_json::to_string(name)?);
-                out.push(':');
-                canonicalize(value.get(), out)?;
+/// Valid JSON without the blanks between its tokens.
+fn compacted(raw: &str) -> String {
+    let mut compact = String::with_capacity(raw.len());
+    let (mut in_string, mut is_escaped, mut kept) = (false, false, 0);
+    for (at, byte) in raw.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b' ' | b'\t' | b'\r' | b'\n' if !in_string => {
+                compact.extend(raw.get(kept..at));
+                kept = at + 1;
             }
-            out.push_str(if fields.is_empty() { "{}" } else { "}" });
+            _ => {}
         }
-        Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(raw)?;
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                canonicalize(item.get(), out)?;
-            }
-            out.push(']');
-        }
-        _ => out.push_str(raw.trim()),
     }
-    Ok(())
+    compact.extend(raw.get(kept..));
+    compact
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn fields(text: &str) -> Option<Vec<(String, String)>> {
-        let mut found = Vec::new();
-        for_each_field::<()>(text, 128, |name, raw| {
-            found.push((name.into_owned(), raw.to_owned()));
-            Ok(())
-        })
-        .ok()
-        .map(|()| found)
-    }
-
-    /// What `serde_json` makes of the same text.
-    fn expected(text: &str) -> Option<Vec<(String, String)>> {
-        struct Pairs;
-        impl<'de> serde::de::Visitor<'de> for Pairs {
-            type Value = Vec<(String, String)>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
-                    pairs.push((name, raw.get().to_owned()));
-                }
-                Ok(pairs)
-            }
-        }
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let pairs = serde::Deserializer::deserialize_map(&mut reader, Pairs).ok()?;
-        reader.end().ok().map(|()| pairs)
-    }
-
-    #[test]
-    fn fields_come_in_order_with_their_text_untouched() {
-        let found = fields(" {\"b\": 1.50 ,\"a\\u0041\":{\"x\" : [1, 2]},\"b\":null} ").unwrap();
-        let expected = [("b", "1.50"), ("aA", "{\"x\" : [1, 2]}"), ("b", "null")];
-        assert_eq!(found.iter().map(|(name, raw)| (name.as_str(), raw.as_str())).collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn what_is_no_object_is_refused() {
-        for text in [
-            "",
-            "[]",
-            "1",
-            "{",
-            "{\"a\":}",
-            "{\"a\":1}x",
-            "{\"a\":01}",
-            "{'a':1}",
-            "{\"a\":\"\u{1}\"}",
-            "nul",
-            "{\"a\":1,}",
-            "{\"a\":[1,]}",
-            "{\"a\":[1}}",
-            "{\"a\":{\"b\"}}",
-            "{\"a\":\"x",
-            "{\"a\":\"\\x\"}",
-            "{\"a\":\"\\u12g4\"}",
-            "{\"a\":-}",
-            "{\"a\":1.}",
-            "{\"a\":1e}",
-            "{\"a\":tru}",
-            "{\"a\" 1}",
-            "{\"a\":1 \"b\":2}",
-            "{a:1}",
-            "{\"\\ud800\":1}",
-        ] {
-            assert_eq!(fields(text), None, "{text}");
-            assert_eq!(expected(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn depth_is_bounded() {
-        let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-        let scan = |text: &str, max| for_each_field::<()>(text, max, |_, _| Ok(()));
-        assert_eq!(scan(&nested(128), 128), Ok(()));
-        assert_eq!(scan(&nested(129), 1_000), Err(Err(BadRecord::TooDeep(128))));
-        assert_eq!(scan(&nested(3), 2), Err(Err(BadRecord::TooDeep(2))));
-        assert_eq!(scan(&nested(1_000_000), 128), Err(Err(BadRecord::TooDeep(128))));
-    }
-
-    proptest! {
-        /// The scanner accepts what `serde_json` accepts, and sees the same fields.
-        #[test]
-        fn the_scanner_agrees_with_serde_json(text in arbitrary_object()) {
-            prop_assert_eq!(fields(&text), expected(&text));
-        }
-
-        /// … on text that is nearly JSON too: a byte dropped, doubled or replaced anywhere.
-        #[test]
-        fn the_scanner_agrees_with_serde_json_on_damaged_text(
-            text in arbitrary_object(), at in any::<prop::sample::Index>(), damage in "(|[\\[\\]{}\",:0-9eE.+\\-\\\\tfnu \n\u{1}é])",
-        ) {
-            let mut letters: Vec<String> = text.chars().map(String::from).collect();
-            let at = at.index(letters.len());
-            letters[at] = damage;
-            let text = letters.concat();
-            prop_assert_eq!(fields(&text), expected(&text), "{}", text);
-        }
-    }
-
-    fn arbitrary_object() -> impl Strategy<Value = String> {
-        let string = "\"([ -!#-\\[\\]-~éß漢😀]|\\\\[\"\\\\/bfnrt]|\\\\u00[0-9a-fA-F]{2}){0,20}\"";
-        let number = "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,10})?([eE][+-]?[0-9]{1,3})?";
-        let leaf =
-            prop_oneof![string, number, Just("true".to_owned()), Just("false".to_owned()), Just("null".to_owned())];
-        let space = "[ \t\r\n]{0,2}";
-        let value = leaf.prop_recursive(4, 30, 6, move |inner| {
-            let items = prop::collection::vec((space, inner.clone(), space), 0..6);
-            let array = items.prop_map(|items| {
-                let items: Vec<String> =
-                    items.into_iter().map(|(before, item, after)| before + &item + &after).collect();
-                format!("[{}]", items.join(","))
-            });
-            prop_oneof![array, object_of(inner.boxed())]
-        });
-        object_of(value.boxed())
-    }
-
-    fn object_of(value: BoxedStrategy<String>) -> impl Strategy<Value = String> {
-        let space = "[ \t\r\n]{0,2}";
-        let name = "\"([a-zA-Z0-9 _é]|\\\\[\"\\\\/bfnrt]){0,12}\"";
-        prop::collection::vec((space, name, space, value, space), 0..6).prop_map(|fields| {
-            let fields: Vec<String> =
-                fields.into_iter().map(|(a, name, b, value, c)| format!("{a}{name}{b}:{b}{value}{c}")).collect();
-            format!("{{{}}}", fields.join(","))
-        })
-    }
-
-    #[test]
-    fn a_row_id_depends_on_content_not_on_order_or_white_space() {
-        let id = row_id(r#"{"a":1,"b":{"y":[1, 2],"x":"ä"}}"#).unwrap();
-        assert_eq!(id, row_id(r#"{ "b": {"x":"ä", "y":[1,2]}, "a": 1 }"#).unwrap());
-        assert_ne!(id, row_id(r#"{"a":1.0,"b":{"y":[1,2],"x":"ä"}}"#).unwrap());
-        assert_eq!(id.len(), 64);
-    }
-}
+mod tests;

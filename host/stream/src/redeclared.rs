@@ -3,8 +3,8 @@
 
 use super::tables::{NameRules, add_column, shorten, taken_names};
 use model::error::{Code, Error, Result};
-use model::schema::{ColumnType, OnMismatch, SchemaContract, TableSchema};
 use model::{DataType, Table};
+use model::schema::{ColumnType, OnMismatch, SchemaContract, TableSchema};
 
 /// Has the table continue as declared, or says why it cannot. Nothing is declared away: columns that are no longer declared
 /// keep the types that they have.
@@ -37,14 +37,18 @@ fn retype(schema: &mut TableSchema, index: usize, wanted: DataType, contract: Sc
     let known = &schema.columns[index];
     let (name, now, declared) = (known.name.clone(), known.column_type, ColumnType::declared(wanted));
     if now.data_type() == wanted {
-        schema.columns[index].declared = true;
+        // What was remembered of inferred values does not hold for those that a declaration lets in.
+        let column = &mut schema.columns[index];
+        (column.column_type, column.declared) = (declared, true);
         return Ok(());
     }
     let change = format!("column \"{name}\" is {} and declared {wanted} now", now.data_type());
     if contract.fail {
         return Err(changed(schema, &change));
     }
-    let widens = now.join(declared) == declared && !schema.key.contains(&index);
+    let is_key = schema.key.contains(&index);
+    let joined = if is_key { now.join_key(declared) } else { Some(now.join(declared)) };
+    let widens = joined == Some(declared);
     if widens && !contract.freeze_types {
         let column = &mut schema.columns[index];
         (column.column_type, column.declared) = (declared, true);
@@ -55,7 +59,7 @@ fn retype(schema: &mut TableSchema, index: usize, wanted: DataType, contract: Sc
         return Ok(());
     }
     let why =
-        if widens || schema.key.contains(&index) { "a key keeps its type" } else { "that cannot hold its values" };
+        if is_key { "as such equal keys would differ" } else { "that cannot hold its values" };
     Err(Error::new(Code::SchemaInvalid, format!("continue table \"{}\": {change}, but {why}", schema.name)).hint(
         "Declare the type it has, keep it with --on-mismatch widen, or remove the connection's tables with `host reset` and \
          sync again.",
@@ -71,7 +75,7 @@ fn changed(schema: &TableSchema, what: &str) -> Error {
 mod tests {
     use super::*;
     use model::Column;
-    use model::schema::ColumnSchema;
+    use model::schema::{ColumnSchema, Offset, TimeFormat};
 
     const NAMES: NameRules = NameRules { bytes_max: 100, reserved: &[] };
     const LONG: ColumnType = ColumnType::Long { exact: true };
@@ -114,7 +118,12 @@ mod tests {
     #[test]
     fn an_inferred_column_gets_the_type_declared_where_it_holds_its_values() {
         let allow = SchemaContract::default();
-        assert_eq!(after((LONG, false), ("v", DataType::Long), allow), Ok(one(LONG, true)));
+        let long = ColumnType::declared(DataType::Long);
+        assert_eq!(after((LONG, false), ("v", DataType::Long), allow), Ok(one(long, true)));
+        let format = TimeFormat { separator: 'T', fraction_digits: 0, offset: Some(Offset::Zulu) };
+        let was = ColumnType::UtcDatetime(Some(format));
+        let utc = ColumnType::UtcDatetime(None);
+        assert_eq!(after((was, false), ("v", DataType::UtcDatetime), allow), Ok(one(utc, true)));
         assert_eq!(after((LONG, false), ("v", DataType::Double), allow), Ok(one(ColumnType::Double, true)));
         assert_eq!(after((LONG, false), ("v", DataType::String), allow), Ok(one(ColumnType::String, true)));
         assert_eq!(after((ColumnType::String, false), ("v", DataType::Double), allow), Err(Code::SchemaInvalid));
@@ -138,7 +147,7 @@ mod tests {
         let fail = SchemaContract { fail: true, ..SchemaContract::default() };
         assert_eq!(after((LONG, false), ("v", DataType::Double), fail), Err(Code::SchemaChanged));
         assert_eq!(after((LONG, false), ("w", DataType::Double), fail), Err(Code::SchemaChanged));
-        assert_eq!(after((LONG, false), ("v", DataType::Long), fail), Ok(one(LONG, true)));
+        assert_eq!(after((LONG, false), ("v", DataType::Long), fail), Ok(one(ColumnType::declared(DataType::Long), true)));
         let frozen = SchemaContract { freeze_types: true, freeze_columns: true, ..SchemaContract::default() };
         assert_eq!(after((LONG, false), ("v", DataType::Double), frozen), Ok(one(LONG, false)));
         assert_eq!(after((LONG, false), ("w", DataType::Double), frozen), Ok(one(LONG, false)));

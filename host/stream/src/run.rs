@@ -194,7 +194,7 @@ impl Run {
             selection: self.request.selection.clone(),
             history: self.request.history.clone(),
             limits: self.request.limits.clone(),
-            time: self.request.timestamps,
+            timestamps: self.request.timestamps,
             sample_records: self.request.sample_records,
             contract: self.request.contract,
             names: NameRules { bytes_max: opened.name_bytes_max, reserved: opened.columns_reserved },

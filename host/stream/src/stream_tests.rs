@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use super::column::{Cell, text_of};
 use super::tables::{Settings, Tables};
 use model::schema::SchemaContract;
+use model::schema::value::{Moment, free_moment_text, moment, number};
 use model::schema::{ColumnType, TableSchema};
 use model::{Batch, OperationKind, Selection, Table};
 use sandbox::Limits;
@@ -51,7 +52,7 @@ struct Row {
 
 type Rows = BTreeMap<String, Row>;
 
-const VALUES: [&str; 12] = [
+const VALUES: [&str; 14] = [
     "null",
     "1",
     "-7",
@@ -63,15 +64,36 @@ const VALUES: [&str; 12] = [
     "\"\"",
     "\"2024-02-29\"",
     "\"2024-01-01T10:00:00.50+02:00\"",
+    "\"2024-01-01t08:00:00z\"",
+    "\"2024-01-01 08:00:00.25\"",
     "{\"a\": [1]}",
 ];
 
-/// Keys of one type, among them two that are equal.
-const KEYS: [[&str; 6]; 2] = [["0", "1", "2", "3", "4", "5"], ["0.5", "0.0", "-0.0", "100.25", "-1.5", "2.5"]];
+/// Keys of which some are equal, and some of another type than others: their column widens.
+const KEYS: [[&str; 6]; 5] = [
+    ["0", "1", "2", "3", "4", "5"],
+    ["0.5", "0.0", "-0.0", "100.25", "-1.5", "2.5"],
+    ["1", "9223372036854775808", "18446744073709551615", "9007199254740993", "10", "-1"],
+    ["1", "1.0", "10", "1e1", "0.5", "-0"],
+    ["7", "12345678901234567890.25", "1234567890123456789.125", "70", "-7", "12345678901234567890.5"],
+];
 
 /// The same for equal keys.
 fn canonical(key: &str) -> String {
-    if key.parse() == Ok(0.0) { "zero".to_owned() } else { key.to_owned() }
+    number(key).text().into_owned()
+}
+
+/// Rows whose times have one spelling each: a column that was text when a time came has kept that as it was.
+fn normal(rows: &Rows) -> Rows {
+    let instant = |text: &String| match moment(text) {
+        Some(Moment::Timestamp { micros, is_utc, .. }) => free_moment_text(micros, is_utc),
+        _ => text.clone(),
+    };
+    let row = |row: &Row| Row {
+        values: row.values.iter().map(|(name, text)| (name.clone(), instant(text))).collect(),
+        deleted: row.deleted,
+    };
+    rows.iter().map(|(key, old)| (key.clone(), row(old))).collect()
 }
 
 fn steps() -> impl Strategy<Value = Vec<(Step, Cut)>> {
@@ -120,6 +142,9 @@ fn reference(steps: &[(Step, Cut)]) -> Rows {
 
 /// The text that a value has in a STRING column.
 fn plain(raw: &str) -> String {
+    if raw.starts_with('{') {
+        return raw.replace(' ', "");
+    }
     raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(raw).to_owned()
 }
 
@@ -130,7 +155,7 @@ fn decoded(steps: &[(Step, Cut)]) -> Rows {
         selection: Selection::All,
         history: Selection::none(),
         limits: Limits::default(),
-        time: true,
+        timestamps: model::schema::Timestamps::Infer,
         sample_records: 0,
         contract: SchemaContract::default(),
         names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
@@ -238,11 +263,12 @@ proptest! {
     #[test]
     fn tables_depend_on_the_stream_alone(steps in steps(), cuts in prop::collection::vec(0u8..5, 40)) {
         let expected = reference(&steps);
+        let expected = normal(&expected);
         let found = decoded(&steps);
-        prop_assert!(found == expected, "found {found:#?}\nexpected {expected:#?}");
+        prop_assert!(normal(&found) == expected, "found {found:#?}\nexpected {expected:#?}");
         let choices = [Cut::Nothing, Cut::Batch, Cut::Checkpoint, Cut::Commit, Cut::Spill];
         let recut: Vec<_> = steps.iter().zip(cuts).map(|((step, _), cut)| (step.clone(), choices[usize::from(cut)])).collect();
-        let found = decoded(&recut);
-        prop_assert!(found == expected, "cut differently: found {found:#?}\nexpected {expected:#?}");
+        let recut = decoded(&recut);
+        prop_assert!(recut == found, "cut differently: found {recut:#?}\nexpected {found:#?}");
     }
 }

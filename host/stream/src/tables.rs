@@ -9,11 +9,11 @@ use super::declared::accept;
 use super::fold::{Fold, Seen};
 use super::marks::Mark;
 use super::notes::{Note, NoteKind, Notes};
-use super::record::{BadRecord, for_each_field, row_id};
+use super::record::{BadRecord, Field, for_each_field, row_id};
 use super::redeclared::redeclare;
 use model::error::{Code, Error, Result};
 use model::schema::value::Value;
-use model::schema::{ColumnSchema, ColumnType, OnMismatch, ROW_ID, SchemaContract, TableSchema, TakenNames};
+use model::schema::{ColumnSchema, ColumnType, OnMismatch, ROW_ID, SchemaContract, TableSchema, TakenNames, Timestamps};
 use model::{Batch, DataType, OperationKind, Selection, Table};
 use sandbox::Limits;
 use warehouse::{SYNCS, Segment};
@@ -58,8 +58,6 @@ struct Live {
     taken: TakenNames,
     /// How many columns the table had when the sync began; none: the table is new.
     columns_before: Option<usize>,
-    /// The types of the key's columns, which cannot change.
-    key_types: Vec<DataType>,
     /// The index of the column at each position of the last record: sources keep their order.
     order: Vec<usize>,
     log: Log,
@@ -82,8 +80,8 @@ pub(crate) struct Tables {
     /// Which new tables keep their history.
     history: Selection,
     limits: Limits,
-    /// Strings may become dates and timestamps.
-    time: bool,
+    /// What becomes of strings that look like time.
+    timestamps: Timestamps,
     sample_records: usize,
     contract: SchemaContract,
     notes: Notes,
@@ -112,7 +110,7 @@ pub(crate) struct Settings {
     /// Which tables keep their history from now on.
     pub(crate) history: Selection,
     pub(crate) limits: Limits,
-    pub(crate) time: bool,
+    pub(crate) timestamps: Timestamps,
     pub(crate) sample_records: usize,
     pub(crate) contract: SchemaContract,
     /// What the destination holds as a name.
@@ -136,6 +134,7 @@ impl Tables {
             let table = declared.iter().find(|table| table.name == schema.source_name);
             let table = table.cloned().unwrap_or_else(|| undeclared(schema));
             check_key(schema, &table)?;
+            forget_formats(schema, settings.timestamps);
             let columns_before = schema.columns.len();
             if settings.selection.contains(&schema.source_name) {
                 redeclare(schema, &table, settings.contract, settings.names)?;
@@ -145,7 +144,7 @@ impl Tables {
             known.columns_before = Some(columns_before);
             live.push(known);
         }
-        let Settings { selection, history, limits, time, sample_records, contract, names } = settings;
+        let Settings { selection, history, limits, timestamps, sample_records, contract, names } = settings;
         let checkpointed = Some(known.clone());
         let hasher = DefaultHashBuilder::default();
         Ok(Self {
@@ -153,7 +152,7 @@ impl Tables {
             selection,
             history,
             limits,
-            time,
+            timestamps,
             sample_records,
             contract,
             notes: Notes::default(),
@@ -226,7 +225,7 @@ impl Tables {
             limits: &self.limits,
             contract: self.contract,
             notes: &mut self.notes,
-            time: self.time,
+            timestamps: self.timestamps,
             place: 0,
             changed: false,
         };
@@ -453,7 +452,8 @@ fn check_key(schema: &TableSchema, declared: &Table) -> Result<()> {
         [] => vec![ROW_ID],
         key => key.iter().map(String::as_str).collect(),
     };
-    if known == wanted {
+    // In another order they are the same key.
+    if known.len() == wanted.len() && wanted.iter().all(|column| known.contains(column)) {
         return Ok(());
     }
     let message = format!(
@@ -464,6 +464,15 @@ fn check_key(schema: &TableSchema, declared: &Table) -> Result<()> {
     );
     Err(Error::new(Code::SchemaInvalid, message)
         .hint("Remove the connection's tables with `host reset` and sync again."))
+}
+
+/// Under the rule of instants a column is no longer held to the one format that it has had so far.
+fn forget_formats(schema: &mut TableSchema, timestamps: Timestamps) {
+    if timestamps == Timestamps::Infer {
+        for column in &mut schema.columns {
+            column.column_type = column.column_type.without_format();
+        }
+    }
 }
 
 /// From now on the table keeps its history. Its columns cannot be renamed any more, so none may have a name that this needs.
@@ -506,13 +515,11 @@ impl Live {
         let row_id = schema.is_keyless().then(|| schema.key[0]);
         let own = schema.columns.iter().enumerate().filter(|(index, _)| Some(*index) != row_id);
         let by_name = own.map(|(index, column)| (column.source_name.clone(), index)).collect();
-        let key_types = schema.key.iter().map(|index| schema.columns[*index].column_type.data_type()).collect();
         Self {
             declared,
             by_name,
             taken: taken_names(schema, names),
             columns_before: None,
-            key_types,
             order: Vec::new(),
             log: Log::default(),
             fold: Fold::default(),
@@ -533,7 +540,7 @@ struct Row<'t> {
     limits: &'t Limits,
     contract: SchemaContract,
     notes: &'t mut Notes,
-    time: bool,
+    timestamps: Timestamps,
     /// How many fields were read.
     place: usize,
     /// The schema changed.
@@ -560,29 +567,50 @@ impl Row<'_> {
     fn fill(&mut self, kind: OperationKind, line: &str) -> Result<()> {
         let key_only = kind == OperationKind::Delete && !self.live.declared.primary_key.is_empty();
         let depth_max = self.limits.json_depth_max;
-        for_each_field(line, depth_max, |name, raw| self.field(&name, raw, key_only)).map_err(|error| match error {
+        for_each_field(line, depth_max, |field| self.field(&field, key_only)).map_err(|error| match error {
             Ok(Refused(code, what)) => self.error(code, &what, line),
             Err(deep @ BadRecord::TooDeep(_)) => self.error(Code::LimitDepth, &deep.to_string(), line),
             Err(bad) => self.error(Code::RecordInvalid, "it is not a JSON object", line).because(bad),
         })
     }
 
-    fn field(&mut self, name: &str, raw: &str, key_only: bool) -> Result<(), Refused> {
+    fn field(&mut self, field: &Field<'_>, key_only: bool) -> Result<(), Refused> {
+        let (name, raw) = (field.name.as_ref(), field.raw.as_ref());
         let is_key = self.live.declared.primary_key.iter().any(|column| column == name);
         if key_only && !is_key {
             return Ok(());
         }
         let value = Value::read(raw).map_err(|error| Refused(Code::RecordInvalid, error.to_string()))?;
-        let time = self.time && !is_key;
+        let timestamps = if is_key { Timestamps::Text } else { self.timestamps };
         let known = self.find(name);
-        let index = match (known, value.column_type(time && known.is_none())) {
+        let own = if known.is_some() { None } else { value.column_type(timestamps) };
+        let index = match (known, own) {
             (Some(index), _) => index,
             // Not every warehouse compares JSON: a key that is an object or a list is its text.
             (None, Some(ColumnType::Json)) if is_key => self.add(name, ColumnType::String)?,
             (None, Some(own)) if self.may_add(name, raw)? => self.add(name, own)?,
             (None, _) => return Ok(()),
         };
-        self.store(index, &value, raw, time)
+        if is_key {
+            self.check_key_type(index, &value)?;
+        }
+        self.store(index, &value, raw, timestamps)
+    }
+
+    /// A key that became text because another came that is text would make keys equal that differ.
+    fn check_key_type(&self, index: usize, value: &Value<'_>) -> Result<(), Refused> {
+        let known = &self.schema.columns[index];
+        let own = match value.column_type(Timestamps::Text) {
+            None => return Ok(()),
+            Some(ColumnType::Json) => ColumnType::String,
+            Some(own) => own,
+        };
+        if known.declared || known.column_type.join_key(own).is_some() {
+            return Ok(());
+        }
+        let (name, first, now) = (&known.source_name, known.column_type.data_type(), own.data_type());
+        let what = format!("its primary key \"{name}\" was {first} so far and is {now} now, which would be one key as text");
+        Err(Refused(Code::RecordKeyType, what))
     }
 
     /// The column of a field: the one at this place in the last record, or looked up.
@@ -640,7 +668,7 @@ impl Row<'_> {
         Ok(index)
     }
 
-    fn store(&mut self, index: usize, value: &Value<'_>, raw: &str, time: bool) -> Result<(), Refused> {
+    fn store(&mut self, index: usize, value: &Value<'_>, raw: &str, timestamps: Timestamps) -> Result<(), Refused> {
         let known = &mut self.schema.columns[index];
         let row = self.live.log.buffer.rows();
         let column = self.live.log.buffer.column(index, known.column_type);
@@ -650,12 +678,12 @@ impl Row<'_> {
         if !known.declared {
             let frozen = self.contract.fail || self.contract.freeze_types;
             if frozen && self.live.columns_before.is_some_and(|before| index < before) {
-                let joined = column.joined(value, time).0.unwrap_or(known.column_type);
+                let joined = column.joined(value, timestamps).0.unwrap_or(known.column_type);
                 if joined.data_type() != known.column_type.data_type() {
                     return self.mismatch(index, value, raw);
                 }
             }
-            column.push(value, time);
+            column.push(value, timestamps);
             let now = column.column_type().unwrap_or(known.column_type);
             if now != known.column_type {
                 known.column_type = now;
@@ -688,7 +716,7 @@ impl Row<'_> {
             _ if is_key => Err(Refused(Code::RecordKeyType, what())),
             OnMismatch::Widen => {
                 known.declared = false;
-                column.push(value, false);
+                column.push(value, Timestamps::Text);
                 known.column_type = column.column_type().unwrap_or(known.column_type);
                 self.changed = true;
                 Ok(())
@@ -708,24 +736,16 @@ impl Row<'_> {
         }
         if self.schema.key.is_empty() {
             self.schema.key = self.resolve_key(line)?;
-            let types = self.schema.key.iter().map(|index| self.schema.columns[*index].column_type.data_type());
-            self.live.key_types = types.collect();
             self.changed = true;
         }
         let row = self.live.log.buffer.rows();
-        for (index, first) in self.schema.key.iter().zip(&self.live.key_types) {
+        for index in &self.schema.key {
             let column = &self.schema.columns[*index];
             let mark = self.live.log.buffer.mark(row, *index);
             if mark != Mark::Value {
                 let how = if mark == Mark::Null { "null" } else { "missing" };
                 let what = format!("its primary key \"{}\" is {how}", column.source_name);
                 return Err(self.error(Code::RecordKeyMissing, &what, line));
-            }
-            // A key that changes its type would make equal keys differ.
-            let now = column.column_type.data_type();
-            if now != *first {
-                let what = format!("its primary key \"{}\" was {first} so far and is {now} now", column.source_name);
-                return Err(self.error(Code::RecordKeyType, &what, line));
             }
         }
         Ok(())
@@ -742,7 +762,12 @@ impl Row<'_> {
 
     /// Adds the hash that identifies a record without a key.
     fn identify(&mut self, line: &str) -> Result<()> {
-        let id = row_id(line)
+        let columns = &self.schema.columns;
+        let keeps_time = |name: &str| {
+            let column = self.live.by_name.get(name).and_then(|index| columns.get(*index));
+            column.is_some_and(|column| column.column_type.keeps_instants())
+        };
+        let id = row_id(line, keeps_time)
             .map_err(|error| self.error(Code::RecordInvalid, "it is not a JSON object", line).because(error))?;
         let index = self.schema.key[0];
         let column = self.live.log.buffer.column(index, ColumnType::String);

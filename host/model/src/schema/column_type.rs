@@ -40,9 +40,9 @@ pub enum ColumnType {
     NaiveDate,
     /// Time of day; declared only
     NaiveTime,
-    /// Date and time without a zone, microseconds. Without a format: declared, any format is read.
+    /// Date and time without a zone, microseconds. Without a format it is only the time that is kept, however it is written.
     NaiveDatetime(Option<TimeFormat>),
-    /// Instant, microseconds. Without a format: declared, any format is read.
+    /// Instant, microseconds. Without a format it is only the instant that is kept, however it is written.
     UtcDatetime(Option<TimeFormat>),
     /// Bytes; declared only
     Binary,
@@ -164,6 +164,29 @@ impl ColumnType {
         }
     }
 
+    /// The same for the columns of a key: the least type in which keys that differ still do, and equal ones are equal. None
+    /// where there is none: a number and the string of its digits are two keys, and would be one as text.
+    #[must_use]
+    pub fn join_key(self, other: Self) -> Option<Self> {
+        let joined = self.join(other);
+        (joined != Self::String || self == other).then_some(joined)
+    }
+
+    /// Whether it is time, and remembers nothing of how it was written.
+    pub fn keeps_instants(self) -> bool {
+        matches!(self, Self::NaiveDatetime(None) | Self::UtcDatetime(None))
+    }
+
+    /// The type with nothing remembered of how times were written.
+    #[must_use]
+    pub fn without_format(self) -> Self {
+        match self {
+            Self::NaiveDatetime(_) => Self::NaiveDatetime(None),
+            Self::UtcDatetime(_) => Self::UtcDatetime(None),
+            other => other,
+        }
+    }
+
     fn join_decimal(self, other: Self) -> Self {
         let ((whole_a, scale_a), (whole_b, scale_b)) = (self.decimal_digits(), other.decimal_digits());
         let (whole, scale) = (whole_a.max(whole_b), scale_a.max(scale_b));
@@ -223,19 +246,25 @@ fn parse(text: &str) -> Option<ColumnType> {
     };
     if let Some(arguments) = name.strip_prefix("DECIMAL(") {
         let (precision, scale) = arguments.strip_suffix(')')?.split_once(',')?;
-        return Some(ColumnType::Decimal { precision: precision.parse().ok()?, scale: scale.parse().ok()? });
+        let (precision, scale) = (precision.parse().ok()?, scale.parse().ok()?);
+        let exists = (1..=DECIMAL_DIGITS_MAX).contains(&precision) && scale <= precision;
+        return exists.then_some(ColumnType::Decimal { precision, scale });
     }
     Some(match name {
         "BOOLEAN" => ColumnType::Boolean,
         "SHORT" => ColumnType::Short,
         "INT" => ColumnType::Int,
-        "LONG" => ColumnType::Long { exact: detail.is_some() },
+        "LONG" => match detail {
+            None => ColumnType::Long { exact: false },
+            Some("53") => ColumnType::Long { exact: true },
+            Some(_) => return None,
+        },
         "FLOAT" => ColumnType::Float,
         "DOUBLE" => ColumnType::Double,
         "NAIVE_DATE" => ColumnType::NaiveDate,
         "NAIVE_TIME" => ColumnType::NaiveTime,
-        "NAIVE_DATETIME" => ColumnType::NaiveDatetime(parse_format(detail)?),
-        "UTC_DATETIME" => ColumnType::UtcDatetime(parse_format(detail)?),
+        "NAIVE_DATETIME" => ColumnType::NaiveDatetime(parse_format(detail, false)?),
+        "UTC_DATETIME" => ColumnType::UtcDatetime(parse_format(detail, true)?),
         "BINARY" => ColumnType::Binary,
         "XML" => ColumnType::Xml,
         "STRING" => ColumnType::String,
@@ -246,21 +275,27 @@ fn parse(text: &str) -> Option<ColumnType> {
 
 /// `Some(None)` for no detail, `None` for a detail that is no format.
 #[expect(clippy::option_option, reason = "no detail and no valid detail are two different answers")]
-fn parse_format(detail: Option<&str>) -> Option<Option<TimeFormat>> {
+fn parse_format(detail: Option<&str>, is_utc: bool) -> Option<Option<TimeFormat>> {
     let Some(detail) = detail else { return Some(None) };
     let mut letters = detail.chars();
-    let separator = if letters.next()? == 'T' { 'T' } else { ' ' };
-    let fraction_digits = u8::try_from(letters.next()?.to_digit(10)?).ok()?;
+    let separator = match letters.next()? {
+        'T' => 'T',
+        '_' => ' ',
+        _ => return None,
+    };
+    let fraction_digits = u8::try_from(letters.next()?.to_digit(10)?).ok().filter(|digits| *digits <= 6)?;
     let offset = match letters.as_str() {
         "" => None,
         "Z" => Some(Offset::Zulu),
         text => {
-            let (hours, minutes) = text.get(1..)?.split_once(':')?;
-            let minutes = hours.parse::<u16>().ok()? * 60 + minutes.parse::<u16>().ok()?;
-            Some(Offset::Minutes { negative: text.starts_with('-'), minutes })
+            let negative = text.starts_with('-');
+            let (hours, minutes) = text.strip_prefix(['+', '-'])?.split_once(':')?;
+            let (hours, minutes) = (hours.parse::<u16>().ok()?, minutes.parse::<u16>().ok()?);
+            (hours < 24 && minutes < 60).then_some(())?;
+            Some(Offset::Minutes { negative, minutes: hours * 60 + minutes })
         }
     };
-    Some(Some(TimeFormat { separator, fraction_digits, offset }))
+    (offset.is_some() == is_utc).then_some(Some(TimeFormat { separator, fraction_digits, offset }))
 }
 
 #[cfg(test)]
@@ -270,7 +305,6 @@ mod tests {
 
     /// The types that values have by themselves, each with a value.
     fn inferred() -> Vec<(ColumnType, &'static str)> {
-        let format = |offset| Some(TimeFormat { separator: 'T', fraction_digits: 0, offset });
         vec![
             (ColumnType::Boolean, "`true`"),
             (ColumnType::Long { exact: true }, "`7`"),
@@ -279,8 +313,8 @@ mod tests {
             (ColumnType::Decimal { precision: 22, scale: 2 }, "`12345678901234567890.25`"),
             (ColumnType::Double, "`1.5`"),
             (ColumnType::NaiveDate, "`\"2024-02-29\"`"),
-            (ColumnType::NaiveDatetime(format(None)), "`\"2024-02-29T12:00:00\"`"),
-            (ColumnType::UtcDatetime(format(Some(Offset::Zulu))), "`\"2024-02-29T12:00:00Z\"`"),
+            (ColumnType::NaiveDatetime(None), "`\"2024-02-29T12:00:00\"`"),
+            (ColumnType::UtcDatetime(None), "`\"2024-02-29T12:00:00Z\"`"),
             (ColumnType::Json, "`{\"a\": 1}`, `[1]`"),
             (ColumnType::String, "`\"text\"`, `1e400`"),
         ]
@@ -350,6 +384,44 @@ mod tests {
             prop_assert_eq!(a.join(b).join(c), a.join(b.join(c)));
             // Monotone: what is joined stays above both.
             prop_assert_eq!(a.join(b).join(a), a.join(b));
+        }
+
+        /// … whatever the order of the values.
+        #[test]
+        fn the_order_of_values_decides_nothing(types in prop::collection::vec(any_type(), 1..6), seed in any::<u64>()) {
+            let mut shuffled = types.clone();
+            let mut rest = seed;
+            for last in (1..shuffled.len()).rev() {
+                let count = last as u64 + 1;
+                shuffled.swap(last, usize::try_from(rest % count).unwrap());
+                rest /= count;
+            }
+            let join = |types: &[ColumnType]| types.iter().copied().reduce(ColumnType::join);
+            prop_assert_eq!(join(&types), join(&shuffled));
+            let join_key = |types: &[ColumnType]| {
+                types[1..].iter().try_fold(types[0], |all, one| all.join_key(*one))
+            };
+            prop_assert_eq!(join_key(&types), join_key(&shuffled));
+        }
+
+        /// A key is never text because something else than text came.
+        #[test]
+        fn a_key_becomes_text_from_text_only(a in any_type(), b in any_type()) {
+            prop_assert_eq!(a.join_key(b), b.join_key(a));
+            if let Some(joined) = a.join_key(b) {
+                prop_assert_eq!(joined, a.join(b));
+                prop_assert!(joined != ColumnType::String || a == ColumnType::String && b == ColumnType::String);
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_type_or_none(name in "[A-Z_]{3,14}", detail in "(\\[[T_x0-9+:Z-]{0,9}\\]?|\\([0-9]{1,3},[0-9]{1,3}\\))?") {
+            if let Ok(column_type) = format!("{name}{detail}").parse::<ColumnType>() {
+                prop_assert_eq!(column_type.to_string().parse::<ColumnType>().unwrap(), column_type);
+            }
+            for name in ["DECIMAL", "UTC_DATETIME", "NAIVE_DATETIME", "LONG"] {
+                let _ = format!("{name}{detail}").parse::<ColumnType>();
+            }
         }
 
         #[test]

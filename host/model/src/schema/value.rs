@@ -3,12 +3,14 @@
 mod number;
 mod time;
 
-pub use number::{Number, decimal_units, double_text, float_text, number, units_text};
-pub use time::{Moment, clock_text, days, free_moment_text, moment, moment_text, time_of_day};
+pub use number::{Number, decimal_units, double, double_text, float, float_text, number, number_of_text, units_text};
+pub use time::{
+    Moment, clock_text, date_text, days, declared_moment, free_moment_text, moment, time_of_day, timestamp_text,
+};
 
 use std::borrow::Cow;
 
-use super::ColumnType;
+use super::{ColumnType, Timestamps};
 
 /// A JSON value, looked at only as far as its type needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +23,7 @@ pub enum Value<'a> {
     Number(Number<'a>),
     /// A string, unescaped.
     Text(Cow<'a, str>),
-    /// An object or array, as it was written.
+    /// An object or array, as it was written but for blanks between its tokens.
     Json(&'a str),
 }
 
@@ -43,14 +45,14 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// The least type that holds the value; none for null. `time` says whether strings may become dates and timestamps.
-    pub fn column_type(&self, time: bool) -> Option<ColumnType> {
+    /// The least type that holds the value by itself; none for null.
+    pub fn column_type(&self, timestamps: Timestamps) -> Option<ColumnType> {
         Some(match self {
             Self::Null => return None,
             Self::Boolean(_) => ColumnType::Boolean,
             Self::Number(number) => number.column_type(),
-            Self::Text(text) if time => moment(text).map_or(ColumnType::String, |moment| moment.column_type()),
-            Self::Text(_) => ColumnType::String,
+            Self::Text(_) if timestamps == Timestamps::Text => ColumnType::String,
+            Self::Text(text) => moment(text).map_or(ColumnType::String, |moment| moment.column_type(timestamps)),
             Self::Json(_) => ColumnType::Json,
         })
     }
@@ -68,8 +70,9 @@ fn unescape(raw: &str) -> Result<Cow<'_, str>, BadString> {
 mod tests {
     use super::*;
 
-    fn type_of(raw: &str) -> String {
-        Value::read(raw).unwrap().column_type(true).map_or("none".into(), |column_type| column_type.to_string())
+    fn type_of(raw: &str, timestamps: Timestamps) -> String {
+        let value = Value::read(raw).unwrap();
+        value.column_type(timestamps).map_or("none".into(), |column_type| column_type.to_string())
     }
 
     #[test]
@@ -78,7 +81,8 @@ mod tests {
             ("null", "none"),
             ("true", "BOOLEAN"),
             ("0", "LONG[53]"),
-            ("-0", "DOUBLE"),
+            ("-0", "LONG[53]"),
+            ("-0.0", "DOUBLE"),
             ("9007199254740992", "LONG[53]"),
             ("9007199254740993", "LONG"),
             ("-9223372036854775808", "LONG"),
@@ -97,14 +101,31 @@ mod tests {
             ("\"true\"", "STRING"),
             ("\"2024-02-29\"", "NAIVE_DATE"),
             ("\"2024-02-30\"", "STRING"),
-            ("\"2024-01-01T00:00:00Z\"", "UTC_DATETIME[T0Z]"),
-            ("\"2024-01-01 00:00:00.123\"", "NAIVE_DATETIME[_3]"),
-            ("\"2024-01-01T00:00:00.123456-05:30\"", "UTC_DATETIME[T6-05:30]"),
+            ("\"2024-01-01T00:00:00Z\"", "UTC_DATETIME"),
+            ("\"2024-01-01 00:00:00.123\"", "NAIVE_DATETIME"),
+            ("\"2024-01-01t00:00:00.123456000-05:30\"", "UTC_DATETIME"),
             ("\"2024-01-01T00:00:00.123456789Z\"", "STRING"),
+            ("\"9999-12-31T23:59:59-01:00\"", "STRING"),
             ("{\"a\":1}", "JSON"),
             ("[]", "JSON"),
         ] {
-            assert_eq!(type_of(raw), expected, "{raw}");
+            assert_eq!(type_of(raw, Timestamps::Infer), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_format_may_be_asked_for_and_time_switched_off() {
+        for (raw, exact) in [
+            ("\"2024-02-29\"", "NAIVE_DATE"),
+            ("\"2024-01-01T00:00:00Z\"", "UTC_DATETIME[T0Z]"),
+            ("\"2024-01-01 00:00:00.123\"", "NAIVE_DATETIME[_3]"),
+            ("\"2024-01-01T00:00:00.123456-05:30\"", "UTC_DATETIME[T6-05:30]"),
+            ("\"2024-01-01t00:00:00Z\"", "STRING"),
+            ("\"2024-01-01T00:00:00z\"", "STRING"),
+            ("\"2024-01-01T00:00:00.1234560Z\"", "STRING"),
+        ] {
+            assert_eq!(type_of(raw, Timestamps::Exact), exact, "{raw}");
+            assert_eq!(type_of(raw, Timestamps::Text), "STRING", "{raw}");
         }
     }
 

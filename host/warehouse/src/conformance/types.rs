@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::Home;
 use super::build::*;
-use model::schema::value::{Moment, double_text, moment, moment_text, units_text};
+use model::schema::value::{Moment, double_text, moment, timestamp_text, units_text};
 use model::schema::{ColumnType, Offset, TableSchema, TimeFormat};
 
 /// Values of a type, their texts, and the type that their column becomes.
@@ -97,7 +97,7 @@ fn doubles(values: Vec<f64>) -> Case {
 /// Timestamps of one format.
 fn moments(texts: Vec<String>) -> Case {
     let read = texts.iter().map(|text| match moment(text) {
-        Some(Moment::Timestamp(micros, format)) => (micros, format),
+        Some(Moment::Timestamp { micros, format: Some(format), .. }) => (micros, format),
         other => panic!("{text}: {other:?}"),
     });
     let (micros, formats): (Vec<i64>, Vec<TimeFormat>) = read.unzip();
@@ -239,7 +239,7 @@ pub(super) fn any_instant_comes_back<H: Home>() {
         let format = TimeFormat { separator, fraction_digits: 6, offset: Some(Offset::Minutes { negative, minutes }) };
         let text = |micros: &i64| {
             let mut text = String::new();
-            moment_text(Moment::Timestamp(*micros, format), &mut text);
+            timestamp_text(*micros, format, &mut text);
             text
         };
         let texts = micros.iter().map(text).collect();

@@ -9,7 +9,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::Segment;
-use model::schema::value::{Moment, clock_text, double_text, float_text, free_moment_text, moment_text, units_text};
+use model::schema::value::{
+    clock_text, date_text, double_text, float_text, free_moment_text, timestamp_text, units_text,
+};
 use model::schema::{ColumnType, TableSchema};
 
 /// The lines of one segment, one at a time: the truncate, then rows, then patches.
@@ -127,28 +129,25 @@ fn value(array: &ArrayRef, column_type: ColumnType, row: usize, out: &mut Vec<u8
         T::Decimal { scale, .. } => number(units_text(array.as_primitive::<Decimal128Type>().value(row), scale), out),
         T::Float => number(float_text(array.as_primitive::<Float32Type>().value(row).into()), out),
         T::Double => number(double_text(array.as_primitive::<Float64Type>().value(row)), out),
-        T::NaiveDate => moment(Moment::Date(array.as_primitive::<Date32Type>().value(row)), out),
+        T::NaiveDate => written(|text| date_text(array.as_primitive::<Date32Type>().value(row).into(), text), out),
         T::NaiveTime => text(&clock_text(array.as_primitive::<Time64MicrosecondType>().value(row)), out),
         T::NaiveDatetime(format) | T::UtcDatetime(format) => {
             let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
             match format {
-                Some(format) => moment(Moment::Timestamp(micros, format), out),
+                Some(format) => written(|text| timestamp_text(micros, format, text), out),
                 None => text(&free_moment_text(micros, matches!(column_type, T::UtcDatetime(_))), out),
             }
         }
         T::Binary => text(&BASE64_STANDARD.encode(array.as_binary::<i32>().value(row)), out),
         T::Xml | T::String => text(array.as_string::<i32>().value(row), out),
-        // JSON may have been written over several lines by the source, and a line must stay one.
-        T::Json => match array.as_string::<i32>().value(row) {
-            raw if raw.contains(['\n', '\r']) => number(raw.replace(['\n', '\r'], " "), out),
-            raw => out.extend_from_slice(raw.as_bytes()),
-        },
+        // Compact, so that a line stays one.
+        T::Json => out.extend_from_slice(array.as_string::<i32>().value(row).as_bytes()),
     }
 }
 
-fn moment(moment: Moment, out: &mut Vec<u8>) {
+fn written(write: impl FnOnce(&mut String), out: &mut Vec<u8>) {
     let mut written = String::with_capacity(32);
-    moment_text(moment, &mut written);
+    write(&mut written);
     text(&written, out);
 }
 

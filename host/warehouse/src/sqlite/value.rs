@@ -10,7 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use rusqlite::types::ValueRef;
 
 use model::schema::value::{
-    Moment, clock_text, double_text, float_text, free_moment_text, moment, moment_text, time_of_day, units_text,
+    Moment, clock_text, date_text, double_text, float_text, free_moment_text, moment, time_of_day, timestamp_text,
+    units_text,
 };
 use model::schema::{ColumnType, Offset, TimeFormat};
 
@@ -55,7 +56,10 @@ impl<'a> Cells<'a> {
             DataType::Int64 => Self::Long(array.as_primitive()),
             DataType::Float32 => Self::Float(array.as_primitive()),
             DataType::Float64 => Self::Double(array.as_primitive()),
-            DataType::Decimal128(_, scale) => Self::Decimal(array.as_primitive(), scale.unsigned_abs()),
+            DataType::Decimal128(_, scale) => {
+                let scale = u8::try_from(*scale).map_err(|_| BadValue::Type(array.data_type().clone()))?;
+                Self::Decimal(array.as_primitive(), scale)
+            }
             DataType::Date32 => Self::Date(array.as_primitive()),
             DataType::Time64(TimeUnit::Microsecond) => Self::Time(array.as_primitive()),
             DataType::Timestamp(TimeUnit::Microsecond, zone) => Self::Timestamp(array.as_primitive(), zone.is_some()),
@@ -97,7 +101,7 @@ impl<'a> Cells<'a> {
             Self::Binary(array) => ValueRef::Blob(array.value(row)),
             Self::Text(array) => ValueRef::Text(array.value(row).as_bytes()),
             Self::Decimal(array, scale) => written.write(|text| *text = units_text(array.value(row), *scale)),
-            Self::Date(array) => written.write(|text| moment_text(Moment::Date(array.value(row)), text)),
+            Self::Date(array) => written.write(|text| date_text(array.value(row).into(), text)),
             Self::Time(array) => {
                 // The time of a day of which nobody asks: six digits of a fraction, as instants have.
                 written.write(|text| {
@@ -128,7 +132,7 @@ impl Written {
 /// A timestamp as it is stored: `2024-02-29T12:00:00.000000`, instants with `Z`.
 pub(super) fn instant_text(micros: i64, is_utc: bool, out: &mut String) {
     let offset = is_utc.then_some(Offset::Zulu);
-    moment_text(Moment::Timestamp(micros, TimeFormat { separator: 'T', fraction_digits: 6, offset }), out);
+    timestamp_text(micros, TimeFormat { separator: 'T', fraction_digits: 6, offset }, out);
 }
 
 /// Reads a stored timestamp: microseconds since 1970.
@@ -136,16 +140,16 @@ pub(super) fn micros(text: &str) -> Result<i64, BadValue> {
     /// The calendar repeats itself.
     const ERA_YEARS: i64 = 400;
     const ERA_MICROS: i64 = 146_097 * 86_400 * 1_000_000;
-    if let Some(Moment::Timestamp(micros, _)) = moment(text) {
+    if let Some(Moment::Timestamp { micros, .. }) = moment(text) {
         return Ok(micros);
     }
-    // In UTC, a local time of the first day of year 1 or the last of 9999 may lie outside of those years.
+    // Of programs that did not leave instants outside of years 1 to 9999 in UTC to be text.
     let outside = || {
         let (year, rest) = text.split_once('-')?;
         let year: i64 = year.parse().ok()?;
         let like = 2_000 + year.rem_euclid(ERA_YEARS);
         match moment(&format!("{like}-{rest}"))? {
-            Moment::Timestamp(micros, _) => Some(micros + (year - like) / ERA_YEARS * ERA_MICROS),
+            Moment::Timestamp { micros, .. } => Some(micros + (year - like) / ERA_YEARS * ERA_MICROS),
             Moment::Date(_) => None,
         }
     };
@@ -161,7 +165,10 @@ pub(super) fn text(stored: ValueRef<'_>, column_type: ColumnType) -> Result<Opti
         (ValueRef::Real(value), ColumnType::Float) => float_text(value),
         (ValueRef::Real(value), _) => double_text(value),
         (ValueRef::Blob(bytes), _) => BASE64_STANDARD.encode(bytes),
-        (ValueRef::Text(bytes), _) => stored_text(&String::from_utf8_lossy(bytes), column_type)?,
+        (ValueRef::Text(bytes), _) => match std::str::from_utf8(bytes) {
+            Ok(text) => stored_text(text, column_type)?,
+            Err(_) => return Err(BadValue::Stored(String::from_utf8_lossy(bytes).into_owned())),
+        },
     }))
 }
 
@@ -172,7 +179,7 @@ fn stored_text(stored: &str, column_type: ColumnType) -> Result<String, BadValue
         ColumnType::UtcDatetime(None) => free_moment_text(micros(stored)?, true),
         ColumnType::NaiveDatetime(Some(format)) | ColumnType::UtcDatetime(Some(format)) => {
             let mut text = String::with_capacity(32);
-            moment_text(Moment::Timestamp(micros(stored)?, format), &mut text);
+            timestamp_text(micros(stored)?, format, &mut text);
             text
         }
         _ => stored.to_owned(),
