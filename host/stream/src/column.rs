@@ -13,11 +13,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::marks::{Mark, Marks};
-use model::schema::{ColumnType, Timestamps};
 use model::schema::value::{
     Moment, Number, Value, clock_text, date_text, double_text, float_text, free_moment_text, moment, timestamp_text,
     units_text,
 };
+use model::schema::{ColumnType, Timestamps};
 
 /// What a vector of a transaction takes once it is not small. The host has the C library's allocator ask the system for
 /// blocks of this size, and give them back when they are freed.

@@ -12,7 +12,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::buffer::{Buffer, Log};
-use super::column::{Cell, Column};
+use super::column::Column;
 use model::OperationKind;
 use model::error::{Code, Error, Result};
 use warehouse::{Segment, SegmentColumn};

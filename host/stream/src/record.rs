@@ -29,7 +29,9 @@ pub(crate) enum BadRecord {
         at: usize,
     },
     /// An escape for one half of a surrogate pair: such a string is no Unicode, and no warehouse can read it.
-    #[error("the string that ends before byte {at} has half of a surrogate pair (\\uD800 to \\uDFFF), which is no character")]
+    #[error(
+        "the string that ends before byte {at} has half of a surrogate pair (\\uD800 to \\uDFFF), which is no character"
+    )]
     HalfSurrogate {
         /// Offset of the end of the escape from the start of the record.
         at: usize,
@@ -232,7 +234,11 @@ impl<'a> Scanner<'a> {
         self.has_nul |= unit == 0;
         if (0xd800..0xdc00).contains(&unit) && self.take(b'\\') && self.peek() == b'u' {
             let low = self.code_unit()?;
-            return if (0xdc00..0xe000).contains(&low) { Ok(()) } else { Err(BadRecord::HalfSurrogate { at: self.at }) };
+            return if (0xdc00..0xe000).contains(&low) {
+                Ok(())
+            } else {
+                Err(BadRecord::HalfSurrogate { at: self.at })
+            };
         }
         if (0xd800..0xe000).contains(&unit) { Err(BadRecord::HalfSurrogate { at: self.at }) } else { Ok(()) }
     }

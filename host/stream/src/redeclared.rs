@@ -3,8 +3,8 @@
 
 use super::tables::{NameRules, add_column, shorten, taken_names};
 use model::error::{Code, Error, Result};
-use model::{DataType, Table};
 use model::schema::{ColumnType, OnMismatch, SchemaContract, TableSchema};
+use model::{DataType, Table};
 
 /// Has the table continue as declared, or says why it cannot. Nothing is declared away: columns that are no longer declared
 /// keep the types that they have.
@@ -58,8 +58,7 @@ fn retype(schema: &mut TableSchema, index: usize, wanted: DataType, contract: Sc
     if contract.freeze_types || contract.on_mismatch != OnMismatch::Fail {
         return Ok(());
     }
-    let why =
-        if is_key { "as such equal keys would differ" } else { "that cannot hold its values" };
+    let why = if is_key { "as such equal keys would differ" } else { "that cannot hold its values" };
     Err(Error::new(Code::SchemaInvalid, format!("continue table \"{}\": {change}, but {why}", schema.name)).hint(
         "Declare the type it has, keep it with --on-mismatch widen, or remove the connection's tables with `host reset` and \
          sync again.",
@@ -147,7 +146,10 @@ mod tests {
         let fail = SchemaContract { fail: true, ..SchemaContract::default() };
         assert_eq!(after((LONG, false), ("v", DataType::Double), fail), Err(Code::SchemaChanged));
         assert_eq!(after((LONG, false), ("w", DataType::Double), fail), Err(Code::SchemaChanged));
-        assert_eq!(after((LONG, false), ("v", DataType::Long), fail), Ok(one(ColumnType::declared(DataType::Long), true)));
+        assert_eq!(
+            after((LONG, false), ("v", DataType::Long), fail),
+            Ok(one(ColumnType::declared(DataType::Long), true))
+        );
         let frozen = SchemaContract { freeze_types: true, freeze_columns: true, ..SchemaContract::default() };
         assert_eq!(after((LONG, false), ("v", DataType::Double), frozen), Ok(one(LONG, false)));
         assert_eq!(after((LONG, false), ("w", DataType::Double), frozen), Ok(one(LONG, false)));

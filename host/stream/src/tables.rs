@@ -13,7 +13,9 @@ use super::record::{BadRecord, Field, for_each_field, row_id};
 use super::redeclared::redeclare;
 use model::error::{Code, Error, Result};
 use model::schema::value::Value;
-use model::schema::{ColumnSchema, ColumnType, OnMismatch, ROW_ID, SchemaContract, TableSchema, TakenNames, Timestamps};
+use model::schema::{
+    ColumnSchema, ColumnType, OnMismatch, ROW_ID, SchemaContract, TableSchema, TakenNames, Timestamps,
+};
 use model::{Batch, DataType, OperationKind, Selection, Table};
 use sandbox::Limits;
 use warehouse::{SYNCS, Segment};
@@ -609,7 +611,8 @@ impl Row<'_> {
             return Ok(());
         }
         let (name, first, now) = (&known.source_name, known.column_type.data_type(), own.data_type());
-        let what = format!("its primary key \"{name}\" was {first} so far and is {now} now, which would be one key as text");
+        let what =
+            format!("its primary key \"{name}\" was {first} so far and is {now} now, which would be one key as text");
         Err(Refused(Code::RecordKeyType, what))
     }
 

@@ -12,7 +12,11 @@ use sandbox::Limits;
 const INFER: SchemaContract =
     SchemaContract { freeze_columns: false, freeze_types: false, fail: false, on_mismatch: OnMismatch::Fail };
 
-fn tables(key: &[&str], known: Vec<TableSchema>, (timestamps, contract): (Timestamps, SchemaContract)) -> Result<Tables> {
+fn tables(
+    key: &[&str],
+    known: Vec<TableSchema>,
+    (timestamps, contract): (Timestamps, SchemaContract),
+) -> Result<Tables> {
     let primary_key = key.iter().map(|name| (*name).to_owned()).collect();
     let empty = vec![false; known.len()];
     let settings = Settings {

@@ -180,6 +180,8 @@ macro_rules! conformance {
                         decimals_of_every_width_keep_their_digits,
                         any_float_keeps_its_bits,
                         any_instant_comes_back,
+                        keys_that_have_widened_are_found_again,
+                        a_format_that_is_given_up_leaves_the_instants,
                         texts_of_any_length_and_script_are_kept,
                         a_nul_is_kept_or_refused_without_loss,
                     }

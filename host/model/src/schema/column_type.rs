@@ -9,7 +9,7 @@ use crate::DataType;
 const EXACT_DIGITS: u8 = 16;
 const LONG_DIGITS: u8 = 19;
 /// The largest precision a DECIMAL has.
-pub const DECIMAL_DIGITS_MAX: u8 = 38;
+pub(crate) const DECIMAL_DIGITS_MAX: u8 = 38;
 
 /// A column's type. `DataType` is what people see; this also remembers how values were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

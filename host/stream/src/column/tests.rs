@@ -61,7 +61,8 @@ fn one_spelling_of_a_time_is_not_a_type() {
         &["2024-01-01T10:00:00", "2024-01-01T10:00:00.12"],
     );
     // Other kinds of time, and what is no time to the microsecond, are text; what came before is in its normal form.
-    for other in ["2024-01-01T10:00:00", "2024-01-01", "2024-01-01T10:00:00.1234567Z", "0001-01-01T00:00:00+01:00", "x"] {
+    for other in ["2024-01-01T10:00:00", "2024-01-01", "2024-01-01T10:00:00.1234567Z", "0001-01-01T00:00:00+01:00", "x"]
+    {
         let values = ["\"2024-01-01 13:00:00.50+02:00\"".to_owned(), format!("\"{other}\"")];
         check(&values.each_ref().map(String::as_str), "STRING", &["2024-01-01T11:00:00.5Z", other]);
     }
@@ -122,7 +123,7 @@ proptest! {
 fn taking_back_and_padding_keep_rows_aligned() {
     let mut column = column(&["\"a\"", "\"bc\""]);
     column.pop();
-    column.push(&Value::read("\"def\"").unwrap(), true);
+    column.push(&Value::read("\"def\"").unwrap(), Timestamps::Infer);
     column.pad(4);
     assert_eq!((column.cell(0), column.cell(1)), (Some(Cell::Text(b"a")), Some(Cell::Text(b"def"))));
     assert_eq!((column.mark(3), column.len(), column.cell(3)), (Mark::Absent, 4, None));

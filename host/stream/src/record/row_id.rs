@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn depth_costs_nothing() {
         let depth = usize::try_from(JSON_DEPTH_MAX).unwrap() - 1;
-        let nested = |inner: &str| format!("{{"a":{}{inner}{}}}", "{"b":0,"a":".repeat(depth), "}".repeat(depth));
+        let nested = |inner: &str| format!(r#"{{"a":{}{inner}{}}}"#, r#"{"b":0,"a":"#.repeat(depth), "}".repeat(depth));
         let wide = format!("[{}0]", "0,".repeat(1 << 20));
         assert_ne!(id(&nested(&wide)), id(&nested("[0]")));
     }
@@ -310,10 +310,13 @@ mod tests {
         match value {
             serde_json::Value::Object(fields) => {
                 let fields: BTreeMap<_, _> = fields.iter().collect();
-                let fields = fields.into_iter().map(|(name, value)| format!("{}:{}", serde_json::json!(name), canonical(value)));
+                let fields =
+                    fields.into_iter().map(|(name, value)| format!("{}:{}", serde_json::json!(name), canonical(value)));
                 format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
             }
-            serde_json::Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+            serde_json::Value::Array(items) => {
+                format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
+            }
             other => other.to_string(),
         }
     }
@@ -322,12 +325,12 @@ mod tests {
         /// … for any record, however its objects are nested and its strings are written.
         #[test]
         fn any_record_has_the_hash_of_its_canonical_text(text in super::super::tests::arbitrary_object("-?(0|[1-9][0-9]{0,12})")) {
+            let text = text.replace("-0", "0");
             let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
             if let Some(fields) = value.as_object_mut() {
                 fields.retain(|_, value| !value.is_null());
             }
-            let text = text.replace("-0", "0");
-            prop_assert_eq!(row_id(&text, |_| false).unwrap(), hash(&canonical(&value).replace("-0", "0")));
+            prop_assert_eq!(row_id(&text, |_| false).unwrap(), hash(&canonical(&value)));
         }
     }
 }

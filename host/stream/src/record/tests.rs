@@ -134,7 +134,15 @@ fn what_contains_what_is_known_at_any_depth() {
 fn half_of_a_surrogate_pair_is_refused_wherever_it_stands() {
     let half = |text: &str| matches!(scanned(text), Err(BadRecord::HalfSurrogate { .. }));
     for string in [
-        r"\ud800", r"\udc00", r"\uDFFF", r"\ud83d\ud83e", r"\ud83dx", r"\ud83d\n", r"\udc00\ud800", r"\\\ud800", r"\ud83d\ude00\ud83d",
+        r"\ud800",
+        r"\udc00",
+        r"\uDFFF",
+        r"\ud83d\ud83e",
+        r"\ud83dx",
+        r"\ud83d\n",
+        r"\udc00\ud800",
+        r"\\\ud800",
+        r"\ud83d\ude00\ud83d",
     ] {
         for text in [
             format!("{{\"a\":\"{string}\"}}"),
@@ -191,14 +199,12 @@ const NUMBER: &str = "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,10})?([eE][+-]?[0-9]{1,3
 /// Objects with everything in them, numbers in the form of this expression.
 pub(super) fn arbitrary_object(number: &'static str) -> impl Strategy<Value = String> {
     let string = "\"([ -!#-\\[\\]-~éß漢😀]|\\\\[\"\\\\/bfnrt]|\\\\u(00[0-9a-fA-F]{2}|[dD][89ab][0-9a-f]{2}\\\\u[dD][c-f][0-9a-f]{2})){0,20}\"";
-    let leaf =
-        prop_oneof![string, number, Just("true".to_owned()), Just("false".to_owned()), Just("null".to_owned())];
+    let leaf = prop_oneof![string, number, Just("true".to_owned()), Just("false".to_owned()), Just("null".to_owned())];
     let space = "[ \t\r\n]{0,2}";
     let value = leaf.prop_recursive(4, 30, 6, move |inner| {
         let items = prop::collection::vec((space, inner.clone(), space), 0..6);
         let array = items.prop_map(|items| {
-            let items: Vec<String> =
-                items.into_iter().map(|(before, item, after)| before + &item + &after).collect();
+            let items: Vec<String> = items.into_iter().map(|(before, item, after)| before + &item + &after).collect();
             format!("[{}]", items.join(","))
         });
         prop_oneof![array, object_of(inner.boxed())]

@@ -329,3 +329,77 @@ pub(super) fn tables_columns_and_types_change_in_the_transaction_of_their_rows<H
     commit(&mut *to, &third, vec![row]).unwrap();
     assert_eq!(home.dump("c", &third[0])[3..], ["4|x|true|-|false", "5|-|-|-|false", "6|-|-|0.5|false"]);
 }
+
+/// The key of a table widens among numbers: rows are found by keys of the new type, and by those of segments made before.
+pub(super) fn keys_that_have_widened_are_found_again<H: Home>() {
+    let decimal = |scale: u8, units: &[i128]| decimals(38, scale, units).values;
+    let doubles = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
+    let hundredths = ColumnType::Decimal { precision: 22, scale: 2 };
+    let finer = ColumnType::Decimal { precision: 38, scale: 18 };
+    let e18 = 10i128.pow(18);
+    let all_longs = ColumnType::Long { exact: false };
+    for (from, to, old, new, names) in [
+        (
+            LONG,
+            ColumnType::Decimal { precision: 38, scale: 0 },
+            longs(&[1, 2, 3]),
+            decimal(0, &[1, 2, (1 << 64) - 1]),
+            "18446744073709551615",
+        ),
+        (LONG, ColumnType::Double, longs(&[1, 2, 3]), doubles(&[1.0, 2.0, 0.5]), "0.5"),
+        (LONG, all_longs, longs(&[1, 2, 3]), longs(&[1, 2, (1 << 53) + 1]), "9007199254740993"),
+        (
+            hundredths,
+            finer,
+            decimals(22, 2, &[100, 200, 300]).values,
+            decimal(18, &[e18, 2 * e18, 1]),
+            "0.000000000000000001",
+        ),
+    ] {
+        let home = H::new();
+        let (mut to_home, _) = home.open("c");
+        let tables = |kind| vec![table("t", &[("id", kind), ("v", TEXT)])];
+        let rows = |kind, keys: &ArrayRef, values: &[&str]| -> Vec<Values> {
+            let values: Vec<Option<&str>> = values.iter().copied().map(Some).collect();
+            vec![(0, kind, Arc::clone(keys)), (1, TEXT, texts(&values))]
+        };
+        commit(&mut *to_home, &tables(from), vec![fresh(live(0, &rows(from, &old, &["a", "b", "c"])))]).unwrap();
+        let segments = vec![
+            live(0, &rows(from, &old.slice(2, 1), &["late"])),
+            patches_of(0, &rows(to, &new.slice(0, 1), &["patched"])),
+            live(0, &rows(to, &new.slice(1, 2), &["replaced", "new"])),
+        ];
+        assert_eq!(commit(&mut *to_home, &tables(to), segments).unwrap().ignored, [0], "{from} to {to}");
+        let mut found = home.dump("c", &tables(to)[0]);
+        found.sort();
+        let mut expected =
+            ["1|patched", "2|replaced", "3|late", &format!("{names}|new")].map(|row| format!("{row}|false"));
+        expected.sort();
+        assert_eq!(found, expected, "{from} to {to}");
+    }
+}
+
+/// A column that remembered one format keeps instants from now on: nothing changes but how it is read as text.
+pub(super) fn a_format_that_is_given_up_leaves_the_instants<H: Home>() {
+    let format = TimeFormat {
+        separator: ' ',
+        fraction_digits: 2,
+        offset: Some(Offset::Minutes { negative: false, minutes: 120 }),
+    };
+    let kinds = [ColumnType::UtcDatetime(Some(format)), ColumnType::UtcDatetime(None), TEXT];
+    let tables = |kind| vec![table("t", &[("id", LONG), ("at", kind)])];
+    let row = |kind, id: i64, micros: i64| {
+        let at = TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC");
+        live(0, &[(0, LONG, longs(&[id])), (1, kind, Arc::new(at) as ArrayRef)])
+    };
+    let home = H::new();
+    let (mut to, _) = home.open("c");
+    commit(&mut *to, &tables(kinds[0]), vec![fresh(row(kinds[0], 1, 1_500_000))]).unwrap();
+    assert_eq!(home.dump("c", &tables(kinds[0])[0]), ["1|1970-01-01 02:00:01.50+02:00|false"]);
+    let segments = vec![row(kinds[0], 2, 0), row(kinds[1], 3, 250_000)];
+    commit(&mut *to, &tables(kinds[1]), segments).unwrap();
+    let normal = ["1|1970-01-01T00:00:01.5Z|false", "2|1970-01-01T00:00:00Z|false", "3|1970-01-01T00:00:00.25Z|false"];
+    assert_eq!(home.dump("c", &tables(kinds[1])[0]), normal);
+    commit(&mut *to, &tables(kinds[2]), vec![]).unwrap();
+    assert_eq!(home.dump("c", &tables(kinds[2])[0]), normal);
+}

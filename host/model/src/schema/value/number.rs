@@ -35,7 +35,7 @@ pub enum Number<'a> {
     Text(&'a str),
 }
 
-impl Number<'_> {
+impl<'a> Number<'a> {
     /// The least type that holds it.
     pub fn column_type(&self) -> ColumnType {
         match *self {
@@ -47,7 +47,7 @@ impl Number<'_> {
     }
 
     /// What it is as text, the same by way of any wider type.
-    pub fn text(&self) -> Cow<'_, str> {
+    pub fn text(&self) -> Cow<'a, str> {
         match *self {
             Self::Long(value) => value.to_string().into(),
             Self::Double(value) => double_text(value).into(),
@@ -89,7 +89,8 @@ fn is_double(raw: &str, value: f64) -> bool {
     if count == 0 || count <= SAFE_DIGITS && value.abs() >= f64::MIN_POSITIVE {
         return true;
     }
-    count <= DOUBLE_DIGITS && (shortest(value).is_some_and(|kept| kept == written) || written.is_rounded(value, DOUBLE_DIGITS))
+    count <= DOUBLE_DIGITS
+        && (shortest(value).is_some_and(|kept| kept == written) || written.is_rounded(value, DOUBLE_DIGITS))
 }
 
 /// The 64-bit float that a number in JSON is a rendering of: its shortest, or the float rounded to as many digits as are
@@ -123,7 +124,10 @@ pub fn number_of_text(text: &str) -> Option<String> {
         let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
         !digits.is_empty() && are_digits(digits)
     };
-    if whole.len() + fraction.len() == 0 || !are_digits(whole) || !are_digits(fraction) || !exponent.is_none_or(is_exponent)
+    if whole.len() + fraction.len() == 0
+        || !are_digits(whole)
+        || !are_digits(fraction)
+        || !exponent.is_none_or(is_exponent)
     {
         return None;
     }
@@ -212,7 +216,8 @@ impl Digits {
 
     /// Whether these are the first digits of a float of 64 or 32 bits, correctly rounded.
     fn is_rounded(&self, value: impl std::fmt::LowerExp, digits: usize) -> bool {
-        digits <= FLOAT_DIGITS_MAX && Self::read(&format!("{value:.*e}", digits.saturating_sub(1))).as_ref() == Some(self)
+        digits <= FLOAT_DIGITS_MAX
+            && Self::read(&format!("{value:.*e}", digits.saturating_sub(1))).as_ref() == Some(self)
     }
 }
 

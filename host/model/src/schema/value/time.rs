@@ -195,7 +195,9 @@ pub fn timestamp_text(micros: i64, format: TimeFormat, out: &mut String) {
     match format.offset {
         Some(Offset::Zulu) => out.push('Z'),
         // Writing into memory does not fail.
-        Some(offset) => drop(write!(out, "{offset}")),
+        Some(offset) => {
+            let _ = write!(out, "{offset}");
+        }
         None => {}
     }
 }
@@ -206,7 +208,8 @@ pub fn date_text(days: i64, out: &mut String) {
     let (year, month, day) = civil_from_days(days);
     if !(0..=9_999).contains(&year) {
         // Writing into memory does not fail.
-        return drop(write!(out, "{year:04}-{month:02}-{day:02}"));
+        let _ = write!(out, "{year:04}-{month:02}-{day:02}");
+        return;
     }
     let mut text = *b"0000-00-00";
     put_digits(&mut text[..4], year);

@@ -27,9 +27,7 @@ fn doubles_are_written_as_the_warehouse_writes_them() {
 
 #[test]
 fn decimals_are_written_without_padding() {
-    for (units, scale, text) in
-        [(150, 2, "1.5"), (-5, 3, "-0.005"), (1200, 0, "1200"), (0, 4, "0"), (-100, 2, "-1")]
-    {
+    for (units, scale, text) in [(150, 2, "1.5"), (-5, 3, "-0.005"), (1200, 0, "1200"), (0, 4, "0"), (-100, 2, "-1")] {
         assert_eq!(units_text(units, scale), text);
     }
 }
@@ -79,7 +77,6 @@ fn a_declared_float_takes_every_rendering_and_nothing_else() {
     assert_eq!(double("4.9E-324"), Some(5e-324));
     assert_eq!(double("1152921504606846976"), Some(1_152_921_504_606_846_976.0));
     assert_eq!(double("9007199254740993"), None);
-    assert_eq!(double("0.12345678901234567"), Some(0.123_456_789_012_345_67));
     assert_eq!(double("0.1234567890123456789"), None);
     assert_eq!(double(&format!("0.{}1", "0".repeat(100_000))), None);
     assert_eq!(double(&format!("0.1{}1", "0".repeat(100_000))), None);
