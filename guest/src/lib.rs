@@ -29,9 +29,7 @@ impl Connector for Cds {
             let page = page?;
             operations.upsert_page("cds_records", &page)?;
             // The last page has no cursor: the next sync begins with that page again.
-            if let Some(cursor) = page.cursor() {
-                state.set("next_cursor", cursor)?;
-            }
+            state.set("next_cursor", page.place())?;
             operations.checkpoint(&state)?;
             fine!("{} records", page.len());
             records += page.len();

@@ -51,7 +51,7 @@ use screen::Screen;
 /// Runs connectors in a sandbox and loads what they emit into a warehouse.
 #[derive(Debug, Parser)]
 #[command(name = "host", version, max_term_width = 110, after_help = AFTER_HELP)]
-pub struct CommandLine {
+pub(crate) struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
@@ -119,7 +119,7 @@ enum Command {
 }
 
 /// Understands what was typed. Help, version and what cannot be understood end the process here (status 0 or 2).
-pub fn parse() -> CommandLine {
+pub(crate) fn parse() -> CommandLine {
     CommandLine::try_parse().unwrap_or_else(|error| {
         let status = screen::usage(&error);
         std::process::exit(i32::from(status))
@@ -127,7 +127,7 @@ pub fn parse() -> CommandLine {
 }
 
 /// Does it; returns the exit status.
-pub fn run(command_line: CommandLine) -> u8 {
+pub(crate) fn run(command_line: CommandLine) -> u8 {
     allocator::give_back_large_blocks();
     let screen = Screen::detect();
     let done = catch_unwind(AssertUnwindSafe(|| dispatch(command_line.command, &screen)));

@@ -19,14 +19,14 @@ use sandbox::{Compiler, EgressAllow, Limits, SecretGrants, addresses, limits_tex
 use warehouse::DestinationUrl;
 
 /// Where rows go unless said otherwise.
-pub const DESTINATION_DEFAULT: &str = "duckdb:files/warehouse.db";
+pub(crate) const DESTINATION_DEFAULT: &str = "duckdb:files/warehouse.db";
 
 const CONFIG_HELP: &str = "The connector's configuration: a flat JSON object of strings. A value \"env:NAME\" is taken \
                            from the environment, \"file:PATH\" from a file";
 
 /// What running a connector needs, as typed.
 #[derive(Args, Clone, Debug, Default)]
-pub struct ConnectorOptions {
+pub(crate) struct ConnectorOptions {
     #[arg(long, value_name = "FILE", help = CONFIG_HELP)]
     config: Option<PathBuf>,
     /// Lets the connector reach this private or loopback address, also by plain http (repeatable)
@@ -47,7 +47,7 @@ pub struct ConnectorOptions {
 
 /// Changes of the sandbox's limits, as typed.
 #[derive(Args, Clone, Debug, Default)]
-pub struct LimitOptions {
+pub(crate) struct LimitOptions {
     /// Changes a limit, for example memory-bytes=64MiB or cpu=10s (repeatable; see docs/guides/limits.md)
     #[arg(long = "limit", value_name = "NAME=VALUE", help_heading = "Sandbox")]
     limits: Vec<String>,
@@ -55,14 +55,14 @@ pub struct LimitOptions {
 
 impl LimitOptions {
     /// The defaults with what was typed on top.
-    pub fn in_force(&self) -> Result<Limits> {
+    pub(crate) fn in_force(&self) -> Result<Limits> {
         limits_text::in_force(&self.limits)
     }
 }
 
 /// What running a connector needs, in force.
 #[derive(Clone, Debug)]
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     /// The configuration with references resolved; defaults are not applied yet.
     pub configuration: Configuration,
     /// The bounds.
@@ -77,7 +77,7 @@ pub struct Sandbox {
 
 impl ConnectorOptions {
     /// Reads the configuration, resolves its references, applies limits to their defaults.
-    pub fn in_force(&self) -> Result<Sandbox> {
+    pub(crate) fn in_force(&self) -> Result<Sandbox> {
         let limits = self.limits.in_force()?;
         let allow = EgressAllow {
             private: addresses::checked(&self.allow_private)?,
@@ -99,24 +99,24 @@ const DESTINATION_HELP: &str = "The destination: duckdb:PATH, sqlite:PATH, postg
 
 /// Which warehouse, as typed.
 #[derive(Args, Clone)]
-pub struct DestinationOptions {
+pub(crate) struct DestinationOptions {
     #[arg(long, value_name = "URL", default_value = DESTINATION_DEFAULT, help = DESTINATION_HELP)]
     destination: String,
 }
 
 impl DestinationOptions {
     /// The destination meant.
-    pub fn in_force(&self) -> Result<DestinationUrl> {
+    pub(crate) fn in_force(&self) -> Result<DestinationUrl> {
         destination::resolved(&self.destination, &|name| std::env::var(name).ok())
     }
 
     /// What can be told of it: a reference as typed, a URL without its password.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         destination::shown(&self.destination)
     }
 
     /// What to add to another command so that it means the same warehouse: nothing for the default.
-    pub fn flag(&self) -> String {
+    pub(crate) fn flag(&self) -> String {
         if self.destination == DESTINATION_DEFAULT {
             return String::new();
         }
@@ -131,7 +131,7 @@ impl std::fmt::Debug for DestinationOptions {
 }
 
 /// The token for a server: the text of a file, or else the variable `ELT_TOKEN`.
-pub fn server_token(file: Option<&Path>) -> Result<String> {
+pub(crate) fn server_token(file: Option<&Path>) -> Result<String> {
     let token = match file {
         None => std::env::var("ELT_TOKEN").map_err(|error| {
             usage("find a token for the server")
@@ -150,12 +150,12 @@ pub fn server_token(file: Option<&Path>) -> Result<String> {
 
 /// What a reference (`env:NAME`, `file:PATH` relative to a folder, `text:…`) stands for; none if the text is none. `field`
 /// is named where it cannot be resolved.
-pub fn reference(field: &str, text: &str, folder: &Path) -> Result<Option<String>> {
+pub(crate) fn reference(field: &str, text: &str, folder: &Path) -> Result<Option<String>> {
     configuration::resolve(field, text, folder, &|name| std::env::var(name).ok())
 }
 
 /// The state of `--state FILE`: a JSON text, as it stands in the file.
-pub fn state(path: &Path, bytes_max: u64) -> Result<String> {
+pub(crate) fn state(path: &Path, bytes_max: u64) -> Result<String> {
     let subject = || format!("read the state from {}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| {
         Error::new(Code::StateInvalid, subject())
@@ -178,7 +178,7 @@ pub fn state(path: &Path, bytes_max: u64) -> Result<String> {
 
 /// The folder of compiled components: `components` in `ELT_CACHE_DIR`, else in `elt-connectors` in the user's cache
 /// folder. None where there is no home: then every start compiles.
-pub fn cache_folder() -> Option<PathBuf> {
+pub(crate) fn cache_folder() -> Option<PathBuf> {
     cache_folder_in(&|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
 }
 
@@ -190,7 +190,7 @@ fn cache_folder_in(folder: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> 
 }
 
 /// The program that compiles components: this one, as a child.
-pub fn compiler() -> Option<Compiler> {
+pub(crate) fn compiler() -> Option<Compiler> {
     // By this path it is the program that runs, also when its file has been replaced meanwhile.
     let own = PathBuf::from("/proc/self/exe");
     let program = if own.exists() { own } else { std::env::current_exe().ok()? };
@@ -200,23 +200,23 @@ pub fn compiler() -> Option<Compiler> {
 }
 
 /// Where traces are sent: what was typed, else what all programs with OpenTelemetry are told.
-pub fn otlp_endpoint(typed: Option<&str>) -> Option<String> {
+pub(crate) fn otlp_endpoint(typed: Option<&str>) -> Option<String> {
     let told = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok().filter(|value| !value.is_empty());
     typed.map(str::to_owned).or_else(told)
 }
 
 /// Whether colours are welcome: not with `NO_COLOR` set (<https://no-color.org>).
-pub fn colours_are_welcome() -> bool {
+pub(crate) fn colours_are_welcome() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether a terminal, if there is one, can move its cursor and has colours.
-pub fn terminal_is_capable() -> bool {
+pub(crate) fn terminal_is_capable() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// A word as a shell reads it back: quoted where it must be.
-pub fn shell_word(word: &str) -> String {
+pub(crate) fn shell_word(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@%+,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

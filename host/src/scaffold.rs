@@ -7,7 +7,7 @@
 mod code;
 mod words;
 
-pub use words::{Authentication, Choice, Pagination, SyncStyle};
+pub(crate) use words::{Authentication, Choice, Pagination, SyncStyle};
 
 use model::error::{Code, Error, Result};
 
@@ -17,16 +17,16 @@ const CONTRACT: &str = include_str!("../../wit/connector.wit");
 /// The manifest that the SDK inherits versions from.
 const WORKSPACE: &str = include_str!("../../Cargo.toml");
 /// What a person or a language model needs to write a connector, on one page.
-pub const PROMPT: &str = include_str!("../../docs/guides/connector-expert.md");
+pub(crate) const PROMPT: &str = include_str!("../../docs/guides/connector-expert.md");
 
 /// One file: its path within the connector's folder, and its text.
-pub type File = (String, String);
+pub(crate) type File = (String, String);
 
 /// All files of a connector.
-pub fn files(name: &str, choice: Choice) -> Result<Vec<File>> {
+pub(crate) fn files(name: &str, choice: Choice) -> Result<Vec<File>> {
     check_name(name)?;
     let own = [
-        ("Cargo.toml", manifest(name, choice.sync)),
+        ("Cargo.toml", manifest(name)),
         ("configuration.json", code::configuration(choice)),
         ("src/lib.rs", code::connector(name, choice)),
         ("src/tests.rs", code::tests(name, choice)),
@@ -59,12 +59,7 @@ fn sdk_workspace() -> String {
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-fn manifest(name: &str, sync: SyncStyle) -> String {
-    let features = match sync {
-        SyncStyle::Csv => r#", features = ["csv"]"#,
-        SyncStyle::Xml => r#", features = ["xml"]"#,
-        _ => "",
-    };
+fn manifest(name: &str) -> String {
     format!(
         r#"[package]
 name = "{name}"
@@ -75,7 +70,7 @@ edition = "2024"
 crate-type = ["cdylib"]
 
 [dependencies]
-elt-sdk = {{ path = "vendor/elt/sdk"{features} }}
+elt-sdk = {{ path = "vendor/elt/sdk" }}
 
 [workspace]
 exclude = ["vendor"]
@@ -127,12 +122,14 @@ fn check_name(name: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum as _;
+
     use super::*;
 
     fn all() -> impl Iterator<Item = Choice> {
-        Pagination::ALL.iter().flat_map(|pagination| {
-            Authentication::ALL.iter().flat_map(move |authentication| {
-                SyncStyle::ALL.iter().map(move |sync| Choice {
+        Pagination::value_variants().iter().flat_map(|pagination| {
+            Authentication::value_variants().iter().flat_map(move |authentication| {
+                SyncStyle::value_variants().iter().map(move |sync| Choice {
                     pagination: *pagination,
                     authentication: *authentication,
                     sync: *sync,

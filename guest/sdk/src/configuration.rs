@@ -26,22 +26,24 @@ pub struct Configuration(BTreeMap<String, String>);
 
 impl Configuration {
     /// The value, or `None` where it is missing or empty.
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
+    pub fn get(&self, key: impl AsRef<str>) -> Option<&str> {
+        self.0.get(key.as_ref()).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The value, or `default` where it is missing or empty.
-    pub fn get_or<'a>(&'a self, key: &str, default: &'a str) -> &'a str {
+    pub fn get_or<'a>(&'a self, key: impl AsRef<str>, default: &'a str) -> &'a str {
         self.get(key).unwrap_or(default)
     }
 
     /// The value, or a configuration error that names the key.
-    pub fn required(&self, key: &str) -> Result<&str> {
+    pub fn required(&self, key: impl AsRef<str>) -> Result<&str> {
+        let key = key.as_ref();
         self.get(key).ok_or_else(|| Error::configuration(key, "is required and missing"))
     }
 
     /// The value as a number, `bool` or whatever else parses, or a configuration error that names the key.
-    pub fn parse<T: FromStr<Err: fmt::Display>>(&self, key: &str) -> Result<T> {
+    pub fn parse<T: FromStr<Err: fmt::Display>>(&self, key: impl AsRef<str>) -> Result<T> {
+        let key = key.as_ref();
         let value = self.required(key)?;
         // The value stays out of the message: it may be a secret.
         let complain = |error| Error::configuration(key, format_args!("must be a {}: {error}", type_name::<T>()));
@@ -49,7 +51,8 @@ impl Configuration {
     }
 
     /// As [`parse`](Self::parse), `default` where the value is missing or empty.
-    pub fn parse_or<T: FromStr<Err: fmt::Display>>(&self, key: &str, default: T) -> Result<T> {
+    pub fn parse_or<T: FromStr<Err: fmt::Display>>(&self, key: impl AsRef<str>, default: T) -> Result<T> {
+        let key = key.as_ref();
         if self.get(key).is_some() { self.parse(key) } else { Ok(default) }
     }
 

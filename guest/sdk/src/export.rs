@@ -124,8 +124,7 @@ pub fn update<C: Connector>(
     let configuration = configuration.complete(C::FIELDS)?;
     let mut operations = Operations::new(selection);
     C::update(&configuration, State::from_json(state)?, &mut operations)?;
-    operations.finish();
-    Ok(())
+    operations.finish()
 }
 
 /// A dry run of `update`, see [`Connector::check`].

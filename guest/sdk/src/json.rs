@@ -2,11 +2,13 @@
 
 mod search;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 pub(crate) use search::search;
 
@@ -31,6 +33,16 @@ impl Path {
         Self(pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect())
     }
 
+    /// The ways to the values that hold the one meant, from the root on.
+    pub(crate) fn parents(&self) -> impl Iterator<Item = Self> {
+        (0..self.0.len()).map(|steps| Self(self.0[..steps].to_vec()))
+    }
+
+    /// The names on the way.
+    pub(crate) fn steps(&self) -> &[String] {
+        &self.0
+    }
+
     /// The same as an RFC 6901 pointer.
     pub(crate) fn pointer(&self) -> String {
         self.0.iter().flat_map(|step| ["/".to_owned(), step.replace('~', "~0").replace('/', "~1")]).collect()
@@ -44,21 +56,83 @@ impl fmt::Display for Path {
 }
 
 /// The text with one value set, at a field's name or an RFC 6901 pointer; objects on the way are made where they are
-/// missing. Names come out sorted, numbers as `serde_json` writes them.
+/// missing. Names on the way come out sorted; every other value keeps its bytes.
 pub(crate) fn set(json: &[u8], at: &str, value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    let mut root: Value = serde_json::from_slice(json)?;
-    let mut place = &mut root;
-    for step in Path::new(at).0 {
-        if place.is_null() {
-            *place = Value::Object(Map::new());
-        }
-        let Value::Object(fields) = place else {
-            return Err(serde::ser::Error::custom("what is there is no object"));
-        };
-        place = fields.entry(step).or_insert(Value::Null);
+    let root: &RawValue = serde_json::from_slice(json)?;
+    put(root, &Path::new(at).0, to_raw_value(value)?).map(|root| root.get().as_bytes().to_vec())
+}
+
+fn put(place: &RawValue, path: &[String], value: Box<RawValue>) -> serde_json::Result<Box<RawValue>> {
+    let Some((step, rest)) = path.split_first() else {
+        return Ok(value);
+    };
+    if place.get().starts_with('[') {
+        let mut elements: Vec<Box<RawValue>> = serde_json::from_str(place.get())?;
+        let missing = || serde::ser::Error::custom(format_args!("there is no element {step}"));
+        let element = step.parse().ok().and_then(|index: usize| elements.get_mut(index)).ok_or_else(missing)?;
+        *element = put(element, rest, value)?;
+        return to_raw_value(&elements);
     }
-    *place = serde_json::to_value(value)?;
-    serde_json::to_vec(&root)
+    // Null is an object to be made.
+    let fields: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(place.get())?;
+    let mut fields = fields.unwrap_or_default();
+    let inner = fields.get(step).map_or(RawValue::NULL, |inner| inner);
+    let inner = put(inner, rest, value)?;
+    fields.insert(step.clone(), inner);
+    to_raw_value(&fields)
+}
+
+/// A value as a cursor that gives it back in its type: a string's content, where that cannot be mistaken for another
+/// value, else JSON; nothing for null.
+pub(crate) fn to_cursor(value: &RawValue) -> Option<String> {
+    let content = text(value)?;
+    let ambiguous = value.get().starts_with('"') && serde_json::from_str::<&RawValue>(&content).is_ok();
+    Some(if ambiguous { value.get().to_owned() } else { content })
+}
+
+/// The value that [`to_cursor`] made a cursor of.
+pub(crate) fn of_cursor(cursor: &str) -> serde_json::Result<Box<RawValue>> {
+    serde_json::from_str::<Box<RawValue>>(cursor).or_else(|_| to_raw_value(cursor))
+}
+
+/// A value in a type of one's own, also where a number or a truth value is written as a text, or a text is wanted of one.
+pub(crate) fn lenient<T: DeserializeOwned>(value: &RawValue) -> serde_json::Result<T> {
+    serde_json::from_str(value.get()).or_else(|error| {
+        let content = text(value).unwrap_or_default();
+        let other = if value.get().starts_with('"') { content } else { Value::from(content).to_string() };
+        serde_json::from_str(&other).map_err(|_| error)
+    })
+}
+
+/// The fields of an object in their order.
+pub(crate) fn fields(json: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
+    struct Fields;
+
+    impl<'de> Visitor<'de> for Fields {
+        type Value = Vec<(String, &'de RawValue)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Vec::new();
+            while let Some(field) = map.next_entry()? {
+                fields.push(field);
+            }
+            Ok(fields)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let fields = deserializer.deserialize_map(Fields)?;
+    deserializer.end().map(|()| fields)
+}
+
+/// An object of such fields.
+pub(crate) fn object<'a>(fields: impl Iterator<Item = (&'a str, &'a RawValue)>) -> String {
+    let fields: Vec<String> = fields.map(|(name, value)| format!("{}:{value}", Value::from(name))).collect();
+    format!("{{{}}}", fields.join(","))
 }
 
 /// A value as text: a string's content, another value as JSON, nothing for null.
@@ -116,7 +190,40 @@ mod tests {
         check(r#"{"after":"w"}"#, "after", r#"{"after":"x"}"#);
         check(r#"{"query":"q"}"#, "/variables/after", r#"{"query":"q","variables":{"after":"x"}}"#);
         check(r#"{"variables":null}"#, "/variables/after", r#"{"variables":{"after":"x"}}"#);
+        check(
+            r#"{"n":12345678901234567890123,"f":1.10}"#,
+            "after",
+            r#"{"after":"x","f":1.10,"n":12345678901234567890123}"#,
+        );
+        check(
+            r#"{"filters":[{"value":1},{"value":2}]}"#,
+            "/filters/1/value",
+            r#"{"filters":[{"value":1},{"value":"x"}]}"#,
+        );
         assert!(set(b"[]", "after", &1).is_err() && set(b"{", "after", &1).is_err());
+        assert!(set(b"{\"a\":7}", "/a/b", &1).is_err());
+    }
+
+    #[test]
+    fn a_cursor_gives_its_value_back_in_its_type() {
+        for value in [
+            r#""abc""#,
+            r#""17""#,
+            "17",
+            "1.50",
+            "12345678901234567890123",
+            r#"["a", 1]"#,
+            r#"{"k": null}"#,
+            "true",
+            r#""""#,
+            r#""\"q\"""#,
+            r#""null""#,
+        ] {
+            let raw: &RawValue = serde_json::from_str(value).unwrap();
+            assert_eq!(of_cursor(&to_cursor(raw).unwrap()).unwrap().get(), value);
+        }
+        assert_eq!(to_cursor(RawValue::NULL), None);
+        assert_eq!(to_cursor(serde_json::from_str(r#""abc""#).unwrap()).as_deref(), Some("abc"));
     }
 
     #[test]

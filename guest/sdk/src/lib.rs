@@ -19,9 +19,7 @@
 //!         for page in http.get("tickets").pages("tickets", cursor) {
 //!             let page = page?;
 //!             operations.upsert_page("tickets", &page)?;
-//!             if let Some(cursor) = page.cursor() {
-//!                 state.set("cursor", cursor)?;
-//!             }
+//!             state.set("cursor", page.place())?;
 //!             operations.checkpoint(&state)?;
 //!         }
 //!         Ok(())
@@ -81,9 +79,14 @@ pub use wit_bindgen;
 pub use error::{Error, Result};
 
 /// The code of the guide must compile too.
-#[cfg(all(doctest, feature = "csv"))]
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/guides/write-a-connector.md")]
 struct Guide;
+
+/// So must that of the page on what sources do.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/sources.md")]
+struct Sources;
 
 /// So must that of the page for those who generate connectors.
 #[cfg(doctest)]

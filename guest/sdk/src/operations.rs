@@ -33,6 +33,8 @@ pub struct Operations {
     buffer: Buffer,
     selection: types::Selection,
     probe: Option<Probe>,
+    /// Tables whose complete list is being written.
+    incomplete: Vec<String>,
 }
 
 /// A dry run, for a check: nothing is written, the first operation that needed the source ends it.
@@ -43,7 +45,7 @@ struct Probe {
 
 impl Operations {
     pub(crate) fn new(selection: types::Selection) -> Self {
-        Self { buffer: Buffer::default(), selection, probe: None }
+        Self { buffer: Buffer::default(), selection, probe: None, incomplete: Vec::new() }
     }
 
     /// Operations that write nothing and end the connector's work at the first row or checkpoint.
@@ -57,23 +59,24 @@ impl Operations {
     }
 
     /// Whether this sync fills `table`. Ask before work whose rows would be dropped.
-    pub fn selects(&self, table: &str) -> bool {
+    pub fn selects(&self, table: impl AsRef<str>) -> bool {
         match &self.selection {
             types::Selection::All => true,
-            types::Selection::Tables(tables) => tables.iter().any(|selected| selected == table),
+            types::Selection::Tables(tables) => tables.iter().any(|selected| selected == table.as_ref()),
         }
     }
 
     /// Replaces the whole row of that key, or adds it; columns absent from `row` become NULL.
-    pub fn upsert(&mut self, table: &str, row: impl Row) -> Result<()> {
+    pub fn upsert(&mut self, table: impl AsRef<str>, row: impl Row) -> Result<()> {
         self.push(table, Kind::Upsert, row)
     }
 
     /// [`upsert`](Self::upsert) for each record of a page, as the source sent it. The cheapest way to write a page: its
     /// records never enter the connector, the host takes them out of the answer.
-    pub fn upsert_page(&mut self, table: &str, page: &Page) -> Result<()> {
+    pub fn upsert_page(&mut self, table: impl AsRef<str>, page: &Page) -> Result<()> {
         let Some(records) = page.kept() else { return Ok(()) };
         self.go_on()?;
+        let table = table.as_ref();
         if self.selects(table) {
             self.buffer.hand_over();
             imports::write_records(table, Kind::Upsert, records);
@@ -82,25 +85,54 @@ impl Operations {
     }
 
     /// [`upsert`](Self::upsert) for each of `rows`.
-    pub fn upsert_all(&mut self, table: &str, rows: impl IntoIterator<Item: Row>) -> Result<()> {
-        rows.into_iter().try_for_each(|row| self.upsert(table, row))
+    pub fn upsert_all(&mut self, table: impl AsRef<str>, rows: impl IntoIterator<Item: Row>) -> Result<()> {
+        rows.into_iter().try_for_each(|row| self.upsert(&table, row))
     }
 
     /// Changes the columns in `row` of the row with its key; without such a row the host ignores and counts it.
-    pub fn update(&mut self, table: &str, row: impl Row) -> Result<()> {
+    pub fn update(&mut self, table: impl AsRef<str>, row: impl Row) -> Result<()> {
         self.push(table, Kind::Update, row)
     }
 
     /// Marks the row with that key as deleted; `row` needs the key alone.
-    pub fn delete(&mut self, table: &str, row: impl Row) -> Result<()> {
+    pub fn delete(&mut self, table: impl AsRef<str>, row: impl Row) -> Result<()> {
         self.push(table, Kind::Delete, row)
     }
 
     /// Marks every row of `table` that was written before as deleted; a later upsert of a key brings its row back.
-    pub fn truncate(&mut self, table: &str) -> Result<()> {
+    pub fn truncate(&mut self, table: impl AsRef<str>) -> Result<()> {
+        let table = table.as_ref();
         if self.probe.is_none() && self.selects(table) {
             self.buffer.truncate(table);
         }
+        Ok(())
+    }
+
+    /// Writes a complete list, and marks the rows of `table` that it does not contain as deleted: for sources that show
+    /// only what is left. `list` writes it, all pages of it; no checkpoint is made before its end, and an error deletes
+    /// nothing.
+    ///
+    /// ```
+    /// # use elt_sdk::testing::{self, Answer};
+    /// use elt_sdk::prelude::*;
+    ///
+    /// # testing::serve(|_| Answer::json(r#"{"teams": [{"id": 1}]}"#));
+    /// fn teams(http: &Client, state: &State, operations: &mut Operations) -> Result<()> {
+    ///     operations.reconcile("teams", |operations| {
+    ///         for page in http.get("teams").pages("teams", NextUrl::new("next")) {
+    ///             operations.upsert_page("teams", &page?)?;
+    ///         }
+    ///         Ok(())
+    ///     })?;
+    ///     operations.checkpoint(state)
+    /// }
+    /// ```
+    pub fn reconcile(&mut self, table: impl AsRef<str>, list: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        self.truncate(&table)?;
+        self.incomplete.push(table.as_ref().to_owned());
+        // After an error it stays incomplete: whoever catches it makes no checkpoint.
+        list(self)?;
+        self.incomplete.pop();
         Ok(())
     }
 
@@ -108,6 +140,7 @@ impl Operations {
     /// it, and the next sync is given the last durable one. Cheap: once a page is right.
     pub fn checkpoint(&mut self, state: &impl Serialize) -> Result<()> {
         self.go_on()?;
+        self.complete()?;
         let text = serde_json::to_string(state).map_err(Error::internal)?;
         if !text.starts_with('{') {
             return Err(Error::internal("the state of a checkpoint is no JSON object"));
@@ -126,12 +159,22 @@ impl Operations {
     }
 
     /// The end of a successful `update`.
-    pub(crate) fn finish(mut self) {
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.complete()?;
         self.buffer.hand_over();
+        Ok(())
     }
 
-    fn push(&mut self, table: &str, kind: Kind, row: impl Row) -> Result<()> {
+    /// Whether no list of [`reconcile`](Self::reconcile) is incomplete.
+    fn complete(&self) -> Result<()> {
+        self.incomplete.last().map_or(Ok(()), |table| {
+            Err(Error::internal(format_args!("no checkpoint before the list for `{table}` is complete")))
+        })
+    }
+
+    fn push(&mut self, table: impl AsRef<str>, kind: Kind, row: impl Row) -> Result<()> {
         self.go_on()?;
+        let table = table.as_ref();
         if self.selects(table) { self.buffer.push(table, kind, row) } else { Ok(()) }
     }
 

@@ -1,5 +1,5 @@
 //! Page after page of records, whatever the source calls its pages: cursor, key of the last record, offset, page number,
-//! the next page's URL in the answer or in its `Link` header, `pageInfo`.
+//! the next page's URL in the answer or in a header, `pageInfo`, several values that continue.
 //!
 //! ```
 //! # use elt_sdk::testing::{self, Answer};
@@ -20,9 +20,15 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! All of them begin where `start` says, so that a cursor kept in the state resumes there, and all of them fail with a
-//! source error where the source goes round in circles. Another style is an implementation of [`Pagination`] away.
+//! All of them begin where `start` says, so that a place kept in the state resumes there; all of them believe the source
+//! where it says how much there is, and fail with a source error where it goes round in circles. What is told of a page is
+//! found at a field's name, a JSON pointer (`/meta/next`), or in a header (`header:X-Next`).
+//!
+//! What sources differ in beyond the style is said to the [`Pages`]: a status beyond the end, a last page that comes again,
+//! a cursor that has expired. What changed since last time, over all of them, is a [`Window`]. Another style is an
+//! implementation of [`Pagination`] away.
 
+mod continuation;
 mod cursor;
 mod keyset;
 mod link_header;
@@ -33,7 +39,12 @@ mod page_info;
 mod page_number;
 mod pages;
 mod parallel;
+mod place;
+mod signal;
+mod told;
+mod window;
 
+pub use continuation::Continuation;
 pub use cursor::Cursor;
 pub use keyset::Keyset;
 pub use link_header::LinkHeader;
@@ -44,6 +55,8 @@ pub use page_info::PageInfo;
 pub use page_number::PageNumber;
 pub use pages::Pages;
 pub use parallel::{Parallel, parallel};
+pub use signal::Signal;
+pub use window::Window;
 
 use crate::error::Result;
 use crate::http::Request;
@@ -51,16 +64,27 @@ use crate::http::Request;
 /// How a source says where its next page is. A cursor here is whatever text leads to a page: the source's own, an
 /// offset, a number, a URL.
 pub trait Pagination {
-    /// The one value in the answer's body that [`next`](Self::next) needs, as a field's name or a JSON pointer.
-    fn mark(&self) -> Option<&str> {
+    /// The cursor of the very first page; `None` asks for the request as it is.
+    fn first(&self) -> Option<String> {
         None
     }
 
-    /// The cursor of the page to begin with; `None` asks for the request as it is.
+    /// The cursor that an earlier sync left, where to begin instead.
     fn start(&self) -> Option<String>;
 
     /// The cursor of the page after `page`; `None` at the end.
     fn next(&mut self, page: &Page) -> Result<Option<String>>;
+
+    /// Where the next sync goes on if `page` is the last one. The usual: that page again, since it may grow.
+    fn last(&self, page: &Page) -> Option<String> {
+        page.asked().map(str::to_owned)
+    }
+
+    /// How often the same records may come in a row before it counts as a source that does not look at what it is asked.
+    /// A cursor of the source's own shows that it does.
+    fn same_in_a_row_max(&self) -> usize {
+        10
+    }
 
     /// The request for the page at `cursor`, made from the request for all of them.
     fn apply(&self, request: Request, cursor: &str) -> Request;

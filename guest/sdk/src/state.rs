@@ -40,27 +40,28 @@ impl State {
     }
 
     /// The value as text: a string's content, any other value as JSON. `None` where it is absent or null.
-    pub fn get(&self, key: &str) -> Option<String> {
-        self.0.get(key).and_then(|value| json::text(value))
+    pub fn get(&self, key: impl AsRef<str>) -> Option<String> {
+        self.0.get(key.as_ref()).and_then(|value| json::text(value))
     }
 
     /// The value as text, or `default` where it is absent or null.
-    pub fn get_or(&self, key: &str, default: &str) -> String {
-        self.get(key).unwrap_or_else(|| default.to_owned())
+    pub fn get_or(&self, key: impl AsRef<str>, default: impl Into<String>) -> String {
+        self.get(key).unwrap_or_else(|| default.into())
     }
 
-    /// The value in a type of one's own, `None` where it is absent or null; an internal error that names the key
-    /// where it has another shape.
-    pub fn parse<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+    /// The value in a type of one's own, also where a number was set as text, `None` where it is absent or null; an
+    /// internal error that names the key where it has another shape.
+    pub fn parse<T: DeserializeOwned>(&self, key: impl AsRef<str>) -> Result<Option<T>> {
+        let key = key.as_ref();
         let Some(value) = self.0.get(key) else {
             return Ok(None);
         };
-        let complain = |error| Error::internal(format_args!("the state's `{key}` is unreadable: {error}"));
-        serde_json::from_str(value.get()).map_err(complain)
+        json::lenient(value)
+            .map_err(|error| Error::internal(format_args!("the state's `{key}` is unreadable: {error}")))
     }
 
     /// As [`parse`](Self::parse), `default` where the value is absent or null.
-    pub fn parse_or<T: DeserializeOwned>(&self, key: &str, default: T) -> Result<T> {
+    pub fn parse_or<T: DeserializeOwned>(&self, key: impl AsRef<str>, default: T) -> Result<T> {
         Ok(self.parse(key)?.unwrap_or(default))
     }
 
@@ -78,12 +79,13 @@ impl State {
     /// assert_eq!(state.to_string(), r#"{"eu":{"cursor":"abc"}}"#);
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn slice(&self, key: &str) -> Result<Self> {
+    pub fn slice(&self, key: impl AsRef<str>) -> Result<Self> {
         self.parse::<BTreeMap<String, Box<RawValue>>>(key).map(|slice| Self(slice.unwrap_or_default()))
     }
 
     /// Sets a value; null and `None` forget it, as [`remove`](Self::remove) does. An error only where it has no JSON form.
-    pub fn set(&mut self, key: &str, value: impl Serialize) -> Result<()> {
+    pub fn set(&mut self, key: impl AsRef<str>, value: impl Serialize) -> Result<()> {
+        let key = key.as_ref();
         let complain = |error| Error::internal(format_args!("the state's `{key}` has no JSON form: {error}"));
         let value = to_raw_value(&value).map_err(complain)?;
         if value.get() == "null" {
@@ -100,8 +102,8 @@ impl State {
     }
 
     /// Forgets a value.
-    pub fn remove(&mut self, key: &str) {
-        self.0.remove(key);
+    pub fn remove(&mut self, key: impl AsRef<str>) {
+        self.0.remove(key.as_ref());
     }
 
     /// Whether nothing is remembered, as on the first sync.
@@ -152,6 +154,19 @@ mod tests {
         assert!(State::from_json(Some(" ")).unwrap().is_empty());
         let error = State::from_json(Some("[1]")).unwrap_err();
         assert!(error.message().starts_with("the state is no JSON object"), "{error}");
+    }
+
+    #[test]
+    fn what_was_set_as_text_is_read_as_a_number_and_the_other_way() {
+        let record = crate::record::Record::from(r#"{"id": 7, "flag": true}"#);
+        let mut state = State::default();
+        state.set("id", record.required("id").unwrap()).unwrap();
+        state.set("flag", record.get("flag")).unwrap();
+        state.set("number", 8).unwrap();
+        assert_eq!(state.parse::<u64>("id").unwrap(), Some(7));
+        assert!(state.parse_or("flag", false).unwrap());
+        assert_eq!(state.parse::<String>("number").unwrap().as_deref(), Some("8"));
+        assert_eq!(state.parse_or(String::from("none"), 3).unwrap(), 3);
     }
 
     #[test]

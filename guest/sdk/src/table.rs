@@ -18,15 +18,15 @@ pub struct Table(types::Table);
 
 impl Table {
     /// A table and the columns that identify a row, in order. Without a key, equal records are one row.
-    pub fn new<const N: usize>(name: &str, primary_key: [&str; N]) -> Self {
+    pub fn new<const N: usize>(name: impl Into<String>, primary_key: [&str; N]) -> Self {
         let primary_key = primary_key.iter().map(|&column| column.to_owned()).collect();
-        Self(types::Table { name: name.to_owned(), primary_key, columns: Vec::new() })
+        Self(types::Table { name: name.into(), primary_key, columns: Vec::new() })
     }
 
     /// Fixes the type of one column. Only for types that the records do not show, decimals and bytes for instance.
     #[must_use]
-    pub fn column(mut self, name: &str, data_type: DataType) -> Self {
-        self.0.columns.push(types::Column { name: name.to_owned(), data_type });
+    pub fn column(mut self, name: impl Into<String>, data_type: DataType) -> Self {
+        self.0.columns.push(types::Column { name: name.into(), data_type });
         self
     }
 

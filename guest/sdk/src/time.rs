@@ -1,6 +1,7 @@
-//! Instants in RFC 3339, as states and sources write them: `2024-02-29T12:00:00Z`.
+//! Instants, as states and sources write them: `2024-02-29T12:00:00Z`, and in the other forms that are in use.
 
 mod civil;
+mod format;
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -13,6 +14,8 @@ use serde::{Serialize, Serializer};
 use crate::error::{Error, Result};
 use crate::imports;
 use civil::{Civil, SECONDS_A_DAY};
+
+pub use format::TimeFormat;
 
 /// An instant between the years 0 and 9999, to the nanosecond, without leap seconds.
 ///
@@ -61,13 +64,40 @@ impl Timestamp {
         self.seconds
     }
 
-    /// Reads RFC 3339, also with a space for the `T` and in lower case. Digits past the nanosecond are dropped; second
-    /// 60 is the next minute's first. A source error names the text.
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub fn from_unix_microseconds(microseconds: i64) -> Self {
+        let nanoseconds = u32::try_from(microseconds.rem_euclid(1_000_000)).unwrap_or_default() * 1000;
+        Self::new(microseconds.div_euclid(1_000_000), nanoseconds)
+    }
+
+    /// Whole milliseconds since 1970-01-01T00:00:00Z, rounded down.
+    pub fn unix_milliseconds(self) -> i64 {
+        self.seconds * 1000 + i64::from(self.nanoseconds / 1_000_000)
+    }
+
+    /// Whole microseconds since 1970-01-01T00:00:00Z, rounded down.
+    pub fn unix_microseconds(self) -> i64 {
+        self.seconds * 1_000_000 + i64::from(self.nanoseconds / 1000)
+    }
+
+    /// Reads RFC 3339 (also with a space for the `T`, in lower case, without seconds, or with a zone like `+0100` or
+    /// ` UTC`) and RFC 2822. Digits past the nanosecond are dropped; second 60 is the next minute's first. A source error
+    /// names the text. What is no instant by itself, a number or a time without a zone, is read with a [`TimeFormat`].
     pub fn parse(text: &str) -> Result<Self> {
-        let complain = || Error::source(format_args!("`{}` is no RFC 3339 timestamp", crate::record::start_of(text)));
-        civil::parse_rfc3339(text.trim())
-            .map(|(seconds, nanoseconds)| Self::new(seconds, nanoseconds))
-            .ok_or_else(complain)
+        let text = text.trim();
+        let (seconds, nanoseconds, offset) = match civil::parse_iso(text).or_else(|| civil::parse_rfc2822(text)) {
+            Some((seconds, nanoseconds, Some(offset))) => (seconds, nanoseconds, offset),
+            Some((.., None)) => {
+                let problem =
+                    format_args!("`{text}` has no time zone: read it with `TimeFormat::Naive` or `TimeFormat::Date`");
+                return Err(Error::source(problem));
+            }
+            None => {
+                let text = crate::record::start_of(text);
+                return Err(Error::source(format_args!("`{text}` is no RFC 3339 timestamp")));
+            }
+        };
+        Ok(Self::new(seconds - offset, nanoseconds))
     }
 
     /// The time from here to `end` in slices of `step`, the last one shorter: for sources that answer a month or a day at
@@ -162,7 +192,21 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, the form HTTP dates are sent in, as seconds since 1970.
 pub(crate) fn parse_http_date(text: &str) -> Option<i64> {
-    civil::parse_http_date(text)
+    civil::parse_rfc2822(text.trim()).map(|(seconds, _, offset)| seconds - offset.unwrap_or_default())
+}
+
+/// Whether a field's value is a moment: written as one, or a number in a field that is called like one.
+pub(crate) fn looks_like_moment(field: &str, value: &str) -> bool {
+    let value = value.trim();
+    if civil::parse_iso(value).or_else(|| civil::parse_rfc2822(value)).is_some() {
+        return true;
+    }
+    let name = field.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let called = ["time", "date", "modified", "changed", "since", "timestamp"].iter().any(|word| name.contains(word));
+    let called = called || name.ends_with("_at") || field.ends_with("At") || name == "ts";
+    // From 1990 to 2100, in seconds, milliseconds, microseconds.
+    let number = civil::parse_decimal(value).map_or(0, |(whole, _)| whole);
+    called && [1, 1000, 1_000_000].iter().any(|unit| (631_152_000..4_102_444_800).contains(&(number / unit)))
 }
 
 #[cfg(test)]
@@ -186,11 +230,51 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        let texts = "2024-02-29|2024-02-30T00:00:00Z|2023-02-29T00:00:00Z|2024-13-01T00:00:00Z|2024-00-01T00:00:00Z|\
-            2024-01-01T24:00:00Z|2024-01-01T00:60:00Z|2024-01-01T00:00:61Z|2024-01-01T00:00:00|2024-01-01T00:00:00.Z|\
-            2024-01-01T00:00:00+24:00|2024-01-01T00:00:00+0100|2024-01-01T00:00:00Zx|+024-01-01T00:00:00Z||é";
+        let texts = "2024-02-30T00:00:00Z|2023-02-29T00:00:00Z|2024-13-01T00:00:00Z|2024-00-01T00:00:00Z|\
+            2024-01-01T24:00:00Z|2024-01-01T00:60:00Z|2024-01-01T00:00:61Z|2024-01-01T00:00:00.Z|\
+            2024-01-01T00:00:00+24:00|2024-01-01T00:00:00Zx|+024-01-01T00:00:00Z||é|1700000000|\
+            2024-01-01T00:00:00 Europe/Berlin|06 Nov 1994|Sun, 31 Feb 1994 08:49:37 GMT|32 Jan 2024 00:00:00 GMT";
         for text in texts.split('|') {
             assert!(Timestamp::parse(text).is_err(), "{text}");
+        }
+        for text in ["2024-02-29", "2024-01-01T00:00:00", "2024-01-01 00:00"] {
+            assert!(Timestamp::parse(text).unwrap_err().message().contains("no time zone"), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_other_way_to_write_an_instant_is_read() {
+        check("2024-02-29T12:00:00.000+0100", "2024-02-29T11:00:00Z");
+        check("2024-02-29 12:00:00 UTC", "2024-02-29T12:00:00Z");
+        check("2024-02-29T12:00Z", "2024-02-29T12:00:00Z");
+        check("2024-02-29T12:00:00,25-05", "2024-02-29T17:00:00.250Z");
+        check("Thu, 29 Feb 2024 12:00:00 +0100", "2024-02-29T11:00:00Z");
+        check("29 feb 24 12:00 EST", "2024-02-29T17:00:00Z");
+        check("Sun, 6 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z");
+    }
+
+    #[test]
+    fn a_moment_is_known_by_its_form_or_by_its_name() {
+        for (field, value) in [
+            ("x", "2024-02-29T12:00:00Z"),
+            ("x", "2024-02-29"),
+            ("x", "2024/02/29 12:00:00"),
+            ("x", "29 Feb 2024 12:00:00 GMT"),
+            ("updated_at", "1700000000"),
+            ("lastModified", "1700000000123"),
+            ("/meta/ts", "1700000000.25"),
+            ("createdAt", "1700000000123456"),
+        ] {
+            assert!(looks_like_moment(field, value), "{field} {value}");
+        }
+        for (field, value) in [
+            ("id", "1700000000"),
+            ("updated_at", "17"),
+            ("name", "2024"),
+            ("format", "1700000000"),
+            ("id", "2024-02-29-0001"),
+        ] {
+            assert!(!looks_like_moment(field, value), "{field} {value}");
         }
     }
 

@@ -2,8 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "sdk/cursors.rs"]
+mod cursors;
+#[path = "sdk/ends.rs"]
+mod ends;
 #[path = "sdk/export.rs"]
 mod export;
+#[path = "sdk/exports.rs"]
+mod exports;
 #[path = "sdk/guide.rs"]
 mod guide;
 #[path = "sdk/http.rs"]
@@ -18,8 +24,13 @@ mod operations;
 mod pagination;
 #[path = "sdk/parallel.rs"]
 mod parallel;
-#[cfg(all(feature = "csv", feature = "xml"))]
+#[path = "sdk/poll.rs"]
+mod poll;
 #[path = "sdk/rows.rs"]
 mod rows;
 #[path = "sdk/secrets.rs"]
 mod secrets;
+#[path = "sdk/urls.rs"]
+mod urls;
+#[path = "sdk/window.rs"]
+mod window;

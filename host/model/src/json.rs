@@ -12,17 +12,20 @@ pub struct Object {
 
 impl Object {
     /// An object without fields.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a field.
+    #[must_use]
     pub fn put(self, name: &str, value: &(impl Serialize + ?Sized)) -> Self {
         let text = text(value);
         self.raw(name, &text)
     }
 
     /// Adds a field whose value is JSON already.
+    #[must_use]
     pub fn raw(mut self, name: &str, json: &str) -> Self {
         self.text.push(if self.text.is_empty() { '{' } else { ',' });
         self.text.push_str(&text(name));
@@ -32,6 +35,7 @@ impl Object {
     }
 
     /// Adds JSON of others, such as a state, as it stands; text that is none becomes a string, none becomes null.
+    #[must_use]
     pub fn foreign(self, name: &str, json: Option<&str>) -> Self {
         let is_json = |text: &&str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         match json {

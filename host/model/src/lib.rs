@@ -1,6 +1,8 @@
-//! The nouns of a sync, as plain data: what a connector says about itself, configuration, tables, operations.
+//! The nouns of a sync, as plain data: what a connector says about itself, configuration, tables, operations, the types of
+//! columns (`schema`) and errors (`error`).
 //!
-//! Pure: no I/O, no types of other crates. Each mirrors an item of `wit/connector.wit`, which explains the rules.
+//! Pure: no I/O, no types of other crates in what it gives. The nouns of the contract mirror items of `wit/connector.wit`,
+//! which explains the rules.
 
 mod configuration;
 mod connection;

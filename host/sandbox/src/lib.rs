@@ -1,6 +1,6 @@
 //! The sandbox: compiles a connector, runs it with nothing but the imports of the contract, and stops it at its limits.
 //!
-//! The only user of wasmtime in this crate: no type of it leaves this module.
+//! The only user of wasmtime: no type of it leaves this crate.
 
 pub mod addresses;
 #[cfg(test)]

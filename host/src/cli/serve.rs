@@ -19,7 +19,6 @@ use super::screen::Screen;
 use super::text;
 use crate::options;
 use model::error::{Code, Error, Result};
-use server;
 use server::audit_log::AuditLog;
 
 /// What can be typed after `host serve`.

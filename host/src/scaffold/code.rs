@@ -135,9 +135,9 @@ fn body(choice: Choice) -> String {
     let rest = match choice.sync {
         SyncStyle::Position | SyncStyle::Full | SyncStyle::ParentChild => paged(choice),
         SyncStyle::Window => window(choice),
-        SyncStyle::Csv => export("items.csv", "Csv::new()"),
-        SyncStyle::Ndjson => export("items.ndjson", "JsonLines::new()"),
-        SyncStyle::Xml => export("items.xml", r#"Xml::new("item")"#),
+        SyncStyle::Csv => export("items.csv", r#"Csv::new().expect(["id"])"#),
+        SyncStyle::Ndjson => export("items.ndjson", r#"JsonLines::new().expect(["id"])"#),
+        SyncStyle::Xml => export("items.xml", r#"Xml::new("item").root("items")"#),
     };
     // Every checkpoint has the newest refresh token: those before it are used up.
     let rest = match choice.authentication {
@@ -212,48 +212,35 @@ fn request(pagination: Pagination) -> &'static str {
 }
 
 /// The pagination; with a place to begin at where `start` is given.
-fn pages(pagination: Pagination, start: bool) -> String {
-    let (style, place) = match pagination {
-        Pagination::Cursor => (&[r#"Cursor::new("cursor", "next_cursor")"#][..], r#"state.get("place")"#),
-        Pagination::Offset => (
-            &[r#"Offset::new("offset", "limit", configuration.parse("page_size")?)"#, r#".total("total")"#][..],
-            r#"state.parse_or("place", 0)?"#,
-        ),
-        Pagination::Page => (&[r#"PageNumber::new("page")"#][..], r#"state.parse_or("place", 1)?"#),
-        Pagination::NextUrl => (&[r#"NextUrl::new("next")"#][..], r#"state.get("place")"#),
-        Pagination::LinkHeader => (&["LinkHeader::new()"][..], r#"state.get("place")"#),
+fn pages(pagination: Pagination, start: Option<&str>) -> String {
+    let style = match pagination {
+        Pagination::Cursor => &[r#"Cursor::new("cursor", "next_cursor")"#][..],
+        Pagination::Offset => {
+            &[r#"Offset::new("offset", "limit", configuration.parse("page_size")?)"#, r#".total("total")"#]
+        }
+        Pagination::Page => &[r#"PageNumber::new("page")"#],
+        Pagination::NextUrl => &[r#"NextUrl::new("next")"#],
+        Pagination::LinkHeader => &["LinkHeader::new()"],
     };
-    let start = if start { format!(".start({place})") } else { String::new() };
+    let start = start.map(|place| format!(".start({place})"));
     let mut all = style[1..].to_vec();
-    all.extend((!start.is_empty()).then_some(start.as_str()));
+    all.extend(start.as_deref());
     calls(&format!("let pages = {}", style[0]), &all)
 }
 
-/// How the state follows the pages; offsets and page numbers are numbers there.
-fn advance(choice: Choice) -> String {
-    let counts = matches!(choice.pagination, Pagination::Offset | Pagination::Page);
-    let number = "place.parse::<u64>().map_err(Error::internal)?";
-    let place = match (choice.sync, choice.pagination) {
-        // The last page may grow: where a sync is to go on from there, it begins with that page again.
-        (SyncStyle::Position, Pagination::Page) => format!("{number} - 1"),
-        (SyncStyle::Position, Pagination::Offset) => number.into(),
-        (SyncStyle::Position, _) => "place".into(),
-        _ if counts => "page.cursor().map(str::parse::<u64>).transpose().map_err(Error::internal)?".into(),
-        _ => "page.cursor()".into(),
-    };
-    match choice.sync {
-        SyncStyle::Position => format!(
-            r#"    // The last page names no next one: the next sync begins with that page again.
-    if let Some(place) = page.cursor() {{
-        state.set("place", {place})?;
-    }}
+/// How the state follows the pages.
+fn advance(sync: SyncStyle) -> &'static str {
+    match sync {
+        SyncStyle::Position => {
+            r#"    // Where the next sync goes on: after the last page, with what that one named, or with that page again.
+    state.set("place", page.place())?;
 "#
-        ),
-        _ => format!(
+        }
+        _ => {
             r#"    // An interrupted sync resumes at the next page; after the last one, everything is read again.
-    state.set("place", {place})?;
+    state.set("place", page.cursor())?;
 "#
-        ),
+        }
     }
 }
 
@@ -276,36 +263,41 @@ fn paged(choice: Choice) -> String {
 Ok(())
 "#,
         request = request(choice.pagination),
-        pages = pages(choice.pagination, true),
-        advance = advance(choice),
+        pages = pages(choice.pagination, Some(r#"state.get("place")"#)),
+        advance = advance(choice.sync),
     )
 }
 
 fn window(choice: Choice) -> String {
+    // A cursor of the source's own stays where it is while records change; a count of records or pages does not.
+    let start = match choice.pagination {
+        Pagination::Cursor | Pagination::NextUrl | Pagination::LinkHeader => Some("window.cursor()"),
+        Pagination::Offset | Pagination::Page => None,
+    };
     format!(
         r#"let overlap = Duration::from_mins(configuration.parse("overlap_minutes")?);
-let mut newest: Option<Timestamp> = state.parse("updated_at")?;
-{request}let request = request.query_if("updated_since", newest.map(|newest| newest - overlap));
+let mut window = Window::new("updated_at").overlap(overlap).resume(&state)?;
+{request}let request = request.query_if("updated_since", window.since()?);
 {pages}
 for page in request.pages("items", pages) {{
-    for record in page?.records() {{
-        newest = newest.max(Some(record.required("updated_at")?.parse()?));
-        operations.upsert("items", record)?;
-    }}
-    // Records come in no order of time: until the last page, a resumed sync begins where this one began.
+    let page = page?;
+    operations.upsert_page("items", &page)?;
+    // After the last page the next window begins at the newest change, but never after this sync began.
+    window.advance(&page, &mut state)?;
     operations.checkpoint(&state)?;
 }}
-state.set("updated_at", newest)?;
-operations.checkpoint(&state)
+Ok(())
 "#,
         request = request(choice.pagination),
-        pages = pages(choice.pagination, false),
+        pages = pages(choice.pagination, start),
     )
 }
 
 fn export(path: &str, format: &str) -> String {
     format!(
         r#"let exported_at = Timestamp::now();
+// An answer that is no export, or one without a record, is an error and replaces nothing. Where the source may
+// really have no record, add `.may_be_empty()`.
 let rows = http.get("{path}").stream().send()?.rows({format})?;
 
 operations.truncate("items")?;
@@ -361,15 +353,31 @@ fn records_arrive_before_their_checkpoint() {{
     assert!(sync.operations().last().is_some_and(|last| last.starts_with("checkpoint")));
 }}
 
-#[test]
+{refused}#[test]
 fn without_its_configuration_it_says_what_is_missing() {{
     let sync = Test::<{type_name}>::new().update();
     assert!(matches!(sync.result, Err(Error::Configuration {{ .. }})), "{{:?}}", sync.result);
 }}
 "##,
         answers = answers(choice),
+        refused = if choice.sync.is_export() { NO_EXPORT } else { "" },
     )
 }
+
+/// The test that only connectors of exports have.
+const NO_EXPORT: &str = r##"#[test]
+fn an_answer_that_is_no_export_replaces_nothing() {
+    for body in [r#"{"error": "export not ready"}"#, "<error>export not ready</error>", "Please wait.", ""] {
+        let sync = connector().serve(move |asked| match asked.path() {
+            path if path.starts_with("/items.") => Answer::status(200).body(body),
+            _ => answer(asked),
+        });
+        let sync = sync.update();
+        assert!(sync.result.is_err() && sync.checkpoints().iter().all(|state| !state.contains("exported_at")), "{body}");
+    }
+}
+
+"##;
 
 /// What the test's source answers, an arm for each path.
 fn answers(choice: Choice) -> String {

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 /// How a new connector is to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// How it asks for page after page; an export has no pages.
     pub pagination: Pagination,
     /// How it says who it is.
@@ -15,7 +15,7 @@ pub struct Choice {
 
 /// How a source pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Pagination {
+pub(crate) enum Pagination {
     /// An answer holds a cursor, to be sent back
     #[default]
     Cursor,
@@ -31,7 +31,7 @@ pub enum Pagination {
 
 /// How a source is told who asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Authentication {
+pub(crate) enum Authentication {
     /// A key in a header
     #[default]
     Header,
@@ -53,7 +53,7 @@ pub enum Authentication {
 
 /// How a sync goes on where the last one ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum SyncStyle {
+pub(crate) enum SyncStyle {
     /// From the place of the last page: for lists that only grow at their end
     #[default]
     Position,
@@ -71,32 +71,9 @@ pub enum SyncStyle {
     Xml,
 }
 
-impl Pagination {
-    /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Cursor, Self::Offset, Self::Page, Self::NextUrl, Self::LinkHeader];
-}
-
-impl Authentication {
-    /// All of them.
-    pub const ALL: &'static [Self] = &[
-        Self::Header,
-        Self::Query,
-        Self::Basic,
-        Self::Bearer,
-        Self::Oauth2Client,
-        Self::Oauth2Refresh,
-        Self::Session,
-        Self::None,
-    ];
-}
-
 impl SyncStyle {
-    /// All of them.
-    pub const ALL: &'static [Self] =
-        &[Self::Position, Self::Window, Self::Full, Self::ParentChild, Self::Csv, Self::Ndjson, Self::Xml];
-
     /// Whether it reads an export, which has no pages.
-    pub fn is_export(self) -> bool {
+    pub(crate) fn is_export(self) -> bool {
         matches!(self, Self::Csv | Self::Ndjson | Self::Xml)
     }
 }

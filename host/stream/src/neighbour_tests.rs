@@ -5,7 +5,6 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints figures")]
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -129,11 +129,11 @@ fn every_file_says_first_what_it_is() {
 /// The crates below `host` and those of them that each uses, as lines `name -> others`.
 fn arrows() -> String {
     let mut lines = Vec::new();
-    for entry in fs::read_dir(root().join("host")).unwrap().flatten() {
-        let Ok(manifest) = fs::read_to_string(entry.path().join("Cargo.toml")) else { continue };
-        lines.push(arrow(&entry.file_name().to_string_lossy(), &manifest));
+    let below = fs::read_dir(root().join("host")).into_iter().flatten().flatten().map(|entry| entry.path());
+    for folder in below.chain([root().join("host")]) {
+        let Ok(manifest) = fs::read_to_string(folder.join("Cargo.toml")) else { continue };
+        lines.push(arrow(&folder.file_name().unwrap_or_default().to_string_lossy(), &manifest));
     }
-    lines.push(arrow("host", &fs::read_to_string(root().join("host/Cargo.toml")).unwrap()));
     lines.sort();
     lines.join("\n")
 }

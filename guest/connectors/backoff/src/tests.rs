@@ -23,8 +23,9 @@ fn the_same_page_is_asked_for_again_after_the_time_the_source_wants() {
 
 #[test]
 fn patience_has_an_end_and_other_errors_need_none() {
-    let sync = events((0..5).map(|_| throttled())).update();
+    let sync = events((0..99).map(|_| throttled())).update();
     assert!(matches!(sync.result, Err(Error::RateLimited { .. })));
+    assert!(sync.slept.iter().sum::<Duration>() > Duration::from_mins(4));
     let sync = events([Answer::json(r#"{"error": "no such account"}"#)]).update();
     assert_eq!(sync.result, Err(Error::source("no such account")));
 }

@@ -18,7 +18,7 @@ impl Connector for Export {
     fn update(configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {
         let http = Client::new(configuration.required("base_url")?);
         let exported_at = Timestamp::now();
-        let rows = http.get("export/csv").stream().send()?.rows(Csv::new())?;
+        let rows = http.get("export/csv").stream().send()?.rows(Csv::new().expect(["id"]))?;
 
         operations.truncate("users")?;
         let mut count = 0;

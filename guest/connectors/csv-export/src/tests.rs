@@ -30,3 +30,17 @@ fn half_an_export_is_none() {
     assert!(matches!(sync.result, Err(Error::Source(_))));
     assert_eq!(sync.operations(), Vec::<String>::new());
 }
+
+#[test]
+fn an_answer_that_is_no_export_changes_nothing() {
+    for body in [
+        r#"{"error":"export not ready"}"#,
+        "Export not ready.\nCome back later.\n",
+        "<html>Log in</html>",
+        "",
+        "id,name\n",
+    ] {
+        let sync = export(body).update();
+        assert!(sync.result.is_err() && sync.operations().is_empty(), "{body}");
+    }
+}

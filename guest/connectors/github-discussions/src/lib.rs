@@ -34,27 +34,24 @@ impl Connector for Discussions {
         let http = Client::new(configuration.required("base_url")?).bearer_auth(configuration.required("token")?);
         let request = http.post("graphql").graphql(DISCUSSIONS, &json!({"owner": owner?, "name": name?}));
 
-        let seen: Option<Timestamp> = state.parse("updated_at")?;
-        let mut newest = seen;
+        let mut window = Window::new("updatedAt").key("updated_at").resume(&state)?;
         let place = "/data/repository/discussions";
-        let pages = PageInfo::new("after", &format!("{place}/pageInfo"));
+        let pages = PageInfo::new("after", &format!("{place}/pageInfo")).start(window.cursor());
         for page in request.pages(&format!("{place}/nodes"), pages) {
             let page = page?;
-            let mut known = false;
-            for discussion in page.records() {
-                let updated_at = discussion.required("updatedAt")?.parse()?;
-                newest = newest.max(Some(updated_at));
-                known = Some(updated_at) < seen;
-                operations.upsert("discussions", discussion)?;
+            operations.upsert_page("discussions", &page)?;
+            // The newest come first: the window moves on when all of them have arrived.
+            window.advance(&page, &mut state)?;
+            let known = window.is_passed(&page);
+            if known {
+                window.finish(&mut state)?;
             }
-            // The newest come first: the state moves on when all of them have arrived.
             operations.checkpoint(&state)?;
             if known {
                 break;
             }
         }
-        state.set("updated_at", newest)?;
-        operations.checkpoint(&state)
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 
 fn discussions() -> Test<Discussions> {
     let discussions = Test::new().configuration("owner", "octo").configuration("repository", "fine");
-    discussions.configuration("token", "t")
+    discussions.configuration("token", "t").now("2024-02-01T00:00:00Z".parse().unwrap())
 }
 
 fn page(days: &[u32], next: bool) -> Answer {
@@ -23,7 +23,9 @@ fn page(days: &[u32], next: bool) -> Answer {
 fn the_first_sync_reads_all_and_the_next_one_down_to_what_it_knows() {
     let sync = discussions().answers([page(&[9, 8], true), page(&[7], false)]).update();
     assert_eq!((sync.result.clone(), sync.upserts("discussions").len()), (Ok(()), 3));
-    assert_eq!(sync.checkpoints(), ["{}", "{}", r#"{"updated_at":"2024-01-09T00:00:00Z"}"#]);
+    let way =
+        r#"{"updated_at_pages":{"cursor":"c2","newest":"2024-01-09T00:00:00Z","started":"2024-02-01T00:00:00Z"}}"#;
+    assert_eq!(sync.checkpoints(), [way, r#"{"updated_at":"2024-01-09T00:00:00Z"}"#]);
     assert!(sync.asked[1].body().ends_with(r#""variables":{"after":"c2","name":"fine","owner":"octo"}}"#));
 
     let next = discussions().state(sync.state()).answers([page(&[11, 9, 8], true), page(&[1], false)]).update();

@@ -35,13 +35,13 @@ impl Connector for Issues {
             }
             let request = http.get(format!("{repository}/{path}")).query("sort", "updated").query("direction", "asc");
             // Both sorted by their changes: what was written so far need not be read again, but for its last instant.
-            let request = request.query("per_page", 100).query_if("since", state.get(table));
+            let window = Window::new("updated_at").key(table).overlap(Duration::ZERO).ordered();
+            let mut window = window.resume(&state)?;
+            let request = request.query("per_page", 100).query_if("since", window.since()?);
             for page in request.pages("", LinkHeader::new()) {
                 let page = page?;
                 operations.upsert_page(table, &page)?;
-                if let Some(last) = page.last() {
-                    state.set(table, last.required("updated_at")?)?;
-                }
+                window.advance(&page, &mut state)?;
                 operations.checkpoint(&state)?;
             }
         }

@@ -16,7 +16,7 @@ fn page(updated_at: &str) -> Answer {
 #[test]
 fn both_lists_are_read_along_the_link_and_since_their_last_change() {
     let link = r#"<https://api.github.com/repositories/1/issues?page=2>; rel="next""#;
-    let answers = [page("2024-01-01T00:00:00Z").header("link", link), page("2024-01-02T00:00:00Z"), Answer::json("[]")];
+    let answers = [page("2023-12-30T00:00:00Z").header("link", link), page("2023-12-31T00:00:00Z"), Answer::json("[]")];
     let sync = issues().state(r#"{"comments":"2023-01-01T00:00:00Z"}"#).answers(answers).update();
     assert_eq!(sync.result, Ok(()));
     let repository = "GET https://api.github.com/repos/octo/fine";
@@ -27,7 +27,7 @@ fn both_lists_are_read_along_the_link_and_since_their_last_change() {
     ];
     assert_eq!(sync.requests(), requests);
     assert_eq!(sync.asked[1].header("x-github-api-version").as_deref(), Some("2022-11-28"));
-    assert_eq!(sync.state(), Some(r#"{"comments":"2023-01-01T00:00:00Z","issues":"2024-01-02T00:00:00Z"}"#));
+    assert_eq!(sync.state(), Some(r#"{"comments":"2023-01-01T00:00:00Z","issues":"2023-12-31T00:00:00Z"}"#));
 }
 
 #[test]

@@ -32,7 +32,9 @@ impl Connector for Contacts {
         properties.push("lastmodifieddate");
 
         loop {
-            let since = state.get_or("lastmodifieddate", "1970-01-01T00:00:00Z");
+            let window = Window::new("/properties/lastmodifieddate").key("lastmodifieddate").overlap(Duration::ZERO);
+            let mut window = window.ordered().resume(&state)?;
+            let since = window.since()?.unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned());
             let search = json!({
                 "filterGroups": [{"filters": [{"propertyName": "lastmodifieddate", "operator": "GTE", "value": since}]}],
                 "sorts": [{"propertyName": "lastmodifieddate", "direction": "ASCENDING"}],
@@ -44,9 +46,8 @@ impl Connector for Contacts {
             let after = Cursor::new("after", "/paging/next/after").in_body();
             for page in request.pages("results", after).limit(RESULTS_MAX / PAGE) {
                 let page = page?;
-                for contact in page.records() {
-                    state.set("lastmodifieddate", write(&contact, operations)?)?;
-                }
+                page.records().try_for_each(|contact| write(&contact, operations))?;
+                window.advance(&page, &mut state)?;
                 operations.checkpoint(&state)?;
                 more = page.cursor().is_some();
             }
@@ -62,14 +63,13 @@ impl Connector for Contacts {
     }
 }
 
-/// Writes a contact, its properties beside its other fields, and gives the instant of its last change.
-fn write(contact: &Record, operations: &mut Operations) -> Result<String> {
+/// Writes a contact, its properties beside its other fields.
+fn write(contact: &Record, operations: &mut Operations) -> Result<()> {
     let mut fields: BTreeMap<&str, &RawValue> = contact.parse()?;
     let properties = fields.remove("properties").ok_or_else(|| Error::source("a contact has no `properties`"))?;
     let mut row: BTreeMap<&str, &RawValue> = serde_json::from_str(properties.get())?;
     row.extend(fields);
-    operations.upsert("contacts", row)?;
-    Record::from(properties).required("lastmodifieddate")
+    operations.upsert("contacts", row)
 }
 
 elt_sdk::export!(Contacts);

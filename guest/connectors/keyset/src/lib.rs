@@ -19,14 +19,14 @@ impl Connector for Users {
     fn update(configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {
         let http = Client::new(configuration.required("base_url")?);
         // The source has a cursor of its own (`scroll_param`), which skips users that share the last one's second.
-        let keyset = Keyset::new("updated_since", "updatedAt").inclusive(PAGE).start(state.get("updated_at"));
+        let window = Window::new("updatedAt").key("updated_at").overlap(Duration::ZERO).ordered();
+        let mut window = window.resume(&state)?;
+        let keyset = Keyset::new("updated_since", "updatedAt").inclusive(PAGE).start(window.since()?);
 
         for page in http.get("pagination/keyset").pages("data", keyset) {
             let page = page?;
             operations.upsert_page("users", &page)?;
-            if let Some(last) = page.last() {
-                state.set("updated_at", last.required("updatedAt")?)?;
-            }
+            window.advance(&page, &mut state)?;
             operations.checkpoint(&state)?;
         }
         Ok(())

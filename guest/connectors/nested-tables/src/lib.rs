@@ -30,9 +30,7 @@ impl Connector for Helpdesk {
                 change_ticket(&change, operations)?;
             }
             // The source gives a place for the next sync too: with no changes there it ends the pages itself.
-            if let Some(since) = page.cursor() {
-                state.set("since", since)?;
-            }
+            state.set("since", page.place())?;
             operations.checkpoint(&state)?;
         }
         Ok(())

@@ -17,14 +17,14 @@ impl Connector for Users {
         let http = Client::new(configuration.required("base_url")?);
         let request = http.get("pagination/next_page_url").query("per_page", 50).query("order_by", "updatedAt");
         // The source gives users of that instant again, so that none of the same instant is missed.
-        let request = request.query_if("updated_since", state.get("updated_at"));
+        let window = Window::new("updatedAt").key("updated_at").overlap(Duration::ZERO).ordered();
+        let mut window = window.resume(&state)?;
+        let request = request.query_if("updated_since", window.since()?);
 
         for page in request.pages("data", NextUrl::new("next_page_url")) {
             let page = page?;
             operations.upsert_page("users", &page)?;
-            if let Some(last) = page.last() {
-                state.set("updated_at", last.required("updatedAt")?)?;
-            }
+            window.advance(&page, &mut state)?;
             operations.checkpoint(&state)?;
         }
         Ok(())

@@ -21,7 +21,7 @@ impl Connector for Projects {
         let [base, id, secret, token] =
             ["base_url", "client_id", "client_secret", "refresh_token"].map(|field| configuration.required(field));
         let http = Client::new(base?);
-        let login = Login::refresh_token(&http.url("oauth/token"), id?, secret?, token?).basic();
+        let login = Login::refresh_token(http.url("oauth/token"), id?, secret?, token?).basic();
         let login = login.resume(&state, "login")?;
 
         // The refresh token that was used is gone: its successor must be safe before anything else can fail.
@@ -33,10 +33,7 @@ impl Connector for Projects {
         for page in http.login(&login).get("oauth/projects").pages("projects", cursor) {
             let page = page?;
             operations.upsert_page("projects", &page)?;
-            match page.cursor() {
-                Some(cursor) => state.set("cursor", cursor)?,
-                None => state.remove("cursor"),
-            }
+            state.set("cursor", page.cursor())?;
             login.save(&mut state, "login")?;
             operations.checkpoint(&state)?;
         }

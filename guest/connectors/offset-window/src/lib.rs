@@ -19,24 +19,21 @@ impl Connector for Orders {
 
     fn update(configuration: &Configuration, mut state: State, operations: &mut Operations) -> Result<()> {
         let overlap = Duration::from_mins(configuration.parse("overlap_minutes")?);
-        let seen: Option<Timestamp> = state.parse("updated_at")?;
-        let mut newest = seen;
+        let mut window = Window::new("updated_at").overlap(overlap).resume(&state)?;
 
         let http =
             Client::new(configuration.required("base_url")?).header("api_key", configuration.required("api_key")?);
-        let request = http.get("offset/orders").query_if("updated_since", seen.map(|seen| seen - overlap));
+        let request = http.get("offset/orders").query_if("updated_since", window.since()?);
         let offset = Offset::new("offset", "limit", configuration.parse("page_size")?).total("total");
 
         for page in request.pages("orders", offset) {
-            for order in page?.records() {
-                newest = newest.max(Some(order.required("updated_at")?.parse()?));
-                operations.upsert("orders", order)?;
-            }
+            let page = page?;
+            operations.upsert_page("orders", &page)?;
             // Orders come in no order of time: until the last page, a resumed sync begins where this one began.
+            window.advance(&page, &mut state)?;
             operations.checkpoint(&state)?;
         }
-        state.set("updated_at", newest)?;
-        operations.checkpoint(&state)
+        Ok(())
     }
 }
 

@@ -35,7 +35,7 @@ impl Connector for Stations {
         }
         let lists = lists.into_iter().map(|(id, after)| {
             let pages = http.get(format!("stations/{}/readings", encode(&id)));
-            (id, pages.pages("readings", Keyset::new("after", "at").more("more").start(after)))
+            (id, pages.pages("readings", Keyset::new("after", "at").unique().more("more").start(after)))
         });
 
         let mut failures = 0;

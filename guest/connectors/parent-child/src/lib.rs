@@ -32,10 +32,7 @@ impl Connector for Billing {
                 invoices(&http, &page, operations)?;
             }
             // An interrupted sync resumes at the next page; after the last one, everything is read again.
-            match page.cursor() {
-                Some(url) => state.set("next", url)?,
-                None => state.remove("next"),
-            }
+            state.set("next", page.cursor())?;
             operations.checkpoint(&state)?;
         }
         Ok(())

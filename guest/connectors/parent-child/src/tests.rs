@@ -34,7 +34,7 @@ fn invoices_follow_their_customers_and_carry_their_ids() {
             r#"upsert invoices {"id": 10,"customer_id":1}"#,
             r#"upsert invoices {"id": 11, "customer_id": "one"}"#,
             r#"upsert invoices {"id": 20, "total": 1.50,"customer_id":"a/b"}"#,
-            r#"checkpoint {"next":"https://api.test/customers?page=2"}"#,
+            r#"checkpoint {"next":"customers?page=2"}"#,
             r#"upsert customers {"id": 3}"#,
             "checkpoint {}",
         ]
@@ -82,5 +82,5 @@ fn a_failure_below_a_customer_ends_the_sync_at_the_last_checkpoint() {
         .update();
 
     assert_eq!(sync.result, Err(Error::transient("GET https://api.test/customers/3/invoices: status 500")));
-    assert_eq!(sync.state(), Some(r#"{"next":"https://api.test/customers?page=2"}"#));
+    assert_eq!(sync.state(), Some(r#"{"next":"customers?page=2"}"#));
 }

@@ -43,13 +43,10 @@ impl Connector for Staff {
 
 /// Writes what has changed since the slice's cursor, and moves that on to the newest change.
 fn read(request: Request, table: &str, slice: &mut State, operations: &mut Operations) -> Result<Page> {
-    let mut newest: Option<Timestamp> = slice.parse("updated_at")?;
-    let page = request.query_if("updated_since", newest).page("data")?;
-    for record in page.records() {
-        newest = newest.max(Some(record.required("updatedAt")?.parse()?));
-        operations.upsert(table, record)?;
-    }
-    slice.set("updated_at", newest)?;
+    let mut window = Window::new("updatedAt").key("updated_at").overlap(Duration::ZERO).resume(slice)?;
+    let page = request.query_if("updated_since", window.since()?).page("data")?;
+    operations.upsert_page(table, &page)?;
+    window.advance(&page, slice)?;
     Ok(page)
 }
 

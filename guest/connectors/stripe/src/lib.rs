@@ -115,16 +115,12 @@ struct Newer {
 }
 
 impl Pagination for Newer {
-    fn mark(&self) -> Option<&str> {
-        Some("has_more")
-    }
-
     fn start(&self) -> Option<String> {
         Some(self.start.clone())
     }
 
     fn next(&mut self, page: &Page) -> Result<Option<String>> {
-        let newest = page.first().filter(|_| page.mark() == Some("true"));
+        let newest = page.first().filter(|_| page.get("has_more").as_deref() == Some("true"));
         newest.map(|event| event.required("id")).transpose()
     }
 

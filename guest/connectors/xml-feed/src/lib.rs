@@ -24,7 +24,7 @@ impl Connector for Feed {
             return Ok(());
         };
         operations.truncate("offers")?;
-        for offer in feed.rows(Xml::new("offer").lists(["tag"]))? {
+        for offer in feed.rows(Xml::new("offer").root("offers").lists(["tag"]))? {
             operations.upsert("offers", offer?)?;
         }
         operations.checkpoint(&state)

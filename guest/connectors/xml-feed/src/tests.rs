@@ -27,3 +27,12 @@ fn a_cut_feed_changes_nothing() {
     let sync = feed().answers([Answer::status(200).body("<offers><offer id='1'/><offer")]).update();
     assert!(sync.result.is_err() && sync.operations().is_empty());
 }
+
+#[test]
+fn an_answer_that_is_no_feed_changes_nothing() {
+    let other_names = r#"<n:offers xmlns:n="u"><n:offer id="7"/></n:offers>"#;
+    for body in ["<error>busy</error>", other_names, "<offers/>", "busy", "", r#"{"error":"busy"}"#] {
+        let sync = feed().answers([Answer::status(200).header("etag", "\"v2\"").body(body)]).update();
+        assert!(sync.result.is_err() && sync.operations().is_empty(), "{body}");
+    }
+}

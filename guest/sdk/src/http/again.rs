@@ -9,14 +9,16 @@ use super::response::Response;
 use crate::error::{Error, Result};
 use crate::imports;
 
-/// Attempts in all, as many as the host makes where the status tells.
-const ATTEMPTS_MAX: u32 = 5;
+/// How long the waits may be in all: the source's minute of rest, and the one after, and then some.
+const PATIENCE: Duration = Duration::from_mins(5);
 /// The longest wait after the first attempt; it doubles from attempt to attempt.
 const BASE: Duration = Duration::from_millis(500);
 /// Where doubling ends.
 const CAP: Duration = Duration::from_secs(30);
-/// A source that asks for more ends the sync.
-const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
+/// So many attempts are made just when the source asks for them.
+const TRUST: u32 = 3;
+/// The shortest wait, where it asks for none.
+const WAIT_MIN: Duration = Duration::from_millis(10);
 
 /// What it takes to send a request again.
 pub(super) struct Again {
@@ -28,7 +30,7 @@ pub(super) struct Again {
 impl Again {
     /// The answer to be given: `answer`, or that of a later attempt.
     pub(super) fn settle(mut self, mut answer: Response) -> Result<Response> {
-        let (mut attempt, mut renewed) = (1, false);
+        let (mut patience, mut renewed) = (Patience::default(), false);
         loop {
             let judged = self.request.judge(&answer);
             let refused = matches!(judged, Err(Error::Authentication(_))) || answer.status() == 401;
@@ -37,28 +39,51 @@ impl Again {
                 renewed = true;
             } else {
                 let Err(error) = judged else { return Ok(answer) };
-                let wait = self.request.is_repeatable().then(|| wait(&error, attempt)).flatten();
-                imports::sleep(wait.ok_or(error)?);
-                attempt += 1;
+                let waited = self.request.is_repeatable() && patience.wait(&error);
+                if !waited {
+                    return Err(error);
+                }
             }
             (answer, self.generation) = self.request.attempt()?.wait_once()?;
         }
     }
 }
 
+/// How often a request was sent, and how long was waited in between.
+#[derive(Default)]
+pub(super) struct Patience {
+    attempts: u32,
+    waited: Duration,
+}
+
+impl Patience {
+    /// Waits after an attempt that ended so; false where it is no use, or has taken long enough.
+    pub(super) fn wait(&mut self, error: &Error) -> bool {
+        self.attempts += 1;
+        let wait = wait(error, self.attempts).filter(|wait| self.waited + *wait <= PATIENCE);
+        if let Some(wait) = wait {
+            imports::sleep(wait);
+            self.waited += wait;
+        }
+        wait.is_some()
+    }
+}
+
 /// How long to wait after attempt number `attempt`, counted from 1; `None`: it is no use.
 fn wait(error: &Error, attempt: u32) -> Option<Duration> {
-    if attempt >= ATTEMPTS_MAX {
-        return None;
-    }
     match error {
-        Error::RateLimited { retry_after: Some(wait), .. } => (*wait <= RETRY_AFTER_MAX).then_some(*wait),
-        Error::RateLimited { retry_after: None, .. } | Error::Transient(_) => {
-            // Full jitter: many connectors that were refused together do not come back together.
-            Some((BASE * 2_u32.pow(attempt - 1)).min(CAP).mul_f64(chance()))
-        }
+        // A source that refuses again and again at its own time is not taken at its word for ever.
+        Error::RateLimited { retry_after: Some(wait), .. } if attempt <= TRUST => Some((*wait).max(WAIT_MIN)),
+        Error::RateLimited { retry_after: Some(wait), .. } => Some((*wait).max(back_off(attempt))),
+        Error::RateLimited { retry_after: None, .. } | Error::Transient(_) => Some(back_off(attempt)),
         _ => None,
     }
+}
+
+/// Doubles up to a cap, with jitter: many connectors that were refused together do not come back together.
+fn back_off(attempt: u32) -> Duration {
+    let longest = (BASE * 2_u32.pow((attempt - 1).min(16))).min(CAP);
+    longest.mul_f64(f64::midpoint(1.0, chance()))
 }
 
 /// From 0 to 1, by what the standard library seeds its maps with.
@@ -72,21 +97,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_within_chance_and_end() {
-        let throttled = Error::RateLimited { message: String::new(), retry_after: None };
-        for attempt in 1..=4 {
-            let longest = BASE * 2_u32.pow(attempt - 1);
+    fn waits_double_within_chance_up_to_a_cap() {
+        let throttled = Error::RateLimited { message: String::new().into(), retry_after: None };
+        for attempt in [1, 2, 4, 7, 100] {
+            let longest = (BASE * 2_u32.pow((attempt - 1).min(16))).min(CAP);
             let waits: Vec<_> = (0..100).map(|_| wait(&throttled, attempt).unwrap()).collect();
-            assert!(waits.iter().all(|wait| *wait <= longest) && waits.iter().any(|wait| *wait > longest / 4));
+            assert!(waits.iter().all(|wait| *wait <= longest && *wait >= longest / 2));
         }
-        assert_eq!(wait(&throttled, 5), None);
     }
 
     #[test]
-    fn what_the_source_asks_for_is_waited_for_unless_it_is_long() {
-        let asked = |wait| Error::RateLimited { message: String::new(), retry_after: Some(wait) };
+    fn what_the_source_asks_for_is_waited_for() {
+        let asked = |wait| Error::RateLimited { message: String::new().into(), retry_after: Some(wait) };
         assert_eq!(wait(&asked(Duration::from_secs(7)), 1), Some(Duration::from_secs(7)));
-        assert_eq!(wait(&asked(Duration::from_secs(301)), 1), None);
+        assert_eq!(wait(&asked(Duration::ZERO), 1), Some(WAIT_MIN));
+        assert!(wait(&asked(Duration::from_millis(50)), 9) >= Some(Duration::from_secs(15)));
         assert_eq!(wait(&Error::source("gone"), 1), None);
     }
 }

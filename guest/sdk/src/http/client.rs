@@ -14,14 +14,22 @@ use crate::error::Result;
 #[derive(Debug, Clone)]
 pub struct Client {
     base: String,
+    /// Of the base URL, as it was given.
+    query: Option<String>,
     common: Request,
 }
 
 impl Client {
-    /// A client for the source at `base_url`, with or without a slash at its end; a query there is dropped.
+    /// A client for the source at `base_url`, with or without a slash at its end; a query there goes with every request,
+    /// as if it had been given to [`query`](Self::query).
     pub fn new(base_url: &str) -> Self {
         let base = url::up_to_query(base_url).trim_end_matches('/').to_owned();
-        Self { base, common: Request::new(Method::Get, String::new()) }
+        let whole = base_url.split('#').next().unwrap_or_default();
+        let query = whole.split_once('?').map(|(_, query)| query.to_owned()).filter(|query| !query.is_empty());
+        let parameters = query.iter().flat_map(|query| url::parameters(query));
+        let common = Request::new(Method::Get, String::new());
+        let common = parameters.fold(common, |common, (name, value)| common.kept_query(&name, value));
+        Self { base, query, common }
     }
 
     /// A header for every request.
@@ -33,20 +41,20 @@ impl Client {
 
     /// User and password for every request.
     #[must_use]
-    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
+    pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.common = self.common.basic_auth(user, password);
         self
     }
 
     /// A bearer token for every request.
     #[must_use]
-    pub fn bearer_auth(mut self, token: &str) -> Self {
+    pub fn bearer_auth(mut self, token: impl AsRef<str>) -> Self {
         self.common = self.common.bearer_auth(token);
         self
     }
 
     /// A parameter in the query of every request, an API key for instance. It stays where a page's URL replaces the
-    /// query, unless that has the parameter itself.
+    /// query; where that URL has the parameter itself, its value counts, unless the client's is a secret.
     #[must_use]
     pub fn query(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.common = self.common.kept_query(name, value);
@@ -61,8 +69,8 @@ impl Client {
     }
 
     /// Tells errors by more than the status: `judge` sees every answer and its body, and the error it returns is the
-    /// request's. One that may pass (rate limited, transient) has the request sent again, five times in all, after what
-    /// the source asked for or exponential back-off with full jitter, if the request may be sent twice. A body that is
+    /// request's. One that may pass (rate limited, transient) has the request sent again for about five minutes, after what
+    /// the source asked for or exponential back-off with jitter, if the request may be sent twice. A body that is
     /// [streamed](Request::stream) shows as an empty text.
     ///
     /// ```
@@ -126,8 +134,16 @@ impl Client {
         self.request(Method::Delete, path.as_ref())
     }
 
-    /// The URL that `path` stands for in a request.
+    /// The URL that `path` stands for in a request, with the query of the base URL.
     pub fn url(&self, path: &str) -> String {
+        let url = self.target(path);
+        match &self.query {
+            Some(query) => format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' }),
+            None => url,
+        }
+    }
+
+    fn target(&self, path: &str) -> String {
         if url::is_absolute(path) {
             path.to_owned()
         } else if path.is_empty() {
@@ -138,6 +154,8 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> Request {
-        self.common.with_target(method, self.url(path))
+        let target = self.target(path);
+        let base = if url::is_absolute(path) { url::split_origin(path).0 } else { &self.base };
+        self.common.with_target(method, target, base)
     }
 }

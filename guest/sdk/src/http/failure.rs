@@ -13,22 +13,20 @@ pub(super) fn from_exchange(error: wit::Error) -> Error {
     let wit::Error { kind, message, retry_after_ms } = error;
     match kind {
         ErrorKind::Denied => Error::Configuration { field: None, message },
-        ErrorKind::InvalidRequest => Error::Internal(message),
-        ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Protocol => Error::Transient(message),
-        ErrorKind::Redirect => Error::Source(message),
-        ErrorKind::RateLimited => {
-            Error::RateLimited { message, retry_after: retry_after_ms.map(Duration::from_millis) }
-        }
+        ErrorKind::InvalidRequest => Error::internal(message),
+        ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Protocol => Error::transient(message),
+        ErrorKind::Redirect => Error::source(message),
+        ErrorKind::RateLimited => Error::rate_limited(message, retry_after_ms.map(Duration::from_millis)),
     }
 }
 
 /// An answer with an error status.
 pub(super) fn from_status(status: u16, message: String, retry_after: impl FnOnce() -> Option<Duration>) -> Error {
     match status {
-        401 | 403 => Error::Authentication(message),
-        429 => Error::RateLimited { message, retry_after: retry_after() },
-        408 | 500..=599 => Error::Transient(message),
-        _ => Error::Source(message),
+        401 | 403 => Error::authentication(message),
+        429 => Error::rate_limited(message, retry_after()),
+        408 | 500..=599 => Error::transient(message),
+        _ => Error::source(message),
     }
 }
 
@@ -78,7 +76,7 @@ mod tests {
         let error = |status| from_status(status, "m".to_owned(), || None);
         assert_eq!(error(401), Error::authentication("m"));
         assert_eq!(error(403), Error::authentication("m"));
-        assert_eq!(error(429), Error::RateLimited { message: "m".to_owned(), retry_after: None });
+        assert_eq!(error(429), Error::rate_limited("m", None));
         assert_eq!(error(408), Error::transient("m"));
         assert_eq!(error(503), Error::transient("m"));
         assert_eq!(error(404), Error::source("m"));

@@ -1,10 +1,13 @@
 //! What is particular to GraphQL: the form of a question, and errors that come with status 200.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::response::Response;
 use crate::error::{Error, Result};
 use crate::json::{self, Path};
+use crate::record::{Record, start_of};
+use crate::warning;
 
 /// A question.
 #[derive(Serialize)]
@@ -14,7 +17,7 @@ pub(super) struct Body<'a, V: ?Sized> {
 }
 
 /// One of the errors in an answer.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Problem {
     #[serde(default)]
     message: String,
@@ -31,16 +34,25 @@ struct Extensions {
     code: Option<String>,
 }
 
-/// Makes an error of the `errors` in an answer, whatever its status. Half an answer is none: its rows would be missing.
-pub(super) fn judge(answer: &Response, body: &str) -> Result<()> {
+/// Says of an error beside data whether the data is good all the same.
+pub(super) type Tolerated = fn(&Record) -> bool;
+
+/// Makes an error of the `errors` in an answer, whatever its status. Half an answer is none, its rows would be missing,
+/// unless the author knows better.
+pub(super) fn judge(answer: &Response, body: &str, tolerated: Tolerated) -> Result<()> {
     let errors = json::search(body, &Path::field("errors")).ok().flatten();
-    let Some(problems) = errors.and_then(|errors| serde_json::from_str::<Vec<Problem>>(errors.get()).ok()) else {
+    let Some(errors) = errors.and_then(|errors| serde_json::from_str::<Vec<&RawValue>>(errors.get()).ok()) else {
         return Ok(());
     };
-    match problems.first() {
-        Some(first) => Err(first.error(answer)),
-        None => Ok(()),
+    let data = json::search(body, &Path::field("data")).ok().flatten().is_some_and(|data| data.get() != "null");
+    let fatal = errors.iter().find(|&&error| !(data && tolerated(&Record::from(error))));
+    if let Some(fatal) = fatal {
+        return Err(serde_json::from_str::<Problem>(fatal.get()).unwrap_or_default().error(answer));
     }
+    for error in errors {
+        warning!("{}: the data comes with an error: {}", answer.name(), start_of(error.get()));
+    }
+    Ok(())
 }
 
 impl Problem {

@@ -4,8 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
+use super::graphql::Tolerated;
 use super::login::Login;
+use super::poll::Poll;
 use super::response::{Pending, Response};
 use super::{failure, graphql, url};
 use crate::bindings::elt::connector::http::{self as wit, Authentication, Body, Method};
@@ -13,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::imports;
 use crate::json;
 use crate::pagination::{Page, Pages, Pagination};
+use crate::record::Record;
 use crate::state::State;
 
 /// Tells an error from an answer by what is in it, see [`Client::judge`](super::Client::judge).
@@ -23,10 +27,16 @@ pub(super) type Judge = fn(&Response, &str) -> Result<()>;
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
     inner: wit::Request,
+    /// Where the client's source lives: what the next page's URL is taken from.
+    base: String,
     /// So many parameters of the query are the client's and go with every request.
     kept: usize,
     login: Option<Login>,
     judges: Vec<Judge>,
+    /// Whether it is a GraphQL question, and which errors beside its data are no reason to refuse them.
+    graphql: Option<Tolerated>,
+    /// Whether an answer without the array of records has none.
+    none_if_missing: bool,
     /// What went wrong while it was put together; told when it is sent.
     failure: Option<Error>,
 }
@@ -44,28 +54,101 @@ impl Request {
             buffer: true,
             timeout_ms: None,
         };
-        Self { inner, kept: 0, login: None, judges: Vec::new(), failure: None }
+        Self {
+            inner,
+            base: String::new(),
+            kept: 0,
+            login: None,
+            judges: Vec::new(),
+            graphql: None,
+            none_if_missing: false,
+            failure: None,
+        }
     }
 
     /// The same headers and credentials for another method and URL.
-    pub(crate) fn with_target(&self, method: Method, url: String) -> Self {
+    pub(crate) fn with_target(&self, method: Method, url: String, base: &str) -> Self {
         let mut request = self.clone();
         (request.inner.method, request.inner.url) = (method, url);
+        base.clone_into(&mut request.base);
         request
     }
 
-    /// Another URL, whose query is all there is, but for what the client adds to every request.
-    pub(crate) fn at(mut self, url: &str) -> Self {
+    /// The cursor for a URL that was found in the answer of `place`: without the host, which may be another one
+    /// tomorrow, and without what the client adds to every request. `elsewhere`: another host is kept.
+    pub(crate) fn cursor_of_url(&self, place: &str, reference: &str, elsewhere: bool) -> String {
+        let whole = url::join(place, reference.trim());
+        let whole = url::retain(&whole, |name, value| !self.adds(name, value));
+        if elsewhere && !url::is_same_origin(&self.base, &whole) {
+            return whole;
+        }
+        url::relative(&self.base, &whole)
+    }
+
+    /// The same for the URL that such a cursor stands for; its query is all there is, but for what the client adds.
+    pub(crate) fn at(mut self, cursor: &str, elsewhere: bool) -> Self {
+        let whole = elsewhere && url::is_absolute(cursor);
+        let url = if whole { cursor.to_owned() } else { url::resolve(&self.base, cursor) };
+        let url = url::retain(&url, |name, value| !self.adds(name, value));
         self = self.without_query();
-        self.inner.query.retain(|(name, _)| !url::has_parameter(url, name));
-        url.clone_into(&mut self.inner.url);
+        // The source's own value of a parameter fits its page.
+        self.inner.query.retain(|(name, _)| !url::has_parameter(&url, name));
+        self.kept = self.inner.query.len();
+        self.inner.url = url;
         self
+    }
+
+    /// Whether a parameter in a URL of the source's is one that goes with every request anyway: a credential that was
+    /// echoed, whatever has become of its value, or just the same again.
+    fn adds(&self, name: &str, value: &str) -> bool {
+        let is_secret = |value: &str| ["elt_secret_", "elt_token_"].iter().any(|mark| value.contains(mark));
+        let own = &self.inner.query[..self.kept];
+        let same = |(own, of): &(String, String)| own == name && (of == value || is_secret(of));
+        own.iter().any(same) || self.login.as_ref().and_then(Login::parameter_name) == Some(name)
     }
 
     /// Without its query, but for what the client adds to every request.
     pub(crate) fn without_query(mut self) -> Self {
         self.inner.query.truncate(self.kept);
         self
+    }
+
+    /// A problem to be told when it is sent.
+    pub(crate) fn fail(mut self, problem: impl fmt::Display) -> Self {
+        self.failure = Some(Error::internal(problem));
+        self
+    }
+
+    /// Sets a parameter of the query, in the place of one of that name if there is any.
+    pub(crate) fn put_query(mut self, name: &str, value: &str) -> Self {
+        if url::has_parameter(&self.inner.url, name) {
+            self.inner.url = url::retain(&self.inner.url, |of, _| of != name);
+        }
+        let Some(first) = self.inner.query.iter().position(|(of, _)| of == name) else {
+            return self.query(name, value);
+        };
+        value.clone_into(&mut self.inner.query[first].1);
+        let mut at = 0;
+        self.inner.query.retain(|(of, _)| (at <= first || of != name, at += 1).0);
+        self
+    }
+
+    /// Sets a header, in the place of one of that name if there is any.
+    pub(crate) fn put_header(mut self, name: &str, value: &str) -> Self {
+        self.inner.headers.retain(|(of, _)| !of.eq_ignore_ascii_case(name));
+        self.header(name, value)
+    }
+
+    /// Sets a value in the body: a field of a form, or a value of JSON in the type it is of.
+    pub(crate) fn put_body(mut self, name: &str, value: &RawValue) -> Self {
+        match &mut self.inner.body {
+            Some(Body::Form(fields)) => {
+                fields.retain(|(of, _)| of != name);
+                fields.push((name.to_owned(), json::text(value).unwrap_or_default()));
+                self
+            }
+            _ => self.json_field(name, value),
+        }
     }
 
     /// Adds a parameter that goes with every request, before all others.
@@ -106,14 +189,15 @@ impl Request {
     }
 
     /// User and password. The host puts a secret password in.
-    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        self.inner.authentication = Some(Authentication::Basic((user.to_owned(), password.to_owned())));
+    pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        self.inner.authentication =
+            Some(Authentication::Basic((user.as_ref().to_owned(), password.as_ref().to_owned())));
         self
     }
 
     /// `Authorization: Bearer <token>`.
-    pub fn bearer_auth(mut self, token: &str) -> Self {
-        self.inner.authentication = Some(Authentication::Bearer(token.to_owned()));
+    pub fn bearer_auth(mut self, token: impl AsRef<str>) -> Self {
+        self.inner.authentication = Some(Authentication::Bearer(token.as_ref().to_owned()));
         self
     }
 
@@ -131,7 +215,12 @@ impl Request {
     pub fn json_field(mut self, field: &str, value: impl Serialize) -> Self {
         let body = match &self.inner.body {
             Some(Body::Json(text)) => text.as_slice(),
-            _ => b"{}",
+            None => b"{}",
+            Some(_) => {
+                let problem = format_args!("`{field}` is to go into a body of JSON, and the body is another one");
+                self.failure = Some(Error::internal(problem));
+                return self;
+            }
         };
         match json::set(body, field, &value) {
             Ok(text) => self.inner.body = Some(Body::Json(text)),
@@ -141,7 +230,8 @@ impl Request {
     }
 
     /// A GraphQL query and its variables. An answer with `errors` is an error, whatever its status: `RATE_LIMITED`
-    /// and the like are tried again, credentials that were refused are an authentication error.
+    /// and the like are tried again, credentials that were refused are an authentication error. Data beside errors is
+    /// half an answer; see [`tolerate`](Self::tolerate).
     ///
     /// ```
     /// # use elt_sdk::testing::{self, Answer};
@@ -160,7 +250,48 @@ impl Request {
     /// ```
     pub fn graphql(self, query: &str, variables: &(impl Serialize + ?Sized)) -> Self {
         let body = graphql::Body { query, variables };
-        self.json(&body).idempotent(true).judged(graphql::judge)
+        let mut request = self.json(&body).idempotent(true);
+        request.graphql = Some(|_| false);
+        request
+    }
+
+    /// Takes the data of a GraphQL answer although it comes with errors, if `tolerated` says so of every one of them: a
+    /// field that this user may not see, a node that is gone meanwhile. They are told as a warning. An answer without data
+    /// is an error all the same.
+    ///
+    /// ```
+    /// # use elt_sdk::testing::{self, Answer};
+    /// use elt_sdk::prelude::*;
+    ///
+    /// # testing::serve(|_| Answer::json(r#"{"data": {"teams": [{"id": 1, "owner": null}]},
+    /// #     "errors": [{"message": "m", "type": "FORBIDDEN", "path": ["teams", 0, "owner"]}]}"#));
+    /// let request = Client::new("https://api.example.com").post("graphql").graphql("{ teams { id owner } }", &json!({}));
+    /// let request = request.tolerate(|error| error.get("type").as_deref() == Some("FORBIDDEN"));
+    /// assert_eq!(request.page("/data/teams")?.len(), 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn tolerate(mut self, tolerated: fn(&Record) -> bool) -> Self {
+        self.graphql = Some(tolerated);
+        self
+    }
+
+    /// Takes an answer without the array of records as one that has none, also where what holds the array is null or
+    /// missing. Without this call such an answer is an error: it may be one of another kind. One that reports an `error`
+    /// stays an error.
+    ///
+    /// ```
+    /// # use elt_sdk::testing::{self, Answer};
+    /// use elt_sdk::prelude::*;
+    ///
+    /// # testing::serve(|_| Answer::json(r#"{"total": 0, "data": null}"#));
+    /// let http = Client::new("https://api.example.com");
+    /// assert!(http.get("orders").none_if_missing().page("/data/orders")?.is_empty());
+    /// assert!(http.get("orders").page("/data/orders").is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn none_if_missing(mut self) -> Self {
+        self.none_if_missing = true;
+        self
     }
 
     /// A body of form fields, encoded by the host.
@@ -198,7 +329,7 @@ impl Request {
     /// Sends it and waits for the answer. An answer with an error status is an answer:
     /// [`Response::json`] and [`Response::error_for_status`] make an error of it.
     pub fn send(self) -> Result<Response> {
-        if self.login.is_some() || !self.judges.is_empty() {
+        if self.may_come_again() {
             return self.start()?.wait();
         }
         self.check()?;
@@ -209,8 +340,12 @@ impl Request {
     /// Sends it and returns at once; several may be under way, see [`ahead`](super::ahead()).
     pub fn start(self) -> Result<Pending> {
         let pending = self.attempt()?;
-        let again = self.login.is_some() || !self.judges.is_empty();
-        Ok(if again { pending.settled(self) } else { pending })
+        Ok(if self.may_come_again() { pending.settled(self) } else { pending })
+    }
+
+    /// Whether its answer may be a reason to send it again.
+    fn may_come_again(&self) -> bool {
+        self.login.is_some() || !self.judges.is_empty() || self.graphql.is_some()
     }
 
     /// Sends it and gives the answer unless it is the one of last time: the state keeps the answer's `ETag` (or
@@ -258,8 +393,8 @@ impl Request {
     /// Asks page after page. `records` names the array in each answer: a field (`items`), a JSON pointer
     /// (`/data/items`), or `""` where the answer is the array. The first page is asked for at once, the next one while
     /// a page is worked on.
-    pub fn pages<P: Pagination>(self, records: &str, pagination: P) -> Pages<P> {
-        Pages::new(self, records, pagination)
+    pub fn pages<P: Pagination>(self, records: impl AsRef<str>, pagination: P) -> Pages<P> {
+        Pages::new(self, records.as_ref(), pagination)
     }
 
     /// Asks for a list that comes in one answer. `records` names its array as for [`pages`](Self::pages).
@@ -273,8 +408,19 @@ impl Request {
     /// assert_eq!(teams.len(), 1);
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn page(self, records: &str) -> Result<Page> {
-        Page::read(self.send()?, &json::Path::new(records), None)
+    pub fn page(self, records: impl AsRef<str>) -> Result<Page> {
+        let none_if_missing = self.none_if_missing;
+        Page::read(self.send()?, &json::Path::new(records.as_ref()), none_if_missing)
+    }
+
+    /// Whether an answer without the array of records has none.
+    pub(crate) fn takes_missing_as_none(&self) -> bool {
+        self.none_if_missing
+    }
+
+    /// Asks until what was ordered is ready: a report, an export. See [`Poll`].
+    pub fn poll(self, poll: &Poll) -> Result<Record<'static>> {
+        poll.wait(&self)
     }
 
     /// Sends a copy with a token, and knows nothing of later attempts.
@@ -289,11 +435,12 @@ impl Request {
 
     /// What the judges say of an answer; its body is read for them unless it is a stream.
     pub(super) fn judge(&self, answer: &Response) -> Result<()> {
-        if self.judges.is_empty() {
+        if self.judges.is_empty() && self.graphql.is_none() {
             return Ok(());
         }
         let body = if self.inner.buffer { answer.peek()? } else { String::new() };
-        self.judges.iter().try_for_each(|judge| judge(answer, &body))
+        self.judges.iter().try_for_each(|judge| judge(answer, &body))?;
+        self.graphql.map_or(Ok(()), |tolerated| graphql::judge(answer, &body, tolerated))
     }
 
     pub(super) fn has_login(&self) -> bool {

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::again::Again;
 use super::failure;
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::imports;
 use crate::json::Path;
 use crate::record::{Record, start_of};
-use crate::rows::Format;
+use crate::rows::{Arrival, Format, open};
 
 /// A request under way. Dropping it cancels it.
 #[must_use = "dropping it cancels the request"]
@@ -110,7 +111,8 @@ impl Response {
             message.push_str(": ");
             message.push_str(start_of(body.trim()));
         }
-        Err(failure::from_status(self.status, message, || self.retry_after()))
+        let error = failure::from_status(self.status, message, || self.retry_after());
+        Err(error.answered(self.status, self.headers(), body.into_owned()))
     }
 
     /// The whole body.
@@ -136,45 +138,61 @@ impl Response {
             .map_err(|error| not_json(&place, content_type, &String::from_utf8_lossy(&body), &error))
     }
 
+    /// The whole body, a JSON object, as one record: its fields by name, or a row to be written. An error status is an
+    /// error, as in [`json`](Self::json).
+    pub fn record(self) -> Result<Record<'static>> {
+        self.json::<Box<RawValue>>().map(|value| Record::from(value.get().to_owned()))
+    }
+
     /// The next piece of the body, at most 64 KiB; `None` at its end.
     pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let piece = self.piece(64 * 1024)?;
         Ok((!piece.is_empty()).then_some(piece))
     }
 
-    /// The records of an export, one after the other: [`Csv`](crate::rows::Csv), [`JsonLines`](crate::rows::JsonLines)
-    /// or [`Xml`](crate::rows::Xml). See [`crate::rows`]. An error status is an error, as in
-    /// [`error_for_status`](Self::error_for_status).
+    /// The records of an export, one after the other: [`Csv`](crate::rows::Csv), [`JsonLines`](crate::rows::JsonLines),
+    /// [`JsonArray`](crate::rows::JsonArray) or [`Xml`](crate::rows::Xml). See [`crate::rows`] for what an answer has to
+    /// prove. Any status but 200 is an error, and so is 204 unless the export may be empty.
     pub fn rows<F: Format>(self, format: F) -> Result<impl Iterator<Item = Result<Record<'static>>>> {
         let answer = self.error_for_status()?;
         let place = answer.name();
-        // A page to log in, say, would pass for an export without records.
-        if answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
-            return Err(Error::source(format_args!("{place}: the answer is a web page, not an export")));
+        match answer.status() {
+            200 | 203 | 204 => {}
+            202 => return Err(Error::transient(format_args!("{place}: the source has not finished its export"))),
+            _ => return Err(Error::source(format_args!("{place}: the answer is no export"))),
         }
-        Ok(format.read(answer).map(move |row| row.map_err(|error| error.context(&place))))
+        let arrival = Arrival {
+            content_type: answer.header("content-type"),
+            of_unknown_length: ["content-length", "transfer-encoding"].iter().all(|name| answer.header(name).is_none()),
+            no_content: answer.status() == 204,
+        };
+        let rows = open(format, &arrival, answer).map_err(|error| error.context(&place))?;
+        Ok(rows.map(move |row| row.map_err(|error| error.context(&place))))
     }
 
-    /// The whole body as text, which stays there to be read again.
-    pub(super) fn peek(&self) -> Result<String> {
-        let body = self.inner.peek_all().map_err(failure::from_exchange)?;
-        Ok(String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-    }
-
-    /// The records of the body, kept in the host; the errors say what is there instead.
-    pub(crate) fn records(self, path: &Path) -> Result<imports::Records> {
+    /// The records of the body, kept in the host; `None` where there is JSON without an array at `path`, which then stays
+    /// to be read.
+    pub(crate) fn records(&self, path: &Path) -> Result<Option<imports::Records>> {
         match self.inner.records(&path.pointer()) {
-            Ok(records) => Ok(records),
+            Ok(records) => Ok(Some(records)),
             Err(wit::NoRecords::Exchange(error)) => Err(failure::from_exchange(error)),
             Err(wit::NoRecords::NotJson(error)) => {
                 Err(not_json(&self.name(), self.header("content-type"), &self.start()?, &error))
             }
-            Err(wit::NoRecords::NotThere) => {
-                let (place, start) = (self.name(), self.start()?);
-                let start = start_of(start.trim_start());
-                Err(Error::source(format_args!("{place}: no array of records at `{path}`; the body starts: {start}")))
-            }
+            Err(wit::NoRecords::NotThere) => Ok(None),
         }
+    }
+
+    /// The error for an answer without the array of records.
+    pub(crate) fn no_records(&self, path: &Path, body: &str) -> Error {
+        let start = start_of(body.trim_start());
+        Error::source(format_args!("{}: no array of records at `{path}`; the body starts: {start}", self.name()))
+    }
+
+    /// The whole body as text, which stays there to be read again.
+    pub(crate) fn peek(&self) -> Result<String> {
+        let body = self.inner.peek_all().map_err(failure::from_exchange)?;
+        Ok(String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// The next kilobyte of the body as text, for a message.

@@ -116,6 +116,10 @@ pub(crate) fn send(request: &http::Request) -> Result<Pending, http::Error> {
     let url = Asked::new(request).url().to_owned();
     let asked = Asked::new(&double::with(|double| double.secrets.put_into(request.clone())));
     let answered = double::answer(asked).map(|mut answer| {
+        if answer.says_length && !answer.headers.iter().any(|(name, _)| name == "content-length") {
+            let length = answer.body.len().to_string();
+            answer = answer.header("content-length", &length);
+        }
         let body = RefCell::new(VecDeque::from(std::mem::take(&mut answer.body)));
         Response { url, answer, body }
     });

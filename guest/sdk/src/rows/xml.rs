@@ -1,14 +1,15 @@
 //! XML: every element of one name is a record.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::BufRead;
 use std::mem;
 
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::reader::Reader;
 
+use super::lines::Lines;
 use super::object::string;
-use super::{Format, PIECE_BYTES, RECORD_BYTES_MAX};
+use super::{Export, Format, Kind};
 use crate::error::{Error, Result};
 use crate::record::Record;
 
@@ -23,67 +24,70 @@ const DEPTH_MAX: usize = 120;
 ///
 /// ```
 /// use elt_sdk::prelude::*;
-/// use elt_sdk::rows::Format;
 ///
 /// let export = r#"<people><person id="7"><name>Ada &amp; co</name><tag>a</tag><tag>b</tag><born/></person></people>"#;
-/// let rows: Vec<_> = Xml::new("person").read(export.as_bytes()).collect::<Result<_>>()?;
+/// let rows: Vec<_> = Xml::new("person").root("people").read(export.as_bytes()).collect::<Result<_>>()?;
 /// assert_eq!(rows[0].json(), r#"{"@id":"7","name":"Ada & co","tag":["a","b"],"born":null}"#);
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// A body without any element is an error, not a document without records.
+/// A document without such an element is an error, unless it [may be empty](Format::may_be_empty); then its
+/// [root](Self::root) has to be the one of an export.
 ///
 /// Types are not guessed: declare the columns that are no text, the host takes numbers and times from text. No document
 /// type is read, so there are no entities but the five of XML and numbers.
 #[derive(Debug, Clone)]
 pub struct Xml {
     record: String,
+    root: Option<String>,
     lists: Vec<String>,
+    export: Export,
 }
 
 impl Xml {
     /// The name of the elements that are records, `person` or `p:person`.
-    pub fn new(record: &str) -> Self {
-        Self { record: record.to_owned(), lists: Vec::new() }
+    pub fn new(record: impl Into<String>) -> Self {
+        Self { record: record.into(), root: None, lists: Vec::new(), export: Export::default() }
+    }
+
+    /// The name of the document's outermost element, as in an export; another one is an error.
+    #[must_use]
+    pub fn root(mut self, name: impl Into<String>) -> Self {
+        self.root = Some(name.into());
+        self
     }
 
     /// Elements of these names are lists, also where there is one alone.
     #[must_use]
-    pub fn lists<const N: usize>(mut self, names: [&str; N]) -> Self {
-        self.lists = names.iter().map(|&name| name.to_owned()).collect();
+    pub fn lists(mut self, names: impl IntoIterator<Item: Into<String>>) -> Self {
+        self.lists = names.into_iter().map(Into::into).collect();
         self
     }
 }
 
 impl Format for Xml {
-    fn read<R: Read>(self, input: R) -> impl Iterator<Item = Result<Record<'static>>> {
-        let input = Bounded { input: BufReader::with_capacity(PIECE_BYTES, input), left: RECORD_BYTES_MAX };
-        let mut reader = Reader::from_reader(input);
+    const KIND: Kind = Kind::Xml;
+
+    fn export(&mut self) -> &mut Export {
+        &mut self.export
+    }
+
+    fn records<R: BufRead>(self, input: R) -> impl Iterator<Item = Result<Record<'static>>> {
+        let mut reader = Reader::from_reader(Lines::new(input));
         reader.config_mut().expand_empty_elements = true;
-        Rows {
-            reader,
-            format: self,
-            buffer: Vec::new(),
-            around: 0,
-            open: Vec::new(),
-            number: 1,
-            begun: false,
-            ended: false,
-        }
+        Rows { reader, format: self, buffer: Vec::new(), around: 0, open: Vec::new(), begun: false, ended: false }
     }
 }
 
 /// The state between two records.
-struct Rows<R: Read> {
-    reader: Reader<Bounded<R>>,
+struct Rows<R: BufRead> {
+    reader: Reader<Lines<R>>,
     format: Xml,
     buffer: Vec<u8>,
     /// Elements open around the record.
     around: usize,
     /// The record and the elements open in it.
     open: Vec<Element>,
-    /// The record that is being read, from 1.
-    number: u64,
     /// There was an element.
     begun: bool,
     ended: bool,
@@ -98,11 +102,14 @@ struct Element {
     text: String,
 }
 
-impl<R: Read> Rows<R> {
+impl<R: BufRead> Rows<R> {
     fn record(&mut self) -> Result<Option<Record<'static>>> {
+        if self.format.export.may_be_empty && self.format.root.is_none() {
+            return Err(Error::internal("`may_be_empty` needs `root`: by its root an empty XML is one"));
+        }
         loop {
             if self.open.is_empty() {
-                self.reader.get_mut().left = RECORD_BYTES_MAX;
+                self.reader.get_mut().begin();
             }
             let mut buffer = mem::take(&mut self.buffer);
             buffer.clear();
@@ -112,6 +119,9 @@ impl<R: Read> Rows<R> {
                 Event::Start(start) => self.start(&start)?,
                 Event::Text(text) if in_record => self.text(&text.xml10_content()),
                 Event::CData(text) if in_record => self.text(&text.xml10_content()),
+                Event::Text(text) if self.around == 0 && !text.xml10_content().trim().is_empty() => {
+                    return Err(Error::source("has text outside of all elements"));
+                }
                 Event::GeneralRef(reference) if in_record => {
                     let text = resolve(&reference)?;
                     self.text(&text);
@@ -119,7 +129,6 @@ impl<R: Read> Rows<R> {
                 Event::End(_) => {
                     if let Some(record) = self.end() {
                         self.buffer = buffer;
-                        self.number += 1;
                         return Ok(Some(record));
                     }
                 }
@@ -136,11 +145,14 @@ impl<R: Read> Rows<R> {
     }
 
     fn start(&mut self, start: &BytesStart<'_>) -> Result<()> {
-        self.begun = true;
         let name = start.name().as_ref().to_owned();
-        if self.open.is_empty() && name != self.format.record {
-            self.around += 1;
-            return Ok(());
+        if self.open.is_empty() {
+            self.check_outer(&name)?;
+            self.begun = true;
+            if name != self.format.record {
+                self.around += 1;
+                return Ok(());
+            }
         }
         if self.open.len() >= DEPTH_MAX {
             return Err(Error::source(format_args!("has more than {DEPTH_MAX} levels of elements")));
@@ -154,6 +166,23 @@ impl<R: Read> Rows<R> {
             element.push(format!("@{}", attribute.key.as_ref()), json);
         }
         self.open.push(element);
+        Ok(())
+    }
+
+    /// Refuses elements outside of records that no export of this form has.
+    fn check_outer(&self, name: &str) -> Result<()> {
+        let Xml { record, root, .. } = &self.format;
+        let is_root = self.around == 0;
+        if let Some(root) = root.as_ref().filter(|root| is_root && !self.begun && *root != name) {
+            return Err(Error::source(format_args!("the root is `{name}`, not `{root}`")));
+        }
+        if is_root && self.begun && name != record {
+            return Err(Error::source(format_args!("has a second root, `{name}`")));
+        }
+        let local = |name: &str| name.rsplit(':').next().unwrap_or_default().to_ascii_lowercase();
+        if name != record && local(name) == local(record) {
+            return Err(Error::source(format_args!("has elements `{name}`; the records are to be `{record}`")));
+        }
         Ok(())
     }
 
@@ -222,15 +251,16 @@ impl Element {
     }
 }
 
-impl<R: Read> Iterator for Rows<R> {
+impl<R: BufRead> Iterator for Rows<R> {
     type Item = Result<Record<'static>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
             return None;
         }
-        let number = self.number;
-        let record = self.record().map_err(|error| error.context(format_args!("XML record {number}"))).transpose();
+        let record = self.record();
+        let line = self.reader.get_ref().line();
+        let record = record.map_err(|error| error.context(format_args!("XML line {line}"))).transpose();
         self.ended = !matches!(record, Some(Ok(_)));
         record
     }
@@ -251,33 +281,4 @@ fn of_reader(error: quick_xml::Error) -> Error {
     let quick_xml::Error::Io(error) = error else { return Error::source(error) };
     let own = error.get_ref().and_then(|own| own.downcast_ref::<Error>()).cloned();
     own.unwrap_or_else(|| Error::transient(error))
-}
-
-/// A reader that refuses to give more than a record may have.
-struct Bounded<R> {
-    input: BufReader<R>,
-    left: usize,
-}
-
-impl<R: Read> BufRead for Bounded<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.left == 0 {
-            return Err(Error::source(format_args!("is longer than {} MiB", RECORD_BYTES_MAX >> 20)).into());
-        }
-        let piece = self.input.fill_buf()?;
-        Ok(&piece[..piece.len().min(self.left)])
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.left = self.left.saturating_sub(count);
-        self.input.consume(count);
-    }
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.fill_buf()?.read(into)?;
-        self.consume(count);
-        Ok(count)
-    }
 }

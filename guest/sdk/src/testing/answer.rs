@@ -11,6 +11,8 @@ pub struct Answer {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) failure: Option<Error>,
+    /// Whether a header says how long the body is.
+    pub(crate) says_length: bool,
 }
 
 impl Answer {
@@ -21,7 +23,7 @@ impl Answer {
 
     /// A status, without headers and body.
     pub fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), failure: None }
+        Self { status, headers: Vec::new(), body: Vec::new(), failure: None, says_length: true }
     }
 
     /// No answer: the connection failed.
@@ -48,6 +50,13 @@ impl Answer {
     #[must_use]
     pub fn body(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.body = bytes.into();
+        self
+    }
+
+    /// No header says how long the body is: it ends where the connection does.
+    #[must_use]
+    pub fn without_length(mut self) -> Self {
+        self.says_length = false;
         self
     }
 }

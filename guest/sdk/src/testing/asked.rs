@@ -5,6 +5,7 @@ use std::fmt;
 use crate::bindings::elt::connector::http::{Authentication, Body, Request};
 use crate::http::encode;
 use crate::http::failure::method_name;
+use crate::http::url::parameters;
 
 /// A request as the connector sent it.
 #[derive(Clone)]
@@ -43,8 +44,7 @@ impl Asked {
     /// A parameter of the query, decoded; the first of that name.
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.url.split_once('?')?;
-        let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.map(|(key, value)| (decode(key), decode(value))).find_map(|(key, value)| (key == name).then_some(value))
+        parameters(query).find_map(|(key, value)| (key == name).then_some(value))
     }
 
     /// A header, its name in any case; the last of that name. Credentials are the header `authorization`, not encoded:
@@ -90,20 +90,4 @@ impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method(), self.url)
     }
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        let (byte, after) = match (first, hex) {
-            (b'%', Some(byte)) => (byte, &tail[2..]),
-            (b'+', _) => (b' ', tail),
-            (byte, _) => (byte, tail),
-        };
-        bytes.push(byte);
-        rest = after;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -46,7 +46,7 @@ impl Secrets {
 
     /// The request as it leaves.
     pub(crate) fn put_into(&self, mut request: Request) -> Request {
-        request.url = self.fill(&request.url, encode);
+        request.url = self.fill(&request.url, |text| encode(text));
         for (_, value) in request.query.iter_mut().chain(&mut request.headers) {
             *value = self.fill(value, str::to_owned);
         }

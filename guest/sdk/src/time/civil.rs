@@ -1,4 +1,4 @@
-//! The calendar: days since 1970 to year, month, day and back, and the two ways of writing them that are read here.
+//! The calendar: days since 1970 to year, month, day and back, and the ways of writing them that are read here.
 
 pub(super) const SECONDS_A_DAY: i64 = 86_400;
 
@@ -38,41 +38,105 @@ impl Civil {
     }
 }
 
-/// Seconds since 1970 and nanoseconds of `2024-02-29T12:00:00.5+01:00`.
-pub(super) fn parse_rfc3339(text: &str) -> Option<(i64, u32)> {
+/// Seconds since 1970, as if the place were UTC, and nanoseconds; and the place's offset where the text has one.
+pub(super) type Local = (i64, u32, Option<i64>);
+
+/// `2024-02-29T12:00:00.5+01:00`: RFC 3339, and what is written in its place: without the zone, the seconds, or the time.
+pub(super) fn parse_iso(text: &str) -> Option<Local> {
     let (date, rest) = text.split_at_checked(10)?;
-    let rest = rest.strip_prefix(['T', 't', ' '])?;
-    let (time, rest) = rest.split_at_checked(8)?;
-    let (nanoseconds, rest) = match rest.strip_prefix('.') {
-        None => (0, rest),
-        Some(rest) => fraction(rest)?,
-    };
-    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let separator = date.as_bytes()[4] as char;
+    let [year, month, day] = numbers(date, if separator == '/' { '/' } else { '-' }, [4, 2, 2])?;
     let day = Civil { year, month, day };
-    let seconds = seconds_of_day(time)?;
-    let local = day.exists().then(|| day.to_days() * SECONDS_A_DAY + seconds)?;
-    Some((local - offset(rest)?, nanoseconds))
+    let midnight = day.exists().then(|| day.to_days() * SECONDS_A_DAY)?;
+    if rest.is_empty() {
+        return Some((midnight, 0, None));
+    }
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let (minutes, rest) = rest.split_at_checked(5)?;
+    let (seconds, nanoseconds, rest) = match rest.strip_prefix(':') {
+        None => (seconds_of_day(&format!("{minutes}:00"))?, 0, rest),
+        Some(rest) => {
+            let (second, rest) = rest.split_at_checked(2)?;
+            let seconds = seconds_of_day(&format!("{minutes}:{second}"))?;
+            match rest.strip_prefix(['.', ',']) {
+                None => (seconds, 0, rest),
+                Some(rest) => fraction(rest).map(|(nanoseconds, rest)| (seconds, nanoseconds, rest))?,
+            }
+        }
+    };
+    let zone = rest.trim();
+    let offset = if zone.is_empty() { None } else { Some(offset(zone)?) };
+    Some((midnight + seconds, nanoseconds, offset))
 }
 
-/// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`.
-pub(super) fn parse_http_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (_, rest) = text.split_once(", ")?;
-    let rest = rest.strip_suffix(" GMT")?;
-    let [day, month, year, time] = rest.split(' ').collect::<Vec<_>>().try_into().ok()?;
+/// `Sun, 06 Nov 1994 08:49:37 +0100`: RFC 2822, its older zones and years among it; the weekday and the seconds may be
+/// missing. HTTP dates are written so.
+pub(super) fn parse_rfc2822(text: &str) -> Option<Local> {
+    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let text = text.split_once(',').map_or(text, |(_, rest)| rest);
+    let [day, month, year, time, zone] = text.split_whitespace().take(5).collect::<Vec<_>>().try_into().ok()?;
+    let month = month.to_ascii_lowercase();
     let month = (1..=12).zip(MONTHS).find_map(|(number, name)| (name == month).then_some(number))?;
-    let day = Civil { year: number(year, 4)?, month, day: number(day, 2)? };
-    day.exists().then_some(day.to_days() * SECONDS_A_DAY + seconds_of_day(time)?)
+    let year = match (year.len(), number(year, year.len())?) {
+        (2, year) if year < 50 => 2000 + year,
+        (2 | 3, year) => 1900 + year,
+        (4, year) => year,
+        _ => return None,
+    };
+    let day = Civil { year, month, day: number(day, day.len()).filter(|_| day.len() <= 2)? };
+    let time = if time.len() == 5 { format!("{time}:00") } else { time.to_owned() };
+    let midnight = day.exists().then(|| day.to_days() * SECONDS_A_DAY)?;
+    Some((midnight + seconds_of_day(&time)?, 0, Some(offset(zone)?)))
 }
 
-/// `+01:00` or `Z` in seconds.
-fn offset(text: &str) -> Option<i64> {
-    if text.eq_ignore_ascii_case("z") {
-        return Some(0);
+/// `+01:00`, `+0100`, `+01` or a name in seconds. Names are those of RFC 2822; no others mean the same everywhere.
+pub(super) fn offset(text: &str) -> Option<i64> {
+    const NAMES: [(&str, i64); 12] = [
+        ("Z", 0),
+        ("UTC", 0),
+        ("GMT", 0),
+        ("UT", 0),
+        ("EST", -5),
+        ("EDT", -4),
+        ("CST", -6),
+        ("CDT", -5),
+        ("MST", -7),
+        ("MDT", -6),
+        ("PST", -8),
+        ("PDT", -7),
+    ];
+    if let Some((_, hours)) = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
+        return Some(hours * 3600);
     }
     let sign = if text.starts_with('-') { -1 } else { 1 };
-    let [hours, minutes] = numbers(text.strip_prefix(['+', '-'])?, ':', [2, 2])?;
+    let digits = text.strip_prefix(['+', '-'])?;
+    let [hours, minutes] = match digits.len() {
+        2 => [number(digits, 2)?, 0],
+        4 => [number(digits.get(..2)?, 2)?, number(digits.get(2..)?, 2)?],
+        _ => numbers(digits, ':', [2, 2])?,
+    };
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+/// `1700000000.25` in whole units and billionths of one; exponents as some languages write large numbers.
+pub(super) fn parse_decimal(text: &str) -> Option<(i64, u32)> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let exponent: usize =
+        exponent.strip_prefix('+').unwrap_or(exponent).parse().ok().filter(|exponent| *exponent <= 18)?;
+    let (negative, digits) = mantissa.strip_prefix('-').map_or((false, mantissa), |digits| (true, digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let fraction = format!("{fraction:0<width$}", width = exponent + 9);
+    let whole: i64 = format!("{whole}{}", &fraction[..exponent]).parse().ok()?;
+    let billionths: u32 = fraction[exponent..exponent + 9].parse().ok()?;
+    Some(match (negative, billionths) {
+        (false, billionths) => (whole, billionths),
+        (true, 0) => (-whole, 0),
+        (true, billionths) => (-whole - 1, 1_000_000_000 - billionths),
+    })
 }
 
 /// `12:00:00` in seconds; second 60 is a leap second.
@@ -83,7 +147,7 @@ fn seconds_of_day(text: &str) -> Option<i64> {
 
 /// The digits at the beginning of a text as nanoseconds, and the rest.
 fn fraction(text: &str) -> Option<(u32, &str)> {
-    let (digits, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let (digits, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let nine = &format!("{digits:0<9}")[..9];
     if digits.is_empty() { None } else { Some((nine.parse().ok()?, rest)) }
 }

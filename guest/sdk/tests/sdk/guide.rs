@@ -23,9 +23,7 @@ impl Connector for Tickets {
         for page in http.get("tickets").query("limit", 100).pages("tickets", cursor) {
             let page = page?;
             operations.upsert_page("tickets", &page)?;
-            if let Some(cursor) = page.cursor() {
-                state.set("cursor", cursor)?;
-            }
+            state.set("cursor", page.place())?;
             operations.checkpoint(&state)?;
         }
         Ok(())

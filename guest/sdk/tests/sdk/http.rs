@@ -54,7 +54,7 @@ fn an_error_status_is_an_error_by_whose_fault_it_is() {
     );
     let limited = Answer::status(429).header("Retry-After", "7");
     let retry_after = Some(Duration::from_secs(7));
-    assert_eq!(read(limited), Err(Error::RateLimited { message: format!("{name} 429"), retry_after }));
+    assert_eq!(read(limited), Err(Error::rate_limited(format!("{name} 429"), retry_after)));
 }
 
 #[test]
@@ -102,4 +102,37 @@ fn debug_output_shows_no_secret() {
     let request = client().get("x").query("key", "secret").header("k", "secret").bearer_auth("secret");
     assert_eq!(format!("{request:?}"), "GET https://api.test/v1/x");
     assert_eq!(format!("{:?}", Configuration::from([("key", "secret")])), r#"{"key"}"#);
+}
+
+#[test]
+fn an_error_knows_the_answer_it_stands_for() {
+    let body = r#"{"error":{"code":"SHOP_CLOSED","message":"closed since May"}}"#;
+    let page = |answer: Answer| {
+        serve(move |_| answer.clone());
+        Client::new("https://api.test").get("shops/7").page("orders").unwrap_err()
+    };
+    for status in [400, 401, 403, 404, 410, 418, 429, 500, 503] {
+        let error = page(Answer::status(status).header("X-Request-Id", "r-1").body(body));
+        assert_eq!((error.status(), error.code()), (Some(status), Some("SHOP_CLOSED")));
+        assert_eq!((error.header("x-request-id"), error.body()), (Some("r-1"), Some(body)));
+        assert_eq!(error.clone().context("shop 7").status(), Some(status));
+    }
+    let other = page(Answer::json("{}"));
+    assert_eq!((other.status(), other.code(), other.body()), (None, None, None));
+}
+
+#[test]
+fn the_usual_errors_travel_by_a_question_mark() {
+    fn read() -> Result<()> {
+        let record = Record::from(r#"{"n":"7","f":"1.5","b":"true","c":"x"}"#);
+        let small = u8::try_from(record.required("n")?.parse::<i64>()?)?;
+        let rest = (record.required("f")?.parse::<f64>()?, record.required("b")?.parse::<bool>()?);
+        let letter: char = record.required("c")?.parse()?;
+        let value: Value = elt_sdk::serde_json::from_str("{\"a\": 1}")?;
+        let text = (String::from_utf8(vec![b'x'])?, std::str::from_utf8(b"y")?);
+        assert_eq!((small, rest.1, letter, value["a"].as_i64(), text.1), (7, true, 'x', Some(1), "y"));
+        "x".parse::<u32>()?;
+        Ok(())
+    }
+    assert_eq!(read(), Err(Error::source("invalid digit found in string")));
 }

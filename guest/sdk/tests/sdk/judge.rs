@@ -60,9 +60,15 @@ fn an_error_in_the_body_is_waited_out() {
 }
 
 #[test]
-fn patience_ends_after_five_attempts_or_where_the_source_wants_too_much() {
-    let sync = ask("get", (0..9).map(|_| error("busy")));
-    assert_eq!((sync.result, sync.asked.len()), (Err(Error::transient("busy")), 5));
+fn patience_lasts_for_minutes_and_ends() {
+    let sync = ask("get", (0..99).map(|_| error("busy")));
+    assert_eq!(sync.result, Err(Error::transient("busy")));
+    let waited: Duration = sync.slept.iter().sum();
+    assert!(waited > Duration::from_mins(4) && waited <= Duration::from_mins(5), "{waited:?}");
+    assert!(sync.asked.len() > 10, "{}", sync.asked.len());
+
+    let sync = ask("get", (0..99).map(|_| error("throttled").header("x-wait", "60")));
+    assert_eq!(sync.slept, [Duration::from_mins(1); 5]);
     let sync = ask("get", [error("throttled").header("x-wait", "301")]);
     let message = Err(Error::rate_limited("throttled", Some(Duration::from_secs(301))));
     assert_eq!((sync.result, sync.asked.len()), (message, 1));
@@ -96,7 +102,7 @@ fn a_graphql_question_carries_its_variables_and_its_errors_have_a_kind() {
     assert_eq!(sync.asked[0].body(), r#"{"query":"query","variables":{"v":1}}"#);
 
     let problem = |code: &str| Answer::json(format!(r#"{{"data":null,"errors":[{{"message":"m",{code}}}]}}"#));
-    let fails = |code: &str| ask("graphql", (0..5).map(|_| problem(code))).result.unwrap_err();
+    let fails = |code: &str| ask("graphql", (0..99).map(|_| problem(code))).result.unwrap_err();
     let message = |code: &str| format!("POST https://api.test/x: status 200: {code}: m");
     assert_eq!(fails(r#""type":"RATE_LIMITED""#), Error::rate_limited(message("RATE_LIMITED"), None));
     assert_eq!(fails(r#""extensions":{"code":"THROTTLED"}"#), Error::rate_limited(message("THROTTLED"), None));

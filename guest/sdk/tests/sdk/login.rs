@@ -172,7 +172,7 @@ fn a_login_that_fails_says_why_and_shows_no_token() {
         fails(Answer::status(200).body("secret")),
         Error::source(format!("{place} 200: the answer to the login is no JSON (line 1)"))
     );
-    assert_eq!(fails(Answer::status(503)), Error::transient(format!("{place} 503")));
+    assert_eq!(fails(Answer::status(500)), Error::transient(format!("{place} 500")));
     assert_eq!(format!("{:?}", Login::client_credentials("u", "i", "s")), "Login by OAuth2");
 }
 
@@ -194,4 +194,69 @@ fn requests_under_way_together_renew_a_refused_token_once() {
     let pending: Vec<_> = (0..4).map(|id| http.get(id.to_string()).start().unwrap()).collect();
     assert!(pending.into_iter().all(|pending| pending.wait().unwrap().is_success()));
     assert_eq!(*grants.borrow(), 2);
+}
+
+#[test]
+fn a_refresh_token_rotates_under_any_pointer_of_json() {
+    let counts = Rc::new(RefCell::new((0, String::from("configured"))));
+    let source = Rc::clone(&counts);
+    elt_sdk::testing::serve(move |asked| {
+        let mut state = source.borrow_mut();
+        if asked.path() != "/auth/refresh" {
+            return Answer::json(format!("{:?}", asked.header("authorization").unwrap()));
+        }
+        let good = format!(r#"{{"token":{{"refresh":"{}"}}}}"#, state.1);
+        if asked.body() != good {
+            return Answer::status(401).body(r#"{"error":{"code":"TOKEN_USED","message":"used up"}}"#);
+        }
+        state.0 += 1;
+        state.1 = format!("r{}", state.0);
+        Answer::json(format!(r#"{{"data":{{"access":"a{}","refresh":"r{}"}}}}"#, state.0, state.0))
+    });
+    let http = Client::new("https://api.test");
+    let login = || {
+        let request = http.post("auth/refresh").json(&json!({"token": {"refresh": "configured"}}));
+        Login::session(request, "/data/access").rotating("/token/refresh", "/data/refresh")
+    };
+    let mut state = State::default();
+    for number in 1..=3 {
+        // Each sync begins without a token that is good, and with the refresh token that the last one left.
+        let mut kept: std::collections::BTreeMap<String, Value> =
+            state.parse_or("login", std::collections::BTreeMap::default()).unwrap();
+        kept.remove("access_token");
+        state.set("login", kept).unwrap();
+        let login = login().resume(&state, "login").unwrap();
+        let answer: String = http.clone().login(&login).get("me").send().unwrap().json().unwrap();
+        assert!(answer.starts_with("Bearer ") && counts.borrow().0 == number, "{answer}");
+        login.save(&mut state, "login").unwrap();
+    }
+    let refused = Login::session(http.post("auth/refresh").json(&json!({})), "/data/access").renew().unwrap_err();
+    let message = "POST https://api.test/auth/refresh: status 401: the login was refused, used up";
+    assert_eq!(refused, Error::authentication(message));
+    assert_eq!((refused.status(), refused.code()), (Some(401), Some("TOKEN_USED")));
+}
+
+#[test]
+fn a_login_by_cookies_sends_all_that_were_set() {
+    elt_sdk::testing::serve(|asked| match asked.path() {
+        "/login" if asked.body().contains("password=wrong") => Answer::json(r#"{"message":"bad password"}"#),
+        "/login" => Answer::json("{}").header("Set-Cookie", "sid=7; Path=/; HttpOnly").header("set-cookie", "csrf=x=y"),
+        _ => Answer::status(if asked.header("cookie").as_deref() == Some("sid=7; csrf=x=y") { 200 } else { 401 }),
+    });
+    let http = Client::new("https://api.test");
+    let login = |password| Login::cookie(http.post("login").form([("user", "ada"), ("password", password)]));
+    assert_eq!(http.clone().login(&login("right")).get("me").send().unwrap().status(), 200);
+    let refused = "POST https://api.test/login: status 200: the login was refused, bad password";
+    assert_eq!(login("wrong").renew(), Err(Error::authentication(refused)));
+}
+
+#[test]
+fn a_login_that_was_not_processed_is_sent_again_although_it_is_a_post() {
+    let mut busy = vec![Answer::status(503), Answer::status(429).header("retry-after", "7")];
+    let page = Answer::json(r#"{"items":[],"next":null}"#);
+    busy.extend([Answer::json(r#"{"access_token":"t","refresh_token":"r"}"#), page]);
+    let sync = probe("refresh").answers(busy).update();
+    assert_eq!((sync.result.clone(), sync.asked.len()), (Ok(()), 4));
+    assert_eq!(sync.slept[1], Duration::from_secs(7));
+    assert_eq!(asked_for_tokens(&sync).len(), 3);
 }

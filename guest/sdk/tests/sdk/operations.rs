@@ -170,3 +170,45 @@ fn a_check_ends_at_the_first_page_that_has_records() {
     // One more request would be denied.
     assert_eq!(sync.answers([Answer::json("{\"items\":[]}"), two()]).check(), Ok(()));
 }
+
+#[test]
+fn a_complete_list_replaces_a_table_or_nothing_happens() {
+    let whole = sync!(|operations| {
+        let table = String::from("teams");
+        operations
+            .reconcile(&table, |operations| (1..=2).try_for_each(|id| operations.upsert(&table, json!({"id": id}))))?;
+        operations.checkpoint(&State::default())
+    });
+    let rows = ["truncate teams", r#"upsert teams {"id":1}"#, r#"upsert teams {"id":2}"#, "checkpoint {}"];
+    assert_eq!(operations_of(&whole.update()), rows);
+
+    let early =
+        sync!(|operations| operations.reconcile("teams", |operations| operations.checkpoint(&State::default())));
+    let early = early.update();
+    let message = "no checkpoint before the list for `teams` is complete";
+    assert_eq!((early.result.clone(), early.operations()), (Err(Error::internal(message)), Vec::new()));
+
+    // An error that is caught leaves half a list, which must not become durable.
+    let caught = sync!(|operations| {
+        let _ = operations.reconcile("teams", |_| Err(Error::source("page 2 is gone")));
+        Ok(())
+    });
+    let caught = caught.update();
+    assert_eq!((caught.result.clone(), caught.operations()), (Err(Error::internal(message)), Vec::new()));
+}
+
+#[test]
+fn a_record_can_be_a_part_of_a_row() {
+    let sync = sync!(|operations| {
+        let order = Record::from(r#"{"id": 7, "price": 1.10, "lines": [{"n": 1}]}"#);
+        for line in order.list("lines")? {
+            operations.upsert("lines", line.with("order", &order)?)?;
+        }
+        operations.upsert("orders", order.without("lines")?)
+    });
+    let rows = [
+        r#"upsert lines {"n": 1,"order":{"id": 7, "price": 1.10, "lines": [{"n": 1}]}}"#,
+        r#"upsert orders {"id":7,"price":1.10}"#,
+    ];
+    assert_eq!(operations_of(&sync.update()), rows);
+}

@@ -25,7 +25,7 @@ pub(super) struct Granted {
 impl Granted {
     /// Reads an answer. Its body stays out of every message: it holds tokens.
     pub(super) fn read(answer: Response, fields: &Fields) -> Result<Self> {
-        let answer = answer.error_for_status()?;
+        let answer = accepted(answer)?;
         let place = answer.name();
         let body = answer.text()?;
         if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&body) {
@@ -47,14 +47,46 @@ impl Granted {
     }
 }
 
-/// What an OAuth2 server says in its own words (RFC 6749, 5.2), `invalid_grant: The token was revoked` for instance.
-pub(super) fn reason(body: &str) -> Option<String> {
-    let get = |name| json::text(json::search(body, &Path::field(name)).ok()??);
-    let mut reason = get("error")?;
+/// The answer of a source that took the login; what it says in its own words where it refused.
+fn accepted(answer: Response) -> Result<Response> {
+    if !matches!(answer.status(), 400 | 401 | 403 | 422) {
+        return answer.error_for_status();
+    }
+    let (place, status, headers) = (answer.name(), answer.status(), answer.headers());
+    let body = answer.text().unwrap_or_default();
+    let reason = reason(&body).unwrap_or_else(|| "without a reason".to_owned());
+    let error = Error::authentication(format_args!("{place}: the login was refused, {reason}"));
+    Err(error.answered(status, headers, start_of(&body).to_owned()))
+}
+
+/// What a server says in its own words: OAuth2's (RFC 6749, 5.2), `invalid_grant: The token was revoked` for instance, or
+/// those of others.
+fn reason(body: &str) -> Option<String> {
+    const WORDS: [&str; 8] =
+        ["/error/message", "error", "message", "detail", "/errors/0/message", "/errors/0", "reason", "title"];
+    let get = |place| json::text(json::search(body, &Path::new(place)).ok()??);
+    let is_said = |text: &String| !text.is_empty() && !text.starts_with(['{', '[']);
+    let mut reason = WORDS.into_iter().find_map(|place| get(place).filter(is_said))?;
     if let Some(description) = get("error_description") {
         reason = format!("{reason}: {description}");
     }
     Some(start_of(&reason).to_owned())
+}
+
+impl Granted {
+    /// Reads the cookies that an answer sets, as they are to be sent.
+    pub(super) fn cookies(answer: Response) -> Result<Self> {
+        let answer = accepted(answer)?;
+        let set = answer.headers().into_iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value);
+        let pairs: Vec<String> =
+            set.map(|value| value.split(';').next().unwrap_or_default().trim().to_owned()).collect();
+        if pairs.is_empty() {
+            let place = answer.name();
+            let reason = reason(&answer.text().unwrap_or_default()).unwrap_or_else(|| "it set no cookie".to_owned());
+            return Err(Error::authentication(format_args!("{place}: the login was refused, {reason}")));
+        }
+        Ok(Self { access: protect(&pairs.join("; "), &[]), lifetime: None, refresh: None })
+    }
 }
 
 /// Some servers refuse a login with status 200.

@@ -1,6 +1,7 @@
 //! Asks an OAuth2 token endpoint (RFC 6749) for a token.
 
-use super::answer::{Fields, Granted, reason};
+use super::answer::{Fields, Granted};
+use super::send;
 use crate::bindings::elt::connector::http::Method;
 use crate::error::{Error, Result};
 use crate::http::Request;
@@ -21,9 +22,12 @@ pub(super) struct OAuth2 {
 }
 
 impl OAuth2 {
-    pub(super) fn new(token_url: &str, client_id: &str, client_secret: &str, refresh_token: Option<&str>) -> Self {
-        let [token_url, client_id, client_secret] = [token_url, client_id, client_secret].map(str::to_owned);
-        let refresh_token = refresh_token.map(str::to_owned);
+    pub(super) fn new(
+        token_url: String,
+        client_id: String,
+        client_secret: String,
+        refresh_token: Option<String>,
+    ) -> Self {
         Self { token_url, client_id, client_secret, refresh_token, parameters: Vec::new(), basic: false }
     }
 
@@ -54,12 +58,7 @@ impl OAuth2 {
             request
         };
         // A refresh token may be good for one use: not to be sent twice.
-        let answer = request.form(form).idempotent(refresh_token.is_none()).send()?;
-        if matches!(answer.status(), 400 | 401 | 403) {
-            let place = answer.name();
-            let reason = reason(&answer.text().unwrap_or_default()).unwrap_or_else(|| "without a reason".to_owned());
-            return Err(Error::authentication(format_args!("{place}: the login was refused, {reason}")));
-        }
+        let answer = send(&request.form(form).idempotent(refresh_token.is_none()))?;
         let [token, lifetime, refresh] = ["access_token", "expires_in", "refresh_token"].map(Path::field);
         Granted::read(answer, &Fields { token, lifetime: Some(lifetime), refresh: Some(refresh) })
     }
