@@ -223,7 +223,9 @@ impl Column {
 
     /// Remembers that a value could not be kept.
     fn note(&mut self, pushed: Result<(), Unkept>) {
-        self.unkept = self.unkept.or(pushed.err());
+        if let Err(unkept) = pushed {
+            self.unkept.get_or_insert(unkept);
+        }
     }
 
     /// Takes back the last row.

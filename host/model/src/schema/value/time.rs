@@ -74,7 +74,7 @@ fn read_moment(text: &str, digits_max: usize) -> Option<Moment> {
     let offset = offset(rest)?;
     let east_seconds = offset.map_or(0, Offset::east_minutes) * 60;
     let seconds = i64::from(day) * DAY_SECONDS + clock - east_seconds;
-    if !(FIRST_DAY..=LAST_DAY).contains(&seconds.div_euclid(DAY_SECONDS)) {
+    if !(FIRST_DAY * DAY_SECONDS..(LAST_DAY + 1) * DAY_SECONDS).contains(&seconds) {
         return None;
     }
     let is_remembered = *separator != b't' && rest != b"z" && digits <= KEPT_DIGITS;
