@@ -32,6 +32,20 @@ pub struct Output {
     pub stdout: String,
     /// Words for people.
     pub stderr: String,
+    /// Most memory that the process had, as far as it was seen.
+    pub memory_peak_bytes: u64,
+    /// Processor time of the process, as far as it was seen.
+    pub cpu: Duration,
+}
+
+/// What a process has taken so far, if it is there to be asked: most memory in bytes, and processor time.
+fn taken(process: u32) -> Option<(u64, Duration)> {
+    let of = |file| std::fs::read_to_string(format!("/proc/{process}/{file}")).ok();
+    let (status, stat) = (of("status")?, of("stat")?);
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let ticks = after_name.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().ok());
+    Some((peak.parse::<u64>().ok()? << 10, Duration::from_millis(ticks.sum::<Option<u64>>()? * 10)))
 }
 
 /// A command under way. Dropping it kills it, as `kill -9` does.
@@ -197,9 +211,15 @@ impl Running {
 
     fn wait_for(mut self, patience: Duration) -> Result<Output> {
         let deadline = Instant::now() + patience;
+        let (mut memory_peak_bytes, mut cpu) = (0, Duration::ZERO);
         loop {
+            if let Some((bytes, time)) = taken(self.id()) {
+                (memory_peak_bytes, cpu) = (bytes, time);
+            }
             if let Some(status) = self.process.try_wait()? {
                 return Ok(Output {
+                    memory_peak_bytes,
+                    cpu,
                     status: exit_status(status),
                     stdout: text(&self.stdout)?,
                     stderr: text(&self.stderr)?,

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use model::Batch;
+use model::error::Error;
+use model::{Account, Batch, Hold};
 
 /// One call of the guest, in the order made.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Taken {
     pub operation: Operation,
     turn: Option<Turn>,
     _room: OwnedSemaphorePermit,
+    _held: Hold,
 }
 
 /// Kept until a full transaction is durable: until then the guest goes on for a few rows only.
@@ -57,8 +59,8 @@ pub struct Load {
 impl Load {
     /// Counts more of them.
     pub fn add(&mut self, more: Self) {
-        self.rows = self.rows.saturating_add(more.rows);
-        self.bytes = self.bytes.saturating_add(more.bytes);
+        self.rows += more.rows;
+        self.bytes += more.bytes;
     }
 
     /// Whether there are as many rows or as many bytes.
@@ -68,10 +70,12 @@ impl Load {
 }
 
 /// How far a guest may be ahead.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Lead {
-    /// Bytes of rows that the channel holds; one batch larger than that passes alone.
-    pub channel_bytes: usize,
+    /// Bytes of operations that the channel holds; one larger than that passes alone.
+    pub channel_bytes: u32,
+    /// What operations are charged to while they wait.
+    pub account: Account,
     /// What fills a transaction; it ends at the next checkpoint.
     pub full: Load,
     /// What may follow a full transaction before that is durable, at most.
@@ -92,16 +96,22 @@ pub struct OperationSender {
 /// The sync's end.
 pub type OperationReceiver = mpsc::Receiver<Taken>;
 
-/// The receiver is gone: the sync ended.
-#[derive(Debug, thiserror::Error)]
-#[error("the sync has ended")]
-pub(super) struct Ended;
+/// Why an operation is not taken.
+#[derive(Debug)]
+pub(super) enum NotTaken {
+    /// The receiver is gone: the sync ended.
+    Ended,
+    /// It takes more memory than there is.
+    Memory(Error),
+}
+
+/// What an operation takes besides its bytes.
+const OPERATION_BYTES: usize = 256;
 
 /// A channel that holds up to 1,024 operations, within these bounds.
 pub fn operations(lead: Lead) -> (OperationSender, OperationReceiver) {
     let (sender, receiver) = mpsc::channel(1_024);
-    let lead = Lead { channel_bytes: lead.channel_bytes.min(Semaphore::MAX_PERMITS), ..lead };
-    let (room, turn) = (Arc::new(Semaphore::new(lead.channel_bytes)), Arc::new(Semaphore::new(1)));
+    let (room, turn) = (Arc::new(Semaphore::new(lead.channel_bytes as usize)), Arc::new(Semaphore::new(1)));
     (OperationSender { sender, room, turn, sent: Arc::default(), lead }, receiver)
 }
 
@@ -119,22 +129,26 @@ impl OperationSender {
     }
 
     /// Sends an operation; waits while there is no room, or while it would be too far ahead.
-    pub(super) async fn send(&self, operation: Operation) -> Result<(), Ended> {
+    pub(super) async fn send(&self, operation: Operation) -> Result<(), NotTaken> {
         let turn = self.turn(&operation).await?;
-        let bytes = match &operation {
-            Operation::Batch(batch) => batch.rows.len(),
-            Operation::Save(state) => state.len(),
-            Operation::Flush(_) => 0,
-        };
-        let permits = u32::try_from(bytes.min(self.lead.channel_bytes)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).acquire_many_owned(permits).await.map_err(|_| Ended)?;
-        self.sender.send(Taken { operation, turn, _room: room }).await.map_err(|_| Ended)
+        let bytes = OPERATION_BYTES
+            + match &operation {
+                Operation::Batch(batch) => batch.rows.len() + batch.table.len(),
+                Operation::Save(state) => state.len(),
+                Operation::Flush(_) => 0,
+            };
+        let most = self.lead.channel_bytes;
+        let permits = u32::try_from(bytes).map_or(most, |bytes| bytes.min(most));
+        let room = Arc::clone(&self.room).acquire_many_owned(permits).await.map_err(|_| NotTaken::Ended)?;
+        let held = self.lead.account.hold(bytes, "a batch of the connector").map_err(NotTaken::Memory)?;
+        let taken = Taken { operation, turn, _room: room, _held: held };
+        self.sender.send(taken).await.map_err(|_| NotTaken::Ended)
     }
 
     /// Counts an operation, once it is not too far ahead. A checkpoint behind enough rows gets the turn and starts the count
     /// anew. As the turn comes back when a full transaction is durable, what is not durable is never more than one of those
     /// and what may be ahead of it.
-    async fn turn(&self, operation: &Operation) -> Result<Option<Turn>, Ended> {
+    async fn turn(&self, operation: &Operation) -> Result<Option<Turn>, NotTaken> {
         let sent = *self.sent();
         match operation {
             Operation::Batch(batch) => {
@@ -156,11 +170,11 @@ impl OperationSender {
     }
 
     /// Waits until the last full transaction is durable.
-    async fn come_back(&self) -> Result<Turn, Ended> {
+    async fn come_back(&self) -> Result<Turn, NotTaken> {
         let permit = Arc::clone(&self.turn).acquire_owned();
         tokio::select! {
-            permit = permit => permit.map(Turn).map_err(|_| Ended),
-            () = self.sender.closed() => Err(Ended),
+            permit = permit => permit.map(Turn).map_err(|_| NotTaken::Ended),
+            () = self.sender.closed() => Err(NotTaken::Ended),
         }
     }
 
@@ -181,8 +195,14 @@ mod tests {
     use super::*;
     use model::OperationKind;
 
-    const LEAD: Lead =
-        Lead { channel_bytes: 1 << 20, full: Load { rows: 3, bytes: 1_000 }, ahead: Load { rows: 1, bytes: 100 } };
+    fn lead() -> Lead {
+        Lead {
+            channel_bytes: 1 << 20,
+            account: Account::new(1 << 24),
+            full: Load { rows: 3, bytes: 1_000 },
+            ahead: Load { rows: 1, bytes: 100 },
+        }
+    }
 
     fn rows(text: &str) -> Operation {
         Operation::Batch(Batch { table: "t".into(), kind: OperationKind::Upsert, rows: text.into() })
@@ -211,7 +231,7 @@ mod tests {
     #[tokio::test]
     async fn few_rows_pass_until_the_full_transaction_before_them_is_durable() {
         for text in ["{}\n{}\n{}", &format!("{:1000}", "{}")] {
-            let (sender, mut receiver) = operations(LEAD);
+            let (sender, mut receiver) = operations(lead());
             assert!(passes(&sender, rows("{}\n{}\n")).await && passes(&sender, save()).await);
             assert!(receiver.recv().await.unwrap().turn().is_none() && receiver.recv().await.unwrap().turn().is_none());
             let turn = filled(&sender, &mut receiver, text).await;
@@ -226,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_rows_and_a_second_full_transaction_wait_too() {
-        let (sender, mut receiver) = operations(LEAD);
+        let (sender, mut receiver) = operations(lead());
         let turn = filled(&sender, &mut receiver, "{}\n{}\n{}").await;
         assert!(!passes(&sender, rows(&format!("{:101}", "{}"))).await);
         // A checkpoint and one who waits for what is durable are not held up.
@@ -238,18 +258,39 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_a_transaction_that_failed_is_told() {
-        let (sender, mut receiver) = operations(LEAD);
+        let (sender, mut receiver) = operations(lead());
         filled(&sender, &mut receiver, "{}\n{}\n{}\n").await.lose();
         assert!(sender.send(rows("{}\n{}\n")).await.is_err());
     }
 
     #[tokio::test]
     async fn who_waits_is_told_that_the_sync_has_ended() {
-        let (sender, mut receiver) = operations(LEAD);
+        let (sender, mut receiver) = operations(lead());
         let _turn = filled(&sender, &mut receiver, "{}\n{}\n{}\n").await;
         let waits = sender.send(rows("{}\n{}\n"));
         drop(receiver);
         assert!(waits.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn batches_without_rows_take_room_for_their_names() {
+        let (sender, _receiver) = operations(Lead { channel_bytes: 10_000, ..lead() });
+        let empty = || {
+            let table = "n".repeat(1_000);
+            Operation::Batch(Batch { table, kind: OperationKind::Truncate, rows: Vec::new() })
+        };
+        let mut sent = 0;
+        while passes(&sender, empty()).await {
+            sent += 1;
+        }
+        assert_eq!(sent, 10_000 / (1_000 + OPERATION_BYTES));
+    }
+
+    #[tokio::test]
+    async fn what_there_is_no_memory_for_is_an_error_that_names_the_limit() {
+        let (sender, _receiver) = operations(Lead { account: Account::new(10_000), ..lead() });
+        let large = format!("{:50}", "{}").repeat(400);
+        assert!(matches!(sender.send(rows(&large)).await, Err(NotTaken::Memory(error)) if error.chain().contains("sync-memory-bytes")));
     }
 
     #[test]

@@ -105,6 +105,43 @@ pub(super) fn check_description(description: Description) -> Result<Description>
     }
 }
 
+/// All texts of a description together.
+const DESCRIPTION_BYTES_MAX: usize = 1 << 20;
+/// The default of a secret: as long as any key, and its every form is looked for in answers.
+const SECRET_DEFAULT_BYTES_MAX: usize = 16 << 10;
+/// Entries of each list of a description.
+const DESCRIPTION_FIELDS_MAX: usize = 1_000;
+/// Rate limits: every request is held against each.
+const RATE_LIMITS_MAX: usize = 16;
+
+/// What a description has too much of: the host keeps it for as long as it runs, and shows it to everybody who asks.
+fn too_large(description: &Description) -> Option<(String, &'static str)> {
+    let Description { name, version, fields, hosts, rate_limits } = description;
+    let of_field = |field: &model::Field| {
+        let hosts: usize = field.hosts.iter().map(|host| host.len() + 24).sum();
+        field.name.len() + field.help.len() + field.default.as_ref().map_or(0, String::len) + hosts + 100
+    };
+    let hosts_bytes: usize = hosts.iter().map(|host| host.len() + 24).sum();
+    let bytes = name.len() + version.len() + hosts_bytes + fields.iter().map(of_field).sum::<usize>();
+    if bytes > DESCRIPTION_BYTES_MAX {
+        return Some((format!("it has {bytes} bytes"), "A description has up to 1 MiB, all its texts together."));
+    }
+    if fields.len() > DESCRIPTION_FIELDS_MAX || hosts.len() > DESCRIPTION_FIELDS_MAX {
+        let what = format!("it has {} fields and {} hosts", fields.len(), hosts.len());
+        return Some((what, "A description has up to 1,000 fields and 1,000 hosts."));
+    }
+    if rate_limits.len() > RATE_LIMITS_MAX {
+        return Some((format!("it has {} rate limits", rate_limits.len()), "A description has up to 16 rate limits."));
+    }
+    let is_long = |field: &&model::Field| {
+        let length = field.default.as_ref().map_or(0, String::len);
+        field.secrecy != model::Secrecy::Plain && length > SECRET_DEFAULT_BYTES_MAX
+    };
+    let long = fields.iter().find(is_long)?;
+    let what = format!("the default of the secret \"{}\" is longer than {SECRET_DEFAULT_BYTES_MAX} bytes", cut(&long.name));
+    Some((what, "A secret's default has up to 16 KiB; better, it has none."))
+}
+
 /// What is wrong with a description, and the rule it breaks.
 fn description_fault(description: &Description) -> Option<(String, &'static str)> {
     let mut letters = description.name.chars();
@@ -113,6 +150,9 @@ fn description_fault(description: &Description) -> Option<(String, &'static str)
     if !starts || !goes_on || description.name.len() > 100 {
         let what = format!("\"{}\" is no name", cut(&description.name));
         return Some((what, "A connector's name is lower case: [a-z][a-z0-9_-]*, up to 100 letters."));
+    }
+    if let Some(too_much) = too_large(description) {
+        return Some(too_much);
     }
     if description.version.is_empty() {
         return Some(("its version is empty".into(), "A connector has a version, for example 0.1.0."));

@@ -16,6 +16,7 @@ pub use {
 };
 
 use super::bindings::elt::connector::types;
+use super::channel::NotTaken;
 use super::instance::Guest;
 use model::error::{Code, Error};
 
@@ -30,6 +31,14 @@ fn end(error: Error) -> wasmtime::Error {
 /// The sync has ended for another reason, which is reported; this only stops the guest.
 fn ended() -> wasmtime::Error {
     end(Error::new(Code::Interrupted, "go on: the sync has ended"))
+}
+
+/// An operation was not taken.
+fn not_taken(why: NotTaken) -> wasmtime::Error {
+    match why {
+        NotTaken::Ended => ended(),
+        NotTaken::Memory(error) => end(error),
+    }
 }
 
 /// An import that this export is not given.

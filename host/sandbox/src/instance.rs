@@ -8,7 +8,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::channel::OperationSender;
 use super::client::{Client, Exchange};
-use super::cpu::CpuClock;
+use super::cpu::{CpuClock, CpuTime};
 use super::imports::Gate;
 use super::memory::MemoryLimiter;
 use super::world::{MonotonicClock, Stream, WallClock, World};
@@ -21,7 +21,7 @@ pub trait Listener: Send + Sync {
     fn log(&self, level: LogLevel, message: &str);
     /// The guest's memory has grown to so many bytes.
     fn memory(&self, bytes: u64);
-    /// The guest has computed for so long in all. Whoever counts it says so.
+    /// The guest, and the host for it, have computed for so long in all. Whoever counts it says so.
     fn cpu(&self, spent: std::time::Duration) {
         let _ = spent;
     }
@@ -44,6 +44,8 @@ pub(super) struct Wires {
     pub(super) world: Option<Arc<dyn World>>,
     /// Takes operations; only for `update`.
     pub(super) operations: Option<OperationSender>,
+    /// What was computed for the sync so far.
+    pub(super) cpu: CpuTime,
 }
 
 /// The data of a store.
@@ -71,7 +73,7 @@ pub(super) fn store(engine: &Engine, limits: &Limits, mut wires: Wires) -> Store
     let handles = usize::try_from(limits.handles_max).unwrap_or(usize::MAX);
     let guest = Guest {
         memory: MemoryLimiter::new(limits.memory_bytes_max),
-        cpu: CpuClock::new(limits),
+        cpu: CpuClock::new(limits, wires.cpu.clone()),
         exchanges: 0,
         resources: bounded_table(handles),
         wasi: wasi(&wires),
@@ -95,7 +97,7 @@ pub(super) fn store(engine: &Engine, limits: &Limits, mut wires: Wires) -> Store
             CallHook::CallingWasm | CallHook::ReturningFromHost => guest.cpu.enter_guest(),
             CallHook::ReturningFromWasm | CallHook::CallingHost => {
                 guest.cpu.leave_guest();
-                guest.wires.listener.cpu(guest.cpu.spent());
+                guest.wires.listener.cpu(guest.cpu.time().spent());
             }
         }
         Ok(())

@@ -29,6 +29,7 @@ pub use channel::{Lead, Load, Operation, OperationReceiver, OperationSender, Tak
 pub use client::trusted_tls;
 pub use client::{Exchange, Pace, Pacing};
 pub use component::{COMMAND as COMPILE_COMMAND, Compiler, REFUSED as COMPILE_REFUSED, compile_in_child};
+pub use cpu::{CpuTime, ThreadClock, over_cpu};
 pub use instance::Listener;
 pub use limits::Limits;
 pub use secrets::{KeySource, SecretGrants, SecretKey, Secrets, without_placeholders};
@@ -86,6 +87,8 @@ pub struct Grants {
     pub pacing: Pacing,
     /// Who watches what crosses, and may answer: a recording, made or replayed.
     pub world: Option<Arc<dyn World>>,
+    /// What was computed for the sync so far, and is from now on.
+    pub cpu: CpuTime,
 }
 
 impl Grants {
@@ -261,7 +264,7 @@ impl Component {
 
     async fn ask_description(&self, limits: &Limits) -> Result<Description> {
         let secrets = Secrets::default();
-        let wires = Wires { listener: Arc::new(Deaf), secrets, client: None, world: None, operations: None };
+        let wires = Wires { listener: Arc::new(Deaf), secrets, client: None, world: None, operations: None, cpu: CpuTime::default() };
         let (mut store, connector) = self.instantiate(limits, wires).await?;
         let described = connector.call_describe(&mut store).await;
         let description = described.map_err(|error| failure::of_trap(error, store.data()))?;
@@ -337,8 +340,8 @@ impl Component {
             listener = Arc::new(Overheard { world: Arc::clone(world), inner: listener });
         }
         let world = grants.world.clone();
-        self.instantiate(&grants.limits, Wires { listener, secrets: grants.secrets.clone(), client, world, operations })
-            .await
+        let (secrets, cpu) = (grants.secrets.clone(), grants.cpu.clone());
+        self.instantiate(&grants.limits, Wires { listener, secrets, client, world, operations, cpu }).await
     }
 
     fn begin(&self, world: &dyn World, grants: &Grants, arguments: &Arguments<'_>) {

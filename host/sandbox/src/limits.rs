@@ -7,7 +7,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Memory summed over all memories and tables of the instance, and the bodies and records that the host keeps for it.
     pub memory_bytes_max: u64,
-    /// Time the guest computes in one sync.
+    /// Memory that the host keeps for one sync beside that: rows, queues, names of tables and columns.
+    pub sync_memory_bytes_max: u64,
+    /// Time the guest computes in one sync, and the host for it.
     pub cpu_max: Duration,
     /// Time the guest computes without calling the host.
     pub cpu_without_call_max: Duration,
@@ -63,12 +65,22 @@ pub struct Limits {
     pub compile_memory_bytes_max: u64,
 }
 
+impl Limits {
+    /// What rows may take before they are staged, and names in all: a sixth each. As much is on its way to the destination,
+    /// twice, and in the queue before the decoder.
+    pub fn memory_share_bytes(&self) -> usize {
+        // More than can be addressed is no bound.
+        usize::try_from(self.sync_memory_bytes_max / 6).unwrap_or(usize::MAX)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         const KIB: u64 = 1024;
         const MIB: u64 = 1024 * KIB;
         Self {
             memory_bytes_max: 256 * MIB,
+            sync_memory_bytes_max: 256 * MIB,
             cpu_max: Duration::from_mins(10),
             cpu_without_call_max: Duration::from_secs(10),
             wall_max: Duration::from_hours(6),

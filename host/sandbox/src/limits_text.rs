@@ -35,7 +35,8 @@ macro_rules! limits {
 /// Every field of `Limits`, in its order; a test compares.
 const LIMITS: &[Limit] = limits! {
     Bytes memory_bytes_max: "memory of the guest, summed over all its memories and tables, and what the host keeps of answers for it";
-    Time cpu_max: "time the guest computes in one sync";
+    Bytes sync_memory_bytes_max: "memory that the host keeps for one sync beside that and its destination: rows, queues, names";
+    Time cpu_max: "time the guest computes in one sync, and the host for it: rows are decoded at its cost";
     Time cpu_without_call_max: "time the guest computes without calling the host";
     Time wall_max: "time a sync takes from start to end";
     Bytes call_bytes_max: "bytes handed over in one call of the host";

@@ -12,7 +12,7 @@ use super::{progress, text};
 use crate::options::{self, ConnectorOptions, Sandbox};
 use model::LogLevel;
 use model::error::{Code, Error, Result};
-use sandbox::{Component, Exchange, Grants, Limits, Listener, Meter, Pacing, Runtime, Secrets};
+use sandbox::{Component, CpuTime, Exchange, Grants, Limits, Listener, Meter, Pacing, Runtime, Secrets};
 use server::audit_log::Audit;
 
 /// A connector to look at without a sync, as typed.
@@ -68,7 +68,7 @@ async fn grants(component: &Component, sandbox: Sandbox, screen: Screen) -> Resu
     // Nothing of a look lasts, so it does not matter whose tokens they are.
     let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
     let (listener, meter, pacing) = (Arc::new(Ear { screen, audit }), Meter::default(), Pacing::default());
-    Ok(Grants { secrets, limits, allow, listener, meter, pacing, world: None })
+    Ok(Grants { secrets, limits, allow, listener, meter, pacing, world: None, cpu: CpuTime::default() })
 }
 
 /// Hears warnings outside of a sync.

@@ -13,7 +13,7 @@ use super::tables::{Settings, Tables};
 use model::schema::SchemaContract;
 use model::{Batch, Configuration, LogLevel, OperationKind, Selection, Table};
 use sandbox::{
-    EgressAllow, Grants, Lead, Limits, Listener, Meter, Operation, Pacing, Runtime, SecretGrants, Secrets, operations,
+    CpuTime, EgressAllow, Grants, Lead, Limits, Listener, Meter, Operation, Pacing, Runtime, SecretGrants, Secrets, operations,
 };
 
 const ROWS: u64 = 200_000;
@@ -69,14 +69,15 @@ fn decode_infer_and_fold() {
         sample_records: 0,
         contract: SchemaContract::default(),
         names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
+        halt: model::Halt::default(),
     };
     let mut tables = Tables::new(declared, vec![], &[], settings).unwrap();
     let (begun, before, mut rows) = (Instant::now(), cpu(), 0);
     for (number, page) in pages.iter().enumerate() {
         rows += tables.take(page, u64::MAX).unwrap().1;
-        tables.checkpoint();
+        tables.checkpoint().unwrap();
         if number % 50 == 49 {
-            assert_eq!(tables.segments().unwrap().len(), 1);
+            assert_eq!(tables.all_segments().len(), 1);
         }
     }
     assert_eq!(rows, ROWS);
@@ -110,9 +111,9 @@ fn guest_and_http() {
         let described = component.describe(&limits).await.unwrap();
         let secrets = Secrets::new(described, &configuration, &SecretGrants::default(), ("bench", &limits)).unwrap();
         let (listener, meter, pacing) = (Arc::new(Silent), Meter::default(), Pacing::default());
-        let grants = Grants { secrets, limits, allow, listener, meter, pacing, world: None };
+        let grants = Grants { secrets, limits, allow, listener, meter, pacing, world: None, cpu: CpuTime::default() };
         let (full, ahead) = (CommitPolicy::default().full(), CommitPolicy::default().ahead());
-        let (sender, mut receiver) = operations(Lead { channel_bytes: 8 << 20, full, ahead });
+        let (sender, mut receiver) = operations(Lead { channel_bytes: 8 << 20, account: model::Account::new(1 << 30), full, ahead });
         let (begun, before) = (Instant::now(), cpu());
         let taking = async {
             let mut rows = 0u64;

@@ -28,6 +28,7 @@ fn sync(contract: SchemaContract, known: Vec<TableSchema>) -> Tables {
         sample_records: 0,
         contract,
         names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
+        halt: model::Halt::default(),
     };
     Tables::new(declared(), known, &empty, settings).unwrap()
 }
@@ -98,8 +99,8 @@ fn a_mismatch_becomes_null_and_is_noted() {
         assert_eq!(columns(&tables), BEFORE);
         let [note] = tables.notes() else { panic!("one note: {:?}", tables.notes()) };
         assert_eq!((note.kind, note.values, note.first_value.as_str()), (NoteKind::Nulled, 2, "1.5"));
-        tables.checkpoint();
-        let rows = &tables.segments().unwrap()[0].rows;
+        tables.checkpoint().unwrap();
+        let rows = &tables.all_segments()[0].rows;
         assert_eq!((rows.num_rows(), rows.column(0).null_count()), (2, 2));
     }
 }

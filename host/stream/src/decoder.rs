@@ -13,9 +13,10 @@ use super::policy::CommitPolicy;
 use super::tables::{Counts, Tables};
 use super::writer::{Work, ended};
 use model::error::{Code, Error, Result};
-use model::{Batch, LogLevel};
-use sandbox::{Load, Operation, OperationReceiver, Taken, Turn};
-use warehouse::{Commit, SyncRecord};
+use model::schema::TableSchema;
+use model::{Account, Batch, Halt, Hold, LogLevel};
+use sandbox::{CpuTime, Load, Operation, OperationReceiver, Taken, ThreadClock, Turn, over_cpu};
+use warehouse::{Commit, Segment, SyncRecord};
 
 /// How the stream of operations came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,17 @@ pub(crate) struct Decoder {
     /// Operations handed over for commits, by table.
     pub(crate) totals: Vec<Counts>,
     pub(crate) flow: Flow,
+    pub(crate) bounds: Bounds,
+}
+
+/// What the decoder may use, and what it has used.
+pub(crate) struct Bounds {
+    pub(crate) account: Account,
+    /// What is charged for the tables.
+    pub(crate) tables: Hold,
+    pub(crate) cpu: CpuTime,
+    pub(crate) cpu_max: Duration,
+    pub(crate) halt: Halt,
 }
 
 /// What the decoder leaves.
@@ -99,6 +111,8 @@ impl Decoder {
         operations.close();
         let result = match result {
             Ok(end) => self.end(end).map(|()| end),
+            // Whoever ended the sync says why.
+            Err(_) if self.bounds.halt.is_due() => self.end(Ending::Aborted).map(|()| Ending::Aborted),
             Err(error) => self.end(Ending::Aborted).and(Err(error)),
         };
         let Self { tables, sync, flow, .. } = self;
@@ -111,11 +125,13 @@ impl Decoder {
         runtime: &Handle,
         ending: &dyn Fn() -> Ending,
     ) -> Result<Ending> {
+        let mut clock = ThreadClock::start();
         while let Some(mut taken) = self.next(operations, runtime)? {
+            self.charge(&mut clock)?;
             let turn = taken.turn();
             match taken.operation {
                 Operation::Batch(ref batch) => {
-                    if self.batch(batch)? {
+                    if self.batch(batch, &mut clock)? {
                         return Ok(Ending::LimitRows);
                     }
                 }
@@ -131,10 +147,12 @@ impl Decoder {
         if !self.flow.checkpoint_waits {
             return Ok(operations.blocking_recv());
         }
-        if let Ok(taken) = operations.try_recv() {
+        let age = self.flow.last_commit.elapsed();
+        if age < self.policy.age
+            && let Ok(taken) = operations.try_recv()
+        {
             return Ok(Some(taken));
         }
-        let age = self.flow.last_commit.elapsed();
         let wait = async { tokio::time::timeout(self.policy.age.saturating_sub(age), operations.recv()).await };
         if let Ok(taken) = runtime.block_on(wait) {
             return Ok(taken);
@@ -144,33 +162,55 @@ impl Decoder {
     }
 
     /// Returns whether the limit of rows is reached.
-    fn batch(&mut self, batch: &Batch) -> Result<bool> {
-        let (table, rows) = self.tables.take(batch, self.rows_left)?;
-        let bytes = batch.rows.len() as u64;
-        for note in self.tables.untold_notes() {
-            self.observer.event(&Event::Notice { level: LogLevel::Warning, message: note.to_string() });
+    fn batch(&mut self, batch: &Batch, clock: &mut ThreadClock) -> Result<bool> {
+        let mut bytes = batch.rows.len() as u64;
+        loop {
+            let (table, rows) = self.tables.take(batch, self.rows_left)?;
+            for note in self.tables.untold_notes() {
+                self.observer.event(&Event::Notice { level: LogLevel::Warning, message: note.to_string() });
+            }
+            if rows > 0 && self.flow.first_row.is_none() {
+                self.flow.first_row = Some(self.flow.begun.elapsed());
+            }
+            self.progress.count(&table, rows);
+            let bytes = std::mem::take(&mut bytes);
+            self.progress.row_bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.flow.load.add(Load { rows, bytes });
+            self.flow.open.add(Load { rows, bytes });
+            self.rows_left -= rows;
+            if self.rows_left == 0 {
+                return Ok(true);
+            }
+            self.charge(clock)?;
+            if self.policy.must_stage(self.flow.open) || self.tables.must_spill() {
+                self.stage()?;
+            }
+            if !self.tables.has_more() {
+                return Ok(false);
+            }
         }
-        if rows > 0 && self.flow.first_row.is_none() {
-            self.flow.first_row = Some(self.flow.begun.elapsed());
+    }
+
+    /// Counts what the decoder has used since this was last asked: its processor time is the connector's, and so is what it
+    /// keeps.
+    fn charge(&mut self, clock: &mut ThreadClock) -> Result<()> {
+        let Bounds { tables, cpu, cpu_max, .. } = &mut self.bounds;
+        cpu.add(clock.lap());
+        let spent = cpu.spent();
+        self.progress.cpu(spent);
+        if spent > *cpu_max {
+            return Err(over_cpu(*cpu_max));
         }
-        self.progress.count(&table, rows);
-        self.progress.row_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.flow.load.add(Load { rows, bytes });
-        self.flow.open.add(Load { rows, bytes });
-        self.rows_left -= rows;
-        if self.rows_left == 0 {
-            return Ok(true);
-        }
-        if self.policy.must_stage(self.flow.open) {
-            self.stage()?;
-        }
-        Ok(false)
+        tables.set(self.tables.memory_bytes(), KEPT)
     }
 
     /// Too much since the last checkpoint: what is covered is committed, the rest goes to the destination unseen.
     fn stage(&mut self) -> Result<()> {
         if self.flow.checkpoint_waits {
             self.commit(None, None)?;
+            if !self.policy.must_stage(self.flow.open) && !self.tables.must_spill() {
+                return Ok(());
+            }
         }
         if !std::mem::replace(&mut self.flow.warned, true) {
             let message = format!(
@@ -179,14 +219,16 @@ impl Decoder {
             );
             self.observer.event(&Event::Notice { level: LogLevel::Warning, message });
         }
-        let segments = self.tables.spill()?;
+        let (writer, bounds) = (&self.writer, &self.bounds);
+        let schemas: Arc<[TableSchema]> = self.tables.schemas().into();
+        self.tables.spill(&mut |segment| stage(writer, bounds, vec![segment], &schemas))?;
         self.flow.open = Load::default();
-        self.writer.send(Work::Stage(segments, self.tables.schemas().to_vec())).map_err(|_| writer_gone())
+        Ok(())
     }
 
     /// `turn`: a transaction is full with this checkpoint.
     fn save(&mut self, state: String, turn: Option<Turn>) -> Result<()> {
-        self.tables.checkpoint();
+        self.tables.checkpoint()?;
         self.state = Some(state);
         self.flow.open = Load::default();
         self.flow.checkpoint_waits = true;
@@ -209,7 +251,9 @@ impl Decoder {
     /// Hands over what the last checkpoint covers. `last`: the sync's record, if this commit ends it. `turn`: goes back to the
     /// guest when it is durable.
     fn commit(&mut self, last: Option<SyncRecord>, turn: Option<Turn>) -> Result<()> {
-        let segments = self.tables.segments()?;
+        let segments = self.segments()?;
+        self.bounds.tables.set(self.tables.memory_bytes(), KEPT)?;
+        let held = self.bounds.account.hold(bytes_of(&segments), "a transaction that is being written")?;
         let folded = self.tables.take_folded();
         let is_last = last.as_ref().is_some_and(|record| record.outcome == "succeeded");
         self.totals.resize(folded.len(), Counts::default());
@@ -233,7 +277,27 @@ impl Decoder {
         self.flow.load = self.flow.open;
         self.flow.last_commit = Instant::now();
         self.flow.checkpoint_waits = false;
-        self.writer.send(Work::Commit(Box::new(commit), folded, turn)).map_err(|_| writer_gone())
+        self.writer.send(Work::Commit(Box::new(commit), folded, (turn, held))).map_err(|_| writer_gone())
+    }
+
+    /// What the last checkpoint covers, for the commit; the first of it is staged where all of it would take too much
+    /// memory at once.
+    fn segments(&mut self) -> Result<Vec<Segment>> {
+        let (mut last, mut bytes) = (Vec::new(), 0);
+        let (writer, bounds) = (&self.writer, &self.bounds);
+        let schemas: Arc<[TableSchema]> = self.tables.schemas().into();
+        let bytes_max = self.tables.share_bytes() / 2 * 3;
+        self.tables.segments(&mut |segment| {
+            let more = segment.bytes();
+            if bytes > 0 && bytes + more > bytes_max {
+                bytes = 0;
+                stage(writer, bounds, std::mem::take(&mut last), &schemas)?;
+            }
+            bytes += more;
+            last.push(segment);
+            Ok(())
+        })?;
+        Ok(last)
     }
 
     fn rows_json(&self) -> String {
@@ -250,15 +314,35 @@ impl Decoder {
     fn end(&mut self, ending: Ending) -> Result<()> {
         match ending {
             Ending::Finished | Ending::LimitRows => {
-                self.tables.checkpoint();
+                self.tables.checkpoint()?;
                 let outcome = if ending == Ending::Finished { "succeeded" } else { "limited" };
                 let record = ended(&self.sync, outcome, None);
                 self.commit(Some(record), None)
             }
             Ending::Aborted => {
                 self.tables.drop_uncheckpointed();
-                if self.flow.checkpoint_waits { self.commit(None, None) } else { Ok(()) }
+                let complete = self.flow.checkpoint_waits && !self.tables.is_torn();
+                if complete { self.commit(None, None) } else { Ok(()) }
             }
         }
     }
+}
+
+/// What is kept for tables.
+const KEPT: &str = "rows, and the names of tables and columns";
+
+/// Hands segments over that are not committed yet.
+fn stage(
+    writer: &SyncSender<Work>,
+    bounds: &Bounds,
+    segments: Vec<Segment>,
+    schemas: &Arc<[TableSchema]>,
+) -> Result<()> {
+    bounds.halt.check()?;
+    let held = bounds.account.hold(bytes_of(&segments), "rows that are being staged")?;
+    writer.send(Work::Stage(segments, Arc::clone(schemas), held)).map_err(|_| writer_gone())
+}
+
+fn bytes_of(segments: &[Segment]) -> usize {
+    segments.iter().map(Segment::bytes).sum()
 }

@@ -1,5 +1,6 @@
 //! What a sync tells while it runs: events for logs and `--json`, counters for a progress display.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -73,7 +74,7 @@ pub trait Observer: Send + Sync {
 /// Counters of a running sync, to be read at any time.
 #[derive(Debug, Default)]
 pub struct Progress {
-    tables: Mutex<Vec<TableProgress>>,
+    tables: Mutex<Lines>,
     /// Operations decoded so far, in all tables.
     pub rows: AtomicU64,
     /// Bytes of rows taken from the guest.
@@ -88,8 +89,15 @@ pub struct Progress {
     pub meter: Meter,
     /// Most memory the guest had at once, in bytes.
     pub guest_memory_bytes: AtomicU64,
-    /// How long the guest has computed, in microseconds.
+    /// How long the guest has computed, and the host for it, in microseconds.
     pub guest_cpu_us: AtomicU64,
+}
+
+/// The tables of a sync in order of appearance, and where each is.
+#[derive(Debug, Default)]
+struct Lines {
+    lines: Vec<TableProgress>,
+    places: HashMap<String, usize>,
 }
 
 /// One table's line in a progress display.
@@ -104,16 +112,27 @@ pub struct TableProgress {
 impl Progress {
     /// The tables in order of appearance.
     pub fn tables(&self) -> Vec<TableProgress> {
-        self.tables.lock().map(|tables| tables.clone()).unwrap_or_default()
+        self.tables.lock().map(|tables| tables.lines.clone()).unwrap_or_default()
+    }
+
+    /// Notes how long guest and host have computed for the sync by now.
+    pub(super) fn cpu(&self, spent: Duration) {
+        // Beyond 584,000 years there is no more to count.
+        self.guest_cpu_us.fetch_max(u64::try_from(spent.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Counts rows of a table.
     pub(super) fn count(&self, table: &str, rows: u64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
-        let Ok(mut tables) = self.tables.lock() else { return };
-        match tables.iter_mut().find(|line| line.table == table) {
+        // A table without rows is not made, and its name not kept.
+        let (Ok(mut tables), true) = (self.tables.lock(), rows > 0) else { return };
+        let Lines { lines, places } = &mut *tables;
+        match places.get(table).and_then(|place| lines.get_mut(*place)) {
             Some(line) => line.rows += rows,
-            None => tables.push(TableProgress { table: table.to_owned(), rows }),
+            None => {
+                places.insert(table.to_owned(), lines.len());
+                lines.push(TableProgress { table: table.to_owned(), rows });
+            }
         }
     }
 }

@@ -3,13 +3,14 @@
 //! The result depends on the stream of operations alone, never on how it was batched (docs/INVARIANTS.md, 3).
 
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::buffer::{Buffer, Log};
 use super::column::{Cell, Column};
@@ -56,6 +57,7 @@ pub(crate) struct Seen {
     hashes: HashTable<u64>,
     /// The table had no rows when the sync began and every key since is in `hashes`.
     complete: bool,
+    keys_max: usize,
 }
 
 /// As many as a table of 2^20 places takes before it doubles: 9 MB at most.
@@ -63,7 +65,17 @@ const SEEN_MAX: usize = (1 << 20) / 8 * 7;
 
 impl Seen {
     pub(crate) fn new(table_is_empty: bool) -> Self {
-        Self { hashes: HashTable::new(), complete: table_is_empty }
+        Self { hashes: HashTable::new(), complete: table_is_empty, keys_max: SEEN_MAX }
+    }
+
+    /// Takes in no more keys than there is memory for: a table has room for up to twice as many as it holds.
+    pub(crate) fn limit(&mut self, more_bytes: usize) {
+        let more = more_bytes / (2 * (size_of::<u64>() + 1));
+        self.keys_max = SEEN_MAX.min(self.hashes.len() + more);
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.hashes.capacity() * (size_of::<u64>() + 1)
     }
 
     /// Notes keys; returns how many were there before and whether surely none was in the table.
@@ -72,7 +84,7 @@ impl Seen {
         for hash in hashes {
             if self.hashes.find(hash, |other| *other == hash).is_some() {
                 repeated += 1;
-            } else if self.hashes.len() < SEEN_MAX {
+            } else if self.hashes.len() < self.keys_max {
                 self.hashes.insert_unique(hash, hash, |other| *other);
             } else {
                 self.complete = false;
@@ -83,17 +95,26 @@ impl Seen {
 }
 
 impl Part {
-    fn push(&mut self, log: &Buffer, row: usize, below: Option<usize>, hash: u64) -> u32 {
-        self.buffer.append_row(log, row, below);
+    fn push(&mut self, log: &Buffer, row: usize, hash: u64) -> Result<u32> {
+        let place = position(self.dead.len())?;
+        self.buffer.append_row(log, row)?;
         self.hashes.push(hash);
-        self.deleted.push(below.is_some_and(|below| self.deleted[below]));
+        self.deleted.push(false);
         self.dead.push(false);
-        position(self.dead.len() - 1)
+        Ok(place)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let of_rows = size_of::<u64>() + 2 * size_of::<bool>();
+        self.buffer.memory_bytes() + self.dead.len() * of_rows
     }
 }
 
-fn position(row: usize) -> u32 {
-    u32::try_from(row).unwrap_or(u32::MAX)
+/// Rows are numbered with 32 bits: memory ends before that, unless an operator gives more than any table needs.
+fn position(row: usize) -> Result<u32> {
+    u32::try_from(row).map_err(|_| {
+        Error::new(Code::LimitMemory, "keep more than 4,294,967,295 rows in memory").hint("Save checkpoints more often.")
+    })
 }
 
 fn at(slot: Slot) -> usize {
@@ -119,13 +140,12 @@ fn hash_key(hasher: &DefaultHashBuilder, buffer: &Buffer, row: usize, key: &[usi
 
 impl Fold {
     /// Applies operations in order. `key`: the columns of the primary key.
-    pub(crate) fn apply(&mut self, log: &mut Log, key: &[usize], hasher: &DefaultHashBuilder) {
-        log.buffer.align();
+    pub(crate) fn apply(&mut self, log: &mut Log, key: &[usize], hasher: &DefaultHashBuilder) -> Result<()> {
         if log.is_plain() && self.patches.dead.is_empty() {
             return self.append(log, key, hasher);
         }
-        self.rows.buffer.widen_like(&log.buffer);
-        self.patches.buffer.widen_like(&log.buffer);
+        self.rows.buffer.widen_like(&log.buffer)?;
+        self.patches.buffer.widen_like(&log.buffer)?;
         let mut truncates = log.truncates.iter().peekable();
         for row in 0..log.kinds.len() {
             while truncates.next_if(|before| **before <= row).is_some() {
@@ -133,23 +153,24 @@ impl Fold {
             }
             let hash = hash_key(hasher, &log.buffer, row, key);
             match log.kinds[row] {
-                OperationKind::Upsert => self.upsert(&log.buffer, row, key, hash),
-                OperationKind::Update => self.update(&log.buffer, row, key, hash),
-                OperationKind::Delete => self.delete(&log.buffer, row, key, hash),
+                OperationKind::Upsert => self.upsert(&log.buffer, row, key, hash)?,
+                OperationKind::Update => self.update(&log.buffer, row, key, hash)?,
+                OperationKind::Delete => self.delete(&log.buffer, row, key, hash)?,
                 OperationKind::Truncate => self.truncate(),
             }
         }
         truncates.for_each(|_| self.truncate());
+        Ok(())
     }
 
     /// Upserts only: whole columns at a time, then the index.
-    fn append(&mut self, log: &mut Log, key: &[usize], hasher: &DefaultHashBuilder) {
+    fn append(&mut self, log: &mut Log, key: &[usize], hasher: &DefaultHashBuilder) -> Result<()> {
         let first = self.rows.dead.len();
         if first == 0 {
             self.rows.buffer = std::mem::take(&mut log.buffer);
         } else {
-            self.rows.buffer.widen_like(&log.buffer);
-            self.rows.buffer.append(&log.buffer);
+            self.rows.buffer.widen_like(&log.buffer)?;
+            self.rows.buffer.append(&log.buffer)?;
         }
         let rows = self.rows.buffer.rows();
         self.rows.deleted.resize(rows, false);
@@ -158,7 +179,7 @@ impl Fold {
             let hash = hash_key(hasher, &self.rows.buffer, row, key);
             self.rows.hashes.push(hash);
             let Part { buffer, hashes, dead, .. } = &mut self.rows;
-            let slot = Slot { patch: false, row: position(row) };
+            let slot = Slot { patch: false, row: position(row)? };
             match self.index.find_mut(hash, |slot| same_key((buffer, at(*slot)), (buffer, row), key)) {
                 Some(found) => {
                     dead[at(*found)] = true;
@@ -168,6 +189,7 @@ impl Fold {
                 None => drop(self.index.insert_unique(hash, slot, |slot| hashes[at(*slot)])),
             }
         }
+        Ok(())
     }
 
     fn find(&self, log: &Buffer, row: usize, key: &[usize], hash: u64) -> Option<Slot> {
@@ -193,31 +215,36 @@ impl Fold {
         }
     }
 
-    fn upsert(&mut self, log: &Buffer, row: usize, key: &[usize], hash: u64) {
+    fn upsert(&mut self, log: &Buffer, row: usize, key: &[usize], hash: u64) -> Result<()> {
         let old = self.find(log, row, key, hash);
         self.repeated += u64::from(old.is_some_and(|old| !old.patch));
-        let row = self.rows.push(log, row, None, hash);
+        let row = self.rows.push(log, row, hash)?;
         self.point(old, Slot { patch: false, row }, hash);
+        Ok(())
     }
 
-    /// Overlays the columns given; a row that is marked as deleted stays so.
-    fn update(&mut self, log: &Buffer, row: usize, key: &[usize], hash: u64) {
-        let old = self.find(log, row, key, hash);
-        let patch = old.is_none_or(|old| old.patch);
-        let part = if patch { &mut self.patches } else { &mut self.rows };
-        let row = part.push(log, row, old.map(at), hash);
-        self.point(old, Slot { patch, row }, hash);
+    /// Overlays the columns given, in place: what a row holds besides is not touched, however large. A row that is marked
+    /// as deleted stays so.
+    fn update(&mut self, log: &Buffer, row: usize, key: &[usize], hash: u64) -> Result<()> {
+        let Some(old) = self.find(log, row, key, hash) else {
+            let row = self.patches.push(log, row, hash)?;
+            self.point(None, Slot { patch: true, row }, hash);
+            return Ok(());
+        };
+        let part = if old.patch { &mut self.patches } else { &mut self.rows };
+        part.buffer.overlay(at(old), (log, row), key)
     }
 
-    fn delete(&mut self, log: &Buffer, row: usize, key: &[usize], hash: u64) {
+    fn delete(&mut self, log: &Buffer, row: usize, key: &[usize], hash: u64) -> Result<()> {
         if let Some(old) = self.find(log, row, key, hash) {
             let part = if old.patch { &mut self.patches } else { &mut self.rows };
             part.deleted[at(old)] = true;
-            return;
+            return Ok(());
         }
-        let row = self.patches.push(log, row, None, hash);
+        let row = self.patches.push(log, row, hash)?;
         self.patches.deleted[row as usize] = true;
         self.point(None, Slot { patch: true, row }, hash);
+        Ok(())
     }
 
     fn truncate(&mut self) {
@@ -230,19 +257,82 @@ impl Fold {
         self.rows.dead.is_empty() && self.patches.dead.is_empty() && !self.truncates
     }
 
-    /// Everything folded so far as one segment of table `table`.
-    pub(crate) fn finish(&mut self, table: usize, seen: &mut Seen) -> Result<Segment> {
+    /// Bytes that are kept for the rows.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let index = self.index.capacity() * (size_of::<Slot>() + 1);
+        self.rows.memory_bytes() + self.patches.memory_bytes() + index
+    }
+
+    /// Everything folded so far as segments of table `table`: one, unless its columns have so few values that an array of
+    /// each would take far more memory than they do.
+    pub(crate) fn finish(
+        &mut self,
+        table: usize,
+        seen: &mut Seen,
+        each: &mut dyn FnMut(Segment) -> Result<()>,
+    ) -> Result<()> {
+        let memory_bytes = self.memory_bytes();
         let fold = std::mem::take(self);
         let alive = fold.rows.hashes.iter().zip(&fold.rows.dead).filter(|(_, dead)| !**dead).map(|(hash, _)| *hash);
         let (repeated, fresh) = seen.note(alive);
         self.repeated = fold.repeated + repeated;
-        let (mut rows, mut patches) = (fold.rows, fold.patches);
-        rows.buffer.widen_like(&patches.buffer);
-        patches.buffer.widen_like(&rows.buffer);
-        let columns = segment_columns(&rows.buffer);
-        let rows = batch(rows, &columns, false)?;
-        let patches = batch(patches, &columns, true)?;
-        Ok(Segment { table, truncates: fold.truncates, columns, rows, patches, fresh })
+        let Self { mut rows, mut patches, truncates, .. } = fold;
+        rows.buffer.widen_like(&patches.buffer)?;
+        patches.buffer.widen_like(&rows.buffer)?;
+        let all = Pieces { rows: 0..rows.dead.len(), patches: 0..patches.dead.len() };
+        let segment = |truncates, columns, (rows, patches)| Segment { table, truncates, columns, rows, patches, fresh };
+        if all.array_bytes(&rows, &patches) <= PIECE_BYTES.max(memory_bytes + memory_bytes / 4) {
+            let columns = segment_columns(&rows, &patches, &all);
+            let batches = (rows.into_batch(&columns, false)?, patches.into_batch(&columns, true)?);
+            return each(segment(truncates, columns, batches));
+        }
+        let mut truncates = truncates;
+        all.cut(&rows, &patches, &mut |piece| {
+            let columns = segment_columns(&rows, &patches, &piece);
+            let batches =
+                (rows.batch(&piece.rows, &columns, false)?, patches.batch(&piece.patches, &columns, true)?);
+            each(segment(std::mem::take(&mut truncates), columns, batches))
+        })
+    }
+}
+
+/// What the arrays of a segment take at most, where the rows in memory take less.
+const PIECE_BYTES: usize = 16 << 20;
+
+/// Some of the rows and some of the patches.
+struct Pieces {
+    rows: Range<usize>,
+    patches: Range<usize>,
+}
+
+impl Pieces {
+    fn array_bytes(&self, rows: &Part, patches: &Part) -> usize {
+        let bytes = |part: &Part, range: &Range<usize>| -> usize {
+            part.buffer.typed_columns().map(|(_, _, column)| column.array_bytes(range)).sum()
+        };
+        bytes(rows, &self.rows) + bytes(patches, &self.patches)
+    }
+
+    /// Calls `each` with pieces of this whose arrays are no larger than `PIECE_BYTES`, or of one row. Rows of like columns
+    /// come together: halves of which one has few columns are cheap.
+    fn cut(self, rows: &Part, patches: &Part, each: &mut dyn FnMut(Self) -> Result<()>) -> Result<()> {
+        let mut left = vec![Self { rows: 0..0, patches: self.patches }, Self { rows: self.rows, patches: 0..0 }];
+        while let Some(piece) = left.pop() {
+            let (length, is_patch) = (piece.rows.len() + piece.patches.len(), piece.rows.is_empty());
+            if length == 0 {
+                continue;
+            }
+            if length == 1 || piece.array_bytes(rows, patches) <= PIECE_BYTES {
+                each(piece)?;
+                continue;
+            }
+            let range = if is_patch { piece.patches } else { piece.rows };
+            let middle = range.start + length / 2;
+            let of = |range| if is_patch { Self { rows: 0..0, patches: range } } else { Self { rows: range, patches: 0..0 } };
+            left.push(of(middle..range.end));
+            left.push(of(range.start..middle));
+        }
+        Ok(())
     }
 }
 
@@ -250,42 +340,61 @@ fn same_key(left: (&Buffer, usize), right: (&Buffer, usize), key: &[usize]) -> b
     key.iter().all(|column| left.0.cell(left.1, *column) == right.0.cell(right.1, *column))
 }
 
-fn segment_columns(buffer: &Buffer) -> Vec<SegmentColumn> {
-    let typed =
-        buffer.columns.iter().enumerate().filter_map(|(column, values)| {
-            values.column_type().map(|column_type| SegmentColumn { column, column_type })
-        });
-    typed.collect()
+/// The columns that a row or a patch of these names.
+fn segment_columns(rows: &Part, patches: &Part, of: &Pieces) -> Vec<SegmentColumn> {
+    let mut columns: Vec<SegmentColumn> = Vec::new();
+    let mut patched = patches.buffer.typed_columns().filter(|(.., column)| column.names(&of.patches)).peekable();
+    for (index, column_type, column) in rows.buffer.typed_columns() {
+        // Both have the same columns, of the same types.
+        let is_patched = patched.next_if(|(other, ..)| *other <= index).is_some();
+        if is_patched || column.names(&of.rows) {
+            columns.push(SegmentColumn { column: index, column_type });
+        }
+    }
+    columns
 }
 
-/// The rows that no later operation overtook, in the shape that `Segment` documents.
-fn batch(part: Part, columns: &[SegmentColumn], with_given: bool) -> Result<RecordBatch> {
-    let rows = part.dead.len();
-    let mut values: Vec<Option<Column>> = part.buffer.columns.into_iter().map(Some).collect();
-    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len() * 2 + 1);
-    let mut given: Vec<ArrayRef> = Vec::new();
-    for column in columns {
-        let taken = values.get_mut(column.column).and_then(Option::take);
-        let mut taken = taken.unwrap_or_else(|| Column::new(Some(column.column_type)));
-        taken.pad(rows);
-        if with_given {
-            given.push(taken.given());
-        }
-        arrays.push(taken.into_array());
+impl Part {
+    /// All rows, in the shape that `Segment` documents.
+    fn into_batch(mut self, columns: &[SegmentColumn], with_given: bool) -> Result<RecordBatch> {
+        let rows = self.dead.len();
+        let arrays = columns.iter().map(|column| {
+            let values = self.buffer.take_column(column.column);
+            values.unwrap_or_else(|| Column::new(Some(column.column_type))).into_arrays(rows, with_given)
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        shaped(arrays, &self.deleted, &self.dead)
     }
-    arrays.append(&mut given);
-    arrays.push(Arc::new(BooleanArray::from(part.deleted)));
+
+    /// Some of the rows, in the same shape.
+    fn batch(&self, rows: &Range<usize>, columns: &[SegmentColumn], with_given: bool) -> Result<RecordBatch> {
+        let own: HashMap<usize, &Column> =
+            self.buffer.typed_columns().map(|(index, _, column)| (index, column)).collect();
+        let arrays = columns.iter().map(|column| match own.get(&column.column) {
+            Some(values) => values.arrays(rows, with_given),
+            None => Column::new(Some(column.column_type)).into_arrays(rows.len(), with_given),
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        shaped(arrays, &self.deleted[rows.clone()], &self.dead[rows.clone()])
+    }
+}
+
+/// Columns, and what says whether a row names each, as a batch of the rows that no later operation overtook.
+fn shaped(columns: Vec<(ArrayRef, Option<ArrayRef>)>, deleted: &[bool], dead: &[bool]) -> Result<RecordBatch> {
+    let (mut arrays, given): (Vec<ArrayRef>, Vec<Option<ArrayRef>>) = columns.into_iter().unzip();
+    arrays.extend(given.into_iter().flatten());
+    arrays.push(Arc::new(BooleanArray::from(deleted.to_vec())));
     let fields = arrays
         .iter()
         .enumerate()
         .map(|(index, array)| Field::new(format!("c{index}"), array.data_type().clone(), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let options = RecordBatchOptions::new().with_row_count(Some(dead.len()));
     let bug = |error| Error::new(Code::HostBug, "build a batch of rows").because(error);
     let batch = RecordBatch::try_new_with_options(schema, arrays, &options).map_err(bug)?;
-    if !part.dead.contains(&true) {
+    if !dead.contains(&true) {
         return Ok(batch);
     }
-    let alive = BooleanArray::from(part.dead.iter().map(|dead| !dead).collect::<Vec<_>>());
+    let alive = BooleanArray::from(dead.iter().map(|dead| !dead).collect::<Vec<_>>());
     filter_record_batch(&batch, &alive).map_err(bug)
 }

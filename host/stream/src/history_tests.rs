@@ -53,7 +53,7 @@ fn tables_keep_their_history_once_they_are_named() {
     let mut first = sync(only("t"), vec![]).unwrap();
     upsert(&mut first, "t", r#"{"id": 1}"#);
     upsert(&mut first, "u", r#"{"x": 1}"#);
-    first.checkpoint();
+    first.checkpoint().unwrap();
     assert_eq!(histories(&first), [true, false]);
     let known = first.checkpointed().to_vec();
     assert_eq!(histories(&sync(Selection::none(), known.clone()).unwrap()), [true, false]);

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod bench;
 mod buffer;
+mod canonical;
 mod column;
 #[cfg(test)]
 mod contract_tests;
@@ -20,6 +21,8 @@ mod fold;
 mod history_tests;
 pub mod lines;
 mod marks;
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 pub(crate) mod neighbour_tests;
 mod notes;

@@ -5,10 +5,9 @@
 //! and no recursion, and is tested against `serde_json` on arbitrary text.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+
+use super::canonical::canonical;
 
 /// The deepest nesting that can be scanned, whatever the limit: one bit a level.
 const DEPTH_MAX: u64 = 128;
@@ -301,8 +300,7 @@ impl<'a> Scanner<'a> {
 /// The identity of a record without a primary key: SHA-256, in hex, of the record as JSON with sorted names and without
 /// white space; numbers and strings as they were written.
 pub(crate) fn row_id(text: &str) -> Result<String, serde_json::Error> {
-    let mut canonical = String::with_capacity(text.len());
-    canonicalize(text, &mut canonical)?;
+    let canonical = canonical(text)?;
     let mut hex = String::with_capacity(64);
     for byte in Sha256::digest(canonical.as_bytes()) {
         use std::fmt::Write as _;
@@ -311,39 +309,11 @@ pub(crate) fn row_id(text: &str) -> Result<String, serde_json::Error> {
     Ok(hex)
 }
 
-/// Recursion is bounded: records nested past the limit were refused before (`Limits::json_depth_max`).
-fn canonicalize(raw: &str, out: &mut String) -> Result<(), serde_json::Error> {
-    match raw.trim_start().as_bytes().first() {
-        Some(b'{') => {
-            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(raw)?;
-            for (index, (name, value)) in fields.iter().enumerate() {
-                out.push(if index == 0 { '{' } else { ',' });
-                out.push_str(&serde_json::to_string(name)?);
-                out.push(':');
-                canonicalize(value.get(), out)?;
-            }
-            out.push_str(if fields.is_empty() { "{}" } else { "}" });
-        }
-        Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(raw)?;
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                canonicalize(item.get(), out)?;
-            }
-            out.push(']');
-        }
-        _ => out.push_str(raw.trim()),
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::value::RawValue;
 
     fn fields(text: &str) -> Option<Vec<(String, String)>> {
         let mut found = Vec::new();

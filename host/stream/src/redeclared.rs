@@ -1,6 +1,8 @@
 //! What a connector declares of a table that the warehouse has: columns that were inferred so far get the type declared, new
 //! ones are added. Pure.
 
+use std::collections::HashMap;
+
 use super::tables::{NameRules, add_column, shorten, taken_names};
 use model::error::{Code, Error, Result};
 use model::schema::{ColumnType, OnMismatch, SchemaContract, TableSchema};
@@ -14,9 +16,11 @@ pub(super) fn redeclare(
     contract: SchemaContract,
     names: NameRules,
 ) -> Result<()> {
+    let known: HashMap<String, usize> =
+        schema.columns.iter().enumerate().map(|(index, known)| (known.source_name.clone(), index)).collect();
+    let mut taken = taken_names(schema, names);
     for column in &declared.columns {
-        let known = schema.columns.iter().position(|known| known.source_name == column.name);
-        match known {
+        match known.get(&column.name).copied() {
             Some(index) => retype(schema, index, column.data_type, contract)?,
             None if contract.fail => {
                 return Err(changed(schema, &format!("\"{}\" would be a new column", shorten(&column.name))));
@@ -24,7 +28,6 @@ pub(super) fn redeclare(
             // Its values are left out, and noted.
             None if contract.freeze_columns => {}
             None => {
-                let mut taken = taken_names(schema, names);
                 let added = (column.name.as_str(), ColumnType::declared(column.data_type), true);
                 add_column(schema, &mut taken, added)?;
             }

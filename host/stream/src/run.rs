@@ -1,13 +1,14 @@
 //! Runs one sync: connects guest, decoder and writer, waits for the end, says what came out.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tracing::{Instrument as _, info_span};
 
-use super::decoder::{Decoded, Decoder, Ending, Flow};
+use super::decoder::{Bounds, Decoded, Decoder, Ending, Flow};
 use super::event::{Event, Observer, Progress};
 use super::redacting::{self, Redacting};
 use super::report::{Outcome, Report, Sample, TableReport};
@@ -16,12 +17,12 @@ use super::writer::{self, Writer, Written, ended};
 use super::{Request, Stop};
 use model::error::{Code, Error, Fault, Result};
 use model::schema::{SchemaChange, TableSchema, changes};
-use model::{Description, LogLevel, Selection, Table};
-use sandbox::{Exchange, Grants, Lead, Listener, OperationSender, Secrets};
+use model::{Account, Description, Halt, LogLevel, Selection, Table};
+use sandbox::{CpuTime, Exchange, Grants, Lead, Listener, OperationSender, Secrets};
 use warehouse::{Deletes, Destination, OpenRequest, Opened, StartFrom, SyncRecord};
 
 /// Bytes of rows that may wait between the guest and the decoder.
-const CHANNEL_BYTES: usize = 1 << 20;
+const CHANNEL_BYTES: u32 = 1 << 20;
 
 /// Microseconds since 1970.
 pub fn now_us() -> i64 {
@@ -46,7 +47,10 @@ pub async fn run(
     let id = request.id.clone();
     let record = SyncRecord { id, started_at_us, outcome: "running".into(), ..SyncRecord::default() };
     let (secrets, begun) = (Secrets::default(), Instant::now());
-    let mut run = Run { request, observer, progress, record, secrets, state_durable: None, begun };
+    let (halt, account) = (Halt::default(), Account::new(request.limits.sync_memory_bytes_max));
+    let cpu = CpuTime::default();
+    let mut run =
+        Run { request, observer, progress, record, secrets, state_durable: None, begun, halt, account, cpu };
     let done = run.all(stop).await;
     run.report(done)
 }
@@ -62,6 +66,12 @@ struct Run {
     /// The destination's state when the sync began.
     state_durable: Option<String>,
     begun: Instant,
+    /// After which nothing goes on.
+    halt: Halt,
+    /// What the host keeps.
+    account: Account,
+    /// How long guest and host have computed.
+    cpu: CpuTime,
 }
 
 /// What a sync starts from, once nothing speaks against it.
@@ -97,7 +107,7 @@ impl Listener for Ear {
     }
 
     fn cpu(&self, spent: Duration) {
-        self.progress.guest_cpu_us.store(u64::try_from(spent.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.progress.cpu(spent);
     }
 
     fn retrying(&self, reason: &str, wait: Duration) {
@@ -157,7 +167,7 @@ impl Run {
         };
         let (connection, sync) = (self.request.connection.clone(), self.record.clone());
         let history = self.request.history != Selection::none();
-        OpenRequest { connection, sync, start_from, deletes: self.request.deletes, history }
+        OpenRequest { connection, sync, start_from, deletes: self.request.deletes, history, halt: self.halt.clone() }
     }
 
     fn grants(&self) -> Grants {
@@ -170,6 +180,7 @@ impl Run {
             meter: self.progress.meter.clone(),
             pacing: self.request.pacing.clone(),
             world: self.request.world.clone(),
+            cpu: self.cpu.clone(),
         }
     }
 
@@ -195,6 +206,7 @@ impl Run {
             history: self.request.history.clone(),
             limits: self.request.limits.clone(),
             time: self.request.timestamps,
+            halt: self.halt.clone(),
             sample_records: self.request.sample_records,
             contract: self.request.contract,
             names: NameRules { bytes_max: opened.name_bytes_max, reserved: opened.columns_reserved },
@@ -242,12 +254,41 @@ impl Run {
         ))
     }
 
+    /// Connector, decoder and writer to their end. A stop ends all of them, also when the connector has ended already.
     async fn drive(
         &self,
         ready: Ready,
         destination: Box<dyn Destination>,
         opened: Opened,
         (grants, stop): (Grants, watch::Receiver<Option<Stop>>),
+    ) -> Result<Done> {
+        let cause = Cause::default();
+        let work = self.work(ready, destination, opened, (grants, stop.clone(), cause.clone()));
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = self.watch(stop, &cause) => match never {},
+        }
+    }
+
+    /// Has everything end when the sync is stopped or late, and notes why; the work itself says how it ended.
+    async fn watch(&self, stop: watch::Receiver<Option<Stop>>, cause: &Cause) -> Infallible {
+        let wall_max = self.request.limits.wall_max;
+        let error = tokio::select! {
+            error = stopped(stop) => error,
+            () = tokio::time::sleep(wall_max) => too_late(wall_max),
+        };
+        cause.set(error);
+        self.halt.after(GRACE);
+        std::future::pending().await
+    }
+
+    async fn work(
+        &self,
+        ready: Ready,
+        destination: Box<dyn Destination>,
+        opened: Opened,
+        (grants, stop, cause): (Grants, watch::Receiver<Option<Stop>>, Cause),
     ) -> Result<Done> {
         let (observer, progress) = (Arc::clone(&self.observer), Arc::clone(&self.progress));
         let start = writer::Start {
@@ -272,9 +313,17 @@ impl Run {
             policy: self.request.commits,
             totals: Vec::new(),
             flow: Flow::new(self.begun),
+            bounds: Bounds {
+                tables: self.account.hold(0, "rows")?,
+                account: self.account.clone(),
+                cpu: self.cpu.clone(),
+                cpu_max: self.request.limits.cpu_max,
+                halt: self.halt.clone(),
+            },
         };
         let (full, ahead) = (self.request.commits.full(), self.request.commits.ahead());
-        let (operations, received) = sandbox::operations(Lead { channel_bytes: CHANNEL_BYTES, full, ahead });
+        let account = self.account.clone();
+        let (operations, received) = sandbox::operations(Lead { channel_bytes: CHANNEL_BYTES, account, full, ahead });
         let ending = Arc::new(OnceLock::new());
         let (told, runtime) = (Arc::clone(&ending), tokio::runtime::Handle::current());
         let decoding = tokio::task::spawn_blocking(move || {
@@ -284,7 +333,7 @@ impl Run {
         let updated = update.instrument(info_span!("update")).await;
         let left = decoding.await.map_err(|error| bug("decode rows", error))?;
         let (secrets, known) = (self.secrets.clone(), opened.tables);
-        let conclude = move || conclude(writer, left, updated, (known, secrets));
+        let conclude = move || conclude(writer, left, (updated, &cause), (known, secrets));
         tokio::task::spawn_blocking(conclude).await.map_err(|error| bug("finish the sync", error))?
     }
 
@@ -306,8 +355,7 @@ impl Run {
         let stopped = async { grants.meter.end(stopped(stop).await) };
         let late = async {
             tokio::time::sleep(wall_max).await;
-            let error = Error::new(Code::LimitTime, format!("finish within {wall_max:?} (limit wall)"));
-            grants.meter.end(error.hint(format!("{AGAIN} Or raise the limit with --limit wall=…")))
+            grants.meter.end(too_late(wall_max))
         };
         tokio::select! {
             biased;
@@ -375,8 +423,30 @@ impl Run {
     }
 }
 
+/// How long what is complete may take to become durable once the sync is stopped.
+const GRACE: Duration = Duration::from_millis(1_500);
+
 /// What to do after a sync that ended early.
 const AGAIN: &str = "Run again: the sync goes on from the last checkpoint.";
+
+/// Why a sync was ended from outside, if it was.
+#[derive(Clone, Default)]
+struct Cause(Arc<Mutex<Option<Error>>>);
+
+impl Cause {
+    fn set(&self, error: Error) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    fn take(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn too_late(wall_max: Duration) -> Error {
+    let error = Error::new(Code::LimitTime, format!("finish within {wall_max:?} (limit wall)"));
+    error.hint(format!("{AGAIN} Or raise the limit with --limit wall=…"))
+}
 
 /// Waits until the sync is asked to stop, if ever.
 async fn stopped(mut stop: watch::Receiver<Option<Stop>>) -> Error {
@@ -424,15 +494,17 @@ fn lost() -> Error {
 fn conclude(
     writer: Writer,
     mut decoded: Decoded,
-    updated: Result<()>,
+    (updated, cause): (Result<()>, &Cause),
     (known, secrets): (Vec<TableSchema>, Secrets),
 ) -> Result<Done> {
     let mut written = writer.join()?;
     let result = std::mem::replace(&mut decoded.result, Ok(Ending::Aborted));
     let ending = match (written.failed.take(), result) {
+        // What was given up because the sync was stopped is told as what stopped it.
+        (Some(error), _) if error.code() == Code::Interrupted => updated.and(Err(cause.take().unwrap_or(error))),
         (Some(error), _) | (None, Err(error)) => Err(error),
         (None, Ok(Ending::LimitRows)) => Ok(Ending::LimitRows),
-        (None, Ok(Ending::Aborted)) => updated.and_then(|()| Err(lost())),
+        (None, Ok(Ending::Aborted)) => updated.and_then(|()| Err(cause.take().unwrap_or_else(lost))),
         (None, Ok(Ending::Finished)) => updated.map(|()| Ending::Finished),
     };
     let ending = ending.map_err(|error| secrets.redact_error(error));

@@ -118,6 +118,30 @@ fn reference(steps: &[(Step, Cut)]) -> Rows {
     rows
 }
 
+impl Tables {
+    /// What `segments` gives, all at once.
+    pub(crate) fn all_segments(&mut self) -> Vec<Segment> {
+        let mut all = Vec::new();
+        self.segments(&mut |segment| {
+            all.push(segment);
+            Ok(())
+        })
+        .unwrap();
+        all
+    }
+
+    /// What `spill` gives, all at once.
+    pub(crate) fn all_spilled(&mut self) -> Vec<Segment> {
+        let mut all = Vec::new();
+        self.spill(&mut |segment| {
+            all.push(segment);
+            Ok(())
+        })
+        .unwrap();
+        all
+    }
+}
+
 /// The text that a value has in a STRING column.
 fn plain(raw: &str) -> String {
     raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(raw).to_owned()
@@ -134,6 +158,7 @@ fn decoded(steps: &[(Step, Cut)]) -> Rows {
         sample_records: 0,
         contract: SchemaContract::default(),
         names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
+        halt: model::Halt::default(),
     };
     let mut tables = Tables::new(declared, vec![], &[], settings).unwrap();
     let mut rows = Rows::new();
@@ -153,19 +178,19 @@ fn decoded(steps: &[(Step, Cut)]) -> Rows {
         tables.take(&batch.take().unwrap(), u64::MAX).unwrap();
         match cut {
             Cut::Nothing | Cut::Batch => {}
-            Cut::Checkpoint => tables.checkpoint(),
+            Cut::Checkpoint => tables.checkpoint().unwrap(),
             Cut::Commit => {
-                tables.checkpoint();
-                apply(&mut rows, tables.segments().unwrap(), tables.checkpointed());
+                tables.checkpoint().unwrap();
+                apply(&mut rows, tables.all_segments(), tables.checkpointed());
             }
-            Cut::Spill => apply(&mut rows, tables.spill().unwrap(), tables.schemas()),
+            Cut::Spill => apply(&mut rows, tables.all_spilled(), tables.schemas()),
         }
     }
     if let Some(batch) = batch {
         tables.take(&batch, u64::MAX).unwrap();
     }
-    tables.checkpoint();
-    apply(&mut rows, tables.segments().unwrap(), tables.checkpointed());
+    tables.checkpoint().unwrap();
+    apply(&mut rows, tables.all_segments(), tables.checkpointed());
     rows
 }
 

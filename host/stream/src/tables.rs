@@ -2,7 +2,9 @@
 //!
 //! Pure: takes batches of JSON lines, fills columns, widens types, refuses what breaks a rule, naming table and record.
 
-use hashbrown::{DefaultHashBuilder, HashMap};
+use std::ops::Range;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 
 use super::buffer::Log;
 use super::declared::accept;
@@ -14,7 +16,7 @@ use super::redeclared::redeclare;
 use model::error::{Code, Error, Result};
 use model::schema::value::Value;
 use model::schema::{ColumnSchema, ColumnType, OnMismatch, ROW_ID, SchemaContract, TableSchema, TakenNames};
-use model::{Batch, DataType, OperationKind, Selection, Table};
+use model::{Batch, DataType, Halt, OperationKind, Selection, Table};
 use sandbox::Limits;
 use warehouse::{SYNCS, Segment};
 
@@ -72,6 +74,12 @@ struct Live {
     position: u64,
     repeated: u64,
     samples: Vec<String>,
+    /// The names of the key's columns.
+    key_names: HashSet<String>,
+    /// Bytes kept for the operations, for those of them that are folded, and for the table itself.
+    rows_bytes: usize,
+    fold_bytes: usize,
+    kept_bytes: usize,
 }
 
 /// All tables of a sync.
@@ -92,9 +100,38 @@ pub(crate) struct Tables {
     /// The schema as of now: a continuation of what the destination has.
     schemas: Vec<TableSchema>,
     live: Vec<Live>,
+    /// Source names of tables to their index, in `declared` and in `schemas`.
+    declared_at: HashMap<String, usize>,
+    index_at: HashMap<String, usize>,
+    /// The names that no new table can have.
+    taken: TakenNames,
+    /// Tables with operations since the last checkpoint, and since the last segments.
+    logged: Vec<usize>,
+    folded: Vec<usize>,
     /// The schema as of the last checkpoint, if it differs.
     checkpointed: Option<Vec<TableSchema>>,
     changed: bool,
+    memory: Memory,
+    /// Where the rest of the batch under way begins.
+    resumes_at: usize,
+    /// Rows of the batch under way so far.
+    batch_rows: u64,
+    /// Some tables are further than others.
+    torn: bool,
+    halt: Halt,
+}
+
+/// Bytes kept for the tables of a sync.
+#[derive(Debug)]
+struct Memory {
+    /// For operations: they can be staged.
+    rows: usize,
+    /// For names, and what is told at the end.
+    kept: usize,
+    /// For keys that were seen: up to half a share, then no more are taken in.
+    seen: usize,
+    /// The most for rows, and for what is kept.
+    share: usize,
 }
 
 /// What a destination holds as a name of a table or column.
@@ -117,6 +154,8 @@ pub(crate) struct Settings {
     pub(crate) contract: SchemaContract,
     /// What the destination holds as a name.
     pub(crate) names: NameRules,
+    /// What ends the work.
+    pub(crate) halt: Halt,
 }
 
 impl Tables {
@@ -128,12 +167,13 @@ impl Tables {
         settings: Settings,
     ) -> Result<Self> {
         check_declared(&declared, &settings.limits)?;
+        let declared_at = by_name(declared.iter().map(|table| &table.name));
         let mut live = Vec::with_capacity(known.len());
         for (index, schema) in known.iter_mut().enumerate() {
             if settings.history.contains(&schema.source_name) {
                 begin_history(schema)?;
             }
-            let table = declared.iter().find(|table| table.name == schema.source_name);
+            let table = declared_at.get(&schema.source_name).map(|index| &declared[*index]);
             let table = table.cloned().unwrap_or_else(|| undeclared(schema));
             check_key(schema, &table)?;
             let columns_before = schema.columns.len();
@@ -145,9 +185,11 @@ impl Tables {
             known.columns_before = Some(columns_before);
             live.push(known);
         }
-        let Settings { selection, history, limits, time, sample_records, contract, names } = settings;
-        let checkpointed = Some(known.clone());
-        let hasher = DefaultHashBuilder::default();
+        let Settings { selection, history, limits, time, sample_records, contract, names, halt } = settings;
+        let taken = TakenNames::new(known.iter().map(|schema| schema.name.as_str()).chain([SYNCS]), names.bytes_max);
+        let kept = live.iter().map(|live| live.kept_bytes).sum();
+        let memory = Memory { rows: 0, kept, seen: 0, share: limits.memory_share_bytes() };
+        memory.check()?;
         Ok(Self {
             declared,
             selection,
@@ -158,16 +200,27 @@ impl Tables {
             contract,
             notes: Notes::default(),
             names,
-            hasher,
+            hasher: DefaultHashBuilder::default(),
+            declared_at,
+            index_at: by_name(known.iter().map(|schema| &schema.source_name)),
+            taken,
+            logged: Vec::new(),
+            folded: Vec::new(),
+            checkpointed: Some(known.clone()),
             schemas: known,
             live,
-            checkpointed,
             changed: false,
+            memory,
+            resumes_at: 0,
+            batch_rows: 0,
+            torn: false,
+            halt,
         })
     }
 
     /// Decodes a batch into the table's log. Returns the warehouse's name of the table and the number of rows taken;
-    /// stops before row `rows_max` of the batch.
+    /// stops before row `rows_max`, and behind each mebibyte of the batch (`has_more`): then the same batch, handed in again,
+    /// goes on from there, once there is memory for it.
     pub(crate) fn take(&mut self, batch: &Batch, rows_max: u64) -> Result<(String, u64)> {
         if !self.selection.contains(&batch.table) {
             return Err(Error::new(
@@ -179,14 +232,24 @@ impl Tables {
         if batch.kind == OperationKind::Truncate {
             return Ok((self.truncate(&batch.table), 0));
         }
-        let text = simdutf8::compat::from_utf8(&batch.rows).map_err(|error| {
-            let line = batch.rows[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
+        let from = std::mem::take(&mut self.resumes_at);
+        if from == 0 {
+            self.batch_rows = 0;
+        }
+        let piece = piece(&batch.rows, from);
+        let text = simdutf8::compat::from_utf8(&batch.rows[piece.clone()]).map_err(|error| {
+            let before = &batch.rows[..from + error.valid_up_to()];
+            let line = before.split(|byte| *byte == b'\n').count();
             let message = format!("read line {line} of a batch for table \"{}\": it is not UTF-8", batch.table);
             Error::new(Code::RecordInvalid, message)
                 .hint("Rows are JSON, and JSON is UTF-8: convert the source's answer in the connector.")
                 .because(error)
         })?;
-        let mut lines = text.split('\n').filter(|line| line.bytes().any(|byte| !byte.is_ascii_whitespace())).peekable();
+        if piece.end < batch.rows.len() {
+            self.resumes_at = piece.end;
+        }
+        let is_row = |line: &&str| line.bytes().any(|byte| !byte.is_ascii_whitespace());
+        let mut lines = text.split('\n').filter(is_row).peekable();
         if lines.peek().is_none() {
             return Ok((batch.table.clone(), 0));
         }
@@ -194,30 +257,66 @@ impl Tables {
         let name = self.schemas[index].name.clone();
         let mut rows = 0;
         while let Some(line) = lines.next_if(|_| rows < rows_max) {
-            if rows >= self.limits.batch_rows_max {
-                let message =
-                    format!("take a batch for table \"{name}\": it has more than {rows} rows (limit batch-rows)");
+            if self.batch_rows >= self.limits.batch_rows_max {
+                let message = format!(
+                    "take a batch for table \"{name}\": it has more than {} rows (limit batch-rows)",
+                    self.batch_rows
+                );
                 return Err(Error::new(Code::LimitBatch, message)
                     .hint("Write smaller batches, or raise the limit with --limit batch-rows=…."));
             }
+            self.halt.check()?;
             self.take_row(index, batch.kind, line)?;
-            rows += 1;
+            (rows, self.batch_rows) = (rows + 1, self.batch_rows + 1);
         }
+        self.measure_log(index);
+        self.memory.check()?;
         Ok((name, rows))
+    }
+
+    /// Whether the last batch was not taken to its end.
+    pub(crate) fn has_more(&self) -> bool {
+        self.resumes_at > 0
+    }
+
+    /// Whether operations take as much memory as there is for them.
+    pub(crate) fn must_spill(&self) -> bool {
+        self.memory.rows >= self.memory.share
+    }
+
+    /// Bytes that are kept for everything here.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory.rows + self.memory.kept + self.memory.seen
+    }
+
+    /// Notes what the log of a table takes by now.
+    fn measure_log(&mut self, index: usize) {
+        let live = &mut self.live[index];
+        let bytes = live.log.memory_bytes() + live.fold_bytes;
+        self.memory.rows = self.memory.rows - std::mem::replace(&mut live.rows_bytes, bytes) + bytes;
     }
 
     /// Returns the table's name in the warehouse. A table that never had a row has nothing to mark, and is not made.
     fn truncate(&mut self, source_name: &str) -> String {
-        let Some(index) = self.schemas.iter().position(|schema| schema.source_name == source_name) else {
+        let Some(index) = self.index_at.get(source_name).copied() else {
             return source_name.to_owned();
         };
+        self.note_logged(index);
         let live = &mut self.live[index];
-        live.log.truncates.push(live.log.kinds.len());
+        live.log.truncate();
         live.counted.count(OperationKind::Truncate);
         self.schemas[index].name.clone()
     }
 
+    /// Remembers that a table has operations that no checkpoint covers.
+    fn note_logged(&mut self, index: usize) {
+        if self.live[index].log.is_empty() {
+            self.logged.push(index);
+        }
+    }
+
     fn take_row(&mut self, index: usize, kind: OperationKind, line: &str) -> Result<()> {
+        self.note_logged(index);
         let table = &mut self.live[index];
         table.position += 1;
         let mut record = Row {
@@ -227,6 +326,8 @@ impl Tables {
             contract: self.contract,
             notes: &mut self.notes,
             time: self.time,
+            halt: &self.halt,
+            kept: &mut self.memory.kept,
             place: 0,
             changed: false,
         };
@@ -238,7 +339,8 @@ impl Tables {
         table.log.buffer.end_row();
         table.log.kinds.push(kind);
         table.counted.count(kind);
-        if table.samples.len() < self.sample_records {
+        if table.samples.len() < self.sample_records && self.memory.kept + line.len() <= self.memory.share / 2 {
+            self.memory.kept += line.len();
             table.samples.push(line.to_owned());
         }
         Ok(())
@@ -246,8 +348,8 @@ impl Tables {
 
     /// The table's index, made at its first operation.
     fn index_of(&mut self, source_name: &str) -> Result<usize> {
-        if let Some(index) = self.schemas.iter().position(|schema| schema.source_name == source_name) {
-            return Ok(index);
+        if let Some(index) = self.index_at.get(source_name) {
+            return Ok(*index);
         }
         if self.schemas.len() as u64 >= self.limits.tables_max {
             let message =
@@ -260,10 +362,9 @@ impl Tables {
             return Err(Error::new(Code::SchemaChanged, message)
                 .hint("Run once with --schema-change allow if the table is welcome."));
         }
-        let declared = self.declared.iter().find(|table| table.name == source_name).cloned();
+        let declared = self.declared_at.get(source_name).map(|index| self.declared[*index].clone());
         let declared = declared.unwrap_or_else(|| keyless(source_name));
-        let taken = self.schemas.iter().map(|schema| schema.name.as_str()).chain([SYNCS]);
-        let name = TakenNames::new(taken, self.names.bytes_max).unique(source_name).map_err(|error| {
+        let name = self.taken.unique(source_name).map_err(|error| {
             Error::new(Code::SchemaInvalid, format!("name the table {}", shorten(source_name))).because(error)
         })?;
         let history = self.history.contains(source_name);
@@ -283,48 +384,74 @@ impl Tables {
         for column in &declared.columns {
             add_column(&mut schema, &mut taken, (&column.name, ColumnType::declared(column.data_type), true))?;
         }
-        self.live.push(Live::new(declared, &schema, true, self.names));
+        let live = Live::new(declared, &schema, true, self.names);
+        self.memory.kept += live.kept_bytes;
+        self.live.push(live);
+        self.index_at.insert(source_name.to_owned(), self.schemas.len());
         self.schemas.push(schema);
         self.changed = true;
+        self.memory.check()?;
         Ok(self.schemas.len() - 1)
     }
 
     /// Ends what a checkpoint covers: folds the logs into what will be committed.
-    pub(crate) fn checkpoint(&mut self) {
-        self.fold();
+    pub(crate) fn checkpoint(&mut self) -> Result<()> {
+        self.fold()?;
         if std::mem::take(&mut self.changed) || self.checkpointed.is_none() {
             self.checkpointed = Some(self.schemas.clone());
         }
+        Ok(())
     }
 
-    fn fold(&mut self) {
-        for (live, schema) in self.live.iter_mut().zip(&self.schemas) {
-            if !live.log.is_empty() {
-                let mut log = std::mem::take(&mut live.log);
-                live.fold.apply(&mut log, &schema.key, &self.hasher);
-                live.folded.add(std::mem::take(&mut live.counted));
+    fn fold(&mut self) -> Result<()> {
+        self.torn = true;
+        for index in std::mem::take(&mut self.logged) {
+            let (live, schema) = (&mut self.live[index], &self.schemas[index]);
+            if live.fold.is_empty() {
+                self.folded.push(index);
             }
+            let mut log = std::mem::take(&mut live.log);
+            live.fold.apply(&mut log, &schema.key, &self.hasher)?;
+            live.folded.add(std::mem::take(&mut live.counted));
+            live.fold_bytes = live.fold.memory_bytes();
+            self.measure_log(index);
         }
+        self.torn = false;
+        Ok(())
+    }
+
+    /// Whether an error left some tables further than others: then nothing of them can be committed.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.torn
     }
 
     /// Forgets what came after the last checkpoint.
     pub(crate) fn drop_uncheckpointed(&mut self) {
-        for live in &mut self.live {
+        for index in std::mem::take(&mut self.logged) {
+            let live = &mut self.live[index];
             live.log = Log::default();
             live.counted = Counts::default();
+            self.measure_log(index);
         }
     }
 
-    /// Takes the folded operations of every table out, as segments for the destination.
-    pub(crate) fn segments(&mut self) -> Result<Vec<Segment>> {
-        let mut segments = Vec::new();
-        for (index, live) in self.live.iter_mut().enumerate() {
-            if !live.fold.is_empty() {
-                segments.push(live.fold.finish(index, &mut live.seen)?);
-                live.repeated += std::mem::take(&mut live.fold.repeated);
-            }
+    /// Takes the folded operations of every table out, as segments for the destination, one after the other.
+    pub(crate) fn segments(&mut self, each: &mut dyn FnMut(Segment) -> Result<()>) -> Result<()> {
+        self.torn = true;
+        let mut folded = std::mem::take(&mut self.folded);
+        folded.sort_unstable();
+        for index in folded {
+            let live = &mut self.live[index];
+            let seen = live.seen.memory_bytes();
+            live.seen.limit((self.memory.share / 2).saturating_sub(self.memory.seen));
+            live.fold.finish(index, &mut live.seen, each)?;
+            live.repeated += std::mem::take(&mut live.fold.repeated);
+            live.fold_bytes = 0;
+            self.memory.seen = self.memory.seen - seen + live.seen.memory_bytes();
+            self.measure_log(index);
         }
-        Ok(segments)
+        self.torn = false;
+        Ok(())
     }
 
     /// The operations folded since the last call, by table.
@@ -333,14 +460,19 @@ impl Tables {
     }
 
     /// Takes out what no checkpoint covers yet, to be staged.
-    pub(crate) fn spill(&mut self) -> Result<Vec<Segment>> {
-        self.fold();
-        self.segments()
+    pub(crate) fn spill(&mut self, each: &mut dyn FnMut(Segment) -> Result<()>) -> Result<()> {
+        self.fold()?;
+        self.segments(each)
     }
 
     /// The schema to commit with the last checkpoint.
     pub(crate) fn checkpointed(&self) -> &[TableSchema] {
         self.checkpointed.as_deref().unwrap_or(&self.schemas)
+    }
+
+    /// What operations may take before they are spilled.
+    pub(crate) fn share_bytes(&self) -> usize {
+        self.memory.share
     }
 
     pub(crate) fn selection(&self) -> &Selection {
@@ -373,6 +505,33 @@ impl Tables {
     }
 }
 
+impl Memory {
+    /// Refuses more than there is for what cannot be staged.
+    fn check(&self) -> Result<()> {
+        if self.kept <= self.share {
+            return Ok(());
+        }
+        let message = format!(
+            "keep the names of all tables and columns: they take more than {} bytes, a quarter of what there is for a sync \
+             (limit sync-memory-bytes)",
+            self.share
+        );
+        Err(Error::new(Code::LimitMemory, message).hint(
+            "The connector makes very many columns; data in names of fields belongs into rows. Or raise the limit with \
+             --limit sync-memory-bytes=….",
+        ))
+    }
+}
+
+/// Names to their place.
+fn by_name<'a>(names: impl Iterator<Item = &'a String>) -> HashMap<String, usize> {
+    let mut places = HashMap::new();
+    for (place, name) in names.enumerate() {
+        places.entry(name.clone()).or_insert(place);
+    }
+    places
+}
+
 fn keyless(name: &str) -> Table {
     Table { name: name.to_owned(), primary_key: Vec::new(), columns: Vec::new() }
 }
@@ -402,6 +561,7 @@ fn check_declared(declared: &[Table], limits: &Limits) -> Result<()> {
     for table in declared {
         check_names(table)?;
         let name = shorten(&table.name);
+        check_numbers(table, limits)?;
         if !names.insert(&table.name) {
             return invalid(format!("two tables are named \"{name}\""));
         }
@@ -413,9 +573,9 @@ fn check_declared(declared: &[Table], limits: &Limits) -> Result<()> {
         if let Some(twice) = table.columns.iter().find(|column| !seen.insert(&column.name)) {
             return invalid(format!("table \"{name}\" declares column \"{}\" twice", shorten(&twice.name)));
         }
-        if let Some(json) = table.columns.iter().find(|column| column.data_type == DataType::Json)
-            && table.primary_key.contains(&json.name)
-        {
+        let is_key: HashSet<&String> = table.primary_key.iter().collect();
+        let mut json = table.columns.iter().filter(|column| column.data_type == DataType::Json);
+        if let Some(json) = json.find(|column| is_key.contains(&column.name)) {
             let column = shorten(&json.name);
             return invalid(format!("the key \"{column}\" of \"{name}\" is declared JSON: a key can be STRING"));
         }
@@ -429,6 +589,25 @@ fn check_declared(declared: &[Table], limits: &Limits) -> Result<()> {
                 ));
             }
         }
+    }
+    Ok(())
+}
+
+/// A table is held to the limits of columns and of a key before the first row comes.
+fn check_numbers(table: &Table, limits: &Limits) -> Result<()> {
+    let (name, columns, key) = (shorten(&table.name), table.columns.len(), table.primary_key.len());
+    if columns as u64 > limits.columns_max {
+        let message = format!(
+            "use the connector's schema: table \"{name}\" declares {columns} columns (limit columns: {})",
+            limits.columns_max
+        );
+        return Err(Error::new(Code::LimitColumns, message));
+    }
+    if key > KEY_COLUMNS_MAX {
+        let message = format!(
+            "use the connector's schema: the primary key of \"{name}\" has {key} columns, and can have {KEY_COLUMNS_MAX}"
+        );
+        return Err(Error::new(Code::SchemaInvalid, message));
     }
     Ok(())
 }
@@ -507,6 +686,10 @@ impl Live {
         let own = schema.columns.iter().enumerate().filter(|(index, _)| Some(*index) != row_id);
         let by_name = own.map(|(index, column)| (column.source_name.clone(), index)).collect();
         let key_types = schema.key.iter().map(|index| schema.columns[*index].column_type.data_type()).collect();
+        let key_names = declared.primary_key.iter().cloned().collect();
+        let columns: usize = schema.columns.iter().map(|column| column_bytes(&column.source_name)).sum();
+        let declared_bytes: usize = declared.columns.iter().map(|column| 2 * column.name.len() + 64).sum();
+        let kept_bytes = TABLE_BYTES + 4 * schema.source_name.len() + columns + declared_bytes;
         Self {
             declared,
             by_name,
@@ -522,8 +705,35 @@ impl Live {
             position: 0,
             repeated: 0,
             samples: Vec::new(),
+            key_names,
+            rows_bytes: 0,
+            fold_bytes: 0,
+            kept_bytes,
         }
     }
+}
+
+/// What a table takes without columns: its schema, its counters, and the copies of both that a commit has.
+const TABLE_BYTES: usize = 2_000;
+/// Columns of a key: warehouses compare them one by one.
+const KEY_COLUMNS_MAX: usize = 256;
+/// So much of a batch is decoded before memory and time are measured again.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// The lines of a batch from a place on that are decoded at once.
+fn piece(rows: &[u8], from: usize) -> Range<usize> {
+    let rest = rows.get(from..).unwrap_or_default();
+    let end = match rest.get(PIECE_BYTES..) {
+        Some(further) => memchr::memchr(b'\n', further).map_or(rest.len(), |more| PIECE_BYTES + more + 1),
+        None => rest.len(),
+    };
+    from..from + end
+}
+
+/// What a column takes without values: its names and type here, at the checkpoint, in the commit and in the destination, and
+/// the places where its names are looked up.
+fn column_bytes(name: &str) -> usize {
+    4 * (size_of::<ColumnSchema>() + 2 * name.len()) + 2 * (name.len() + 64)
 }
 
 /// One record on its way into the log.
@@ -534,6 +744,9 @@ struct Row<'t> {
     contract: SchemaContract,
     notes: &'t mut Notes,
     time: bool,
+    halt: &'t Halt,
+    /// Bytes kept for names, of all tables.
+    kept: &'t mut usize,
     /// How many fields were read.
     place: usize,
     /// The schema changed.
@@ -568,7 +781,10 @@ impl Row<'_> {
     }
 
     fn field(&mut self, name: &str, raw: &str, key_only: bool) -> Result<(), Refused> {
-        let is_key = self.live.declared.primary_key.iter().any(|column| column == name);
+        if self.halt.is_due() {
+            return Err(Refused(Code::Interrupted, "the sync has ended".to_owned()));
+        }
+        let is_key = self.live.key_names.contains(name);
         if key_only && !is_key {
             return Ok(());
         }
@@ -633,9 +849,9 @@ impl Row<'_> {
                 format!("column \"{}\" is one too many (limit columns: {})", shorten(name), self.limits.columns_max),
             ));
         }
-        let index = add_column(self.schema, &mut self.live.taken, (name, column_type, false))
-            .map_err(|error| Refused(error.code(), error.chain()))?;
+        let index = add_column(self.schema, &mut self.live.taken, (name, column_type, false))?;
         self.live.by_name.insert(name.to_owned(), index);
+        *self.kept += column_bytes(name);
         self.changed = true;
         Ok(index)
     }
@@ -655,7 +871,7 @@ impl Row<'_> {
                     return self.mismatch(index, value, raw);
                 }
             }
-            column.push(value, time);
+            column.push(value, time)?;
             let now = column.column_type().unwrap_or(known.column_type);
             if now != known.column_type {
                 known.column_type = now;
@@ -668,7 +884,7 @@ impl Row<'_> {
             return Ok(());
         }
         match accept(known.column_type, value, raw) {
-            Some(accepted) => column.push_declared(accepted.cell()),
+            Some(accepted) => column.push_declared(accepted.cell())?,
             None => return self.mismatch(index, value, raw),
         }
         Ok(())
@@ -688,7 +904,7 @@ impl Row<'_> {
             _ if is_key => Err(Refused(Code::RecordKeyType, what())),
             OnMismatch::Widen => {
                 known.declared = false;
-                column.push(value, false);
+                column.push(value, false)?;
                 known.column_type = column.column_type().unwrap_or(known.column_type);
                 self.changed = true;
                 Ok(())
@@ -746,10 +962,15 @@ impl Row<'_> {
             .map_err(|error| self.error(Code::RecordInvalid, "it is not a JSON object", line).because(error))?;
         let index = self.schema.key[0];
         let column = self.live.log.buffer.column(index, ColumnType::String);
-        column.push_declared(super::column::Cell::Text(id.as_bytes()));
-        Ok(())
+        column.push_declared(super::column::Cell::Text(id.as_bytes()))
     }
 }
 
 /// Why a field was refused.
 struct Refused(Code, String);
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self(error.code(), error.chain())
+    }
+}

@@ -13,6 +13,7 @@ use super::event::{Event, Observer, Progress};
 use super::tables::Counts;
 use model::error::{Code, Error, Result};
 use model::schema::{SchemaChange, TableSchema, changes};
+use model::Hold;
 use sandbox::Turn;
 use warehouse::{Commit, Destination, Segment, SyncRecord, Versions};
 
@@ -23,9 +24,9 @@ const QUEUE: usize = 0;
 /// Work for the writer.
 pub(crate) enum Work {
     /// Rows that no checkpoint covers yet.
-    Stage(Vec<Segment>, Vec<TableSchema>),
+    Stage(Vec<Segment>, Arc<[TableSchema]>, Hold),
     /// A transaction, its operations by table, and what the guest waits for if it is a full one.
-    Commit(Box<Commit>, Vec<Counts>, Option<Turn>),
+    Commit(Box<Commit>, Vec<Counts>, (Option<Turn>, Hold)),
     /// Say that everything handed over before is durable.
     Tell(oneshot::Sender<()>),
 }
@@ -97,8 +98,8 @@ fn write(start: Start, work: &Receiver<Work>) -> Written {
     };
     while let Ok(next) = work.recv() {
         let done = match next {
-            Work::Stage(segments, tables) => written.destination.stage(segments, &tables),
-            Work::Commit(commit, counts, turn) => {
+            Work::Stage(segments, tables, _held) => written.destination.stage(segments, &tables),
+            Work::Commit(commit, counts, (turn, _held)) => {
                 sequence += 1;
                 let teller = Teller { observer: &*observer, progress: &progress, sequence, counts };
                 let committed = commit_one(&mut written, *commit, &teller);

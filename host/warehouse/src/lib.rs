@@ -25,9 +25,10 @@ pub use sql::ddl::SYNCS;
 
 use std::path::Path;
 
+use arrow::array::{Array as _, ArrayRef};
 use arrow::record_batch::RecordBatch;
 
-use model::Selection;
+use model::{Halt, Selection};
 use model::error::{Code, Error, Result};
 use model::schema::{ColumnType, TableSchema};
 
@@ -84,6 +85,20 @@ pub struct Segment {
     pub patches: RecordBatch,
     /// No key of `rows` can be in the table yet, so nothing needs to be deleted before they are inserted.
     pub fresh: bool,
+}
+
+impl Segment {
+    /// Bytes of its values in memory, without the room that their vectors have left.
+    pub fn bytes(&self) -> usize {
+        values_bytes(&self.rows) + values_bytes(&self.patches)
+    }
+}
+
+/// Bytes of a batch's values, without the room that their vectors have left.
+fn values_bytes(batch: &RecordBatch) -> usize {
+    let values =
+        |array: &ArrayRef| array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_buffer_memory_size());
+    batch.columns().iter().map(values).sum()
 }
 
 /// What a column of a segment is.
@@ -250,6 +265,8 @@ pub struct OpenRequest {
     pub deletes: Deletes,
     /// A table that has kept no history yet may begin to.
     pub history: bool,
+    /// What ends the sync's work, between two statements.
+    pub halt: Halt,
 }
 
 /// What a warehouse is opened for.

@@ -112,6 +112,7 @@ impl<E: Engine> SqlDestination<E> {
             }
         }
         for segment in segments.iter().filter(|segment| !keeps_history(commit, segment.table)) {
+            self.request.halt.check()?;
             let ignored = self.merge(commit, &row, segment.table)?.apply(segment)?;
             committed.ignored[segment.table] += if segment.is_rest { 0 } else { ignored };
         }
@@ -119,6 +120,7 @@ impl<E: Engine> SqlDestination<E> {
         if let Some(refresh) = row.refresh.clone().filter(|_| commit.is_last) {
             for (index, table) in commit.tables.iter().enumerate() {
                 if refresh.includes(&table.source_name) && commit.selection.contains(&table.source_name) {
+                    self.request.halt.check()?;
                     committed.swept[index] = self.merge(commit, &row, index)?.sweep(refresh.since_us)?;
                     committed.versions[index].ended += if table.history { committed.swept[index] } else { 0 };
                 }
@@ -150,6 +152,7 @@ impl<E: Engine> SqlDestination<E> {
         for table in (0..commit.tables.len()).filter(|table| keeps_history(commit, *table)) {
             let own: Vec<&Staged> = segments.iter().filter(|segment| segment.table == table).collect();
             if !own.is_empty() {
+                self.request.halt.check()?;
                 let (ignored, versions) = self.merge(commit, row, table)?.add_versions(&own)?;
                 committed.ignored[table] += ignored;
                 committed.versions[table].add(versions);
@@ -186,6 +189,7 @@ impl<E: Engine> SqlDestination<E> {
             deletes: if table.history { Deletes::Soft } else { self.request.deletes },
             synced_at_us: row.committed_at_us.unwrap_or(commit.synced_at_us),
             place: Place::Table,
+            halt: &self.request.halt,
         })
     }
 

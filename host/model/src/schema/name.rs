@@ -10,6 +10,13 @@ pub enum NameError {
     TooLong(usize),
 }
 
+impl NameError {
+    /// Refuses a name that is too long for any warehouse.
+    pub fn check(name: &str) -> Result<(), Self> {
+        if name.len() > NAME_BYTES_MAX { Err(Self::TooLong(name.len())) } else { Ok(()) }
+    }
+}
+
 /// The longest name, in bytes of UTF-8: a limit of ours, so that hostile names cannot fill the catalog.
 pub(super) const NAME_BYTES_MAX: usize = 1_000;
 
@@ -30,9 +37,7 @@ impl TakenNames {
     /// U+FFFD: no engine can hold either. A name too long for the warehouse is cut, and numbered where that makes it equal
     /// to another.
     pub fn unique(&mut self, wanted: &str) -> Result<String, NameError> {
-        if wanted.len() > NAME_BYTES_MAX {
-            return Err(NameError::TooLong(wanted.len()));
-        }
+        NameError::check(wanted)?;
         let base = if wanted.is_empty() { "_".to_owned() } else { wanted.replace('\0', "\u{fffd}") };
         let mut name = cut(&base, self.bytes_max).to_owned();
         let mut number = 1u32;

@@ -7,13 +7,16 @@ use super::book::Book;
 use super::stage::{Act, Asked, Script, Stage, Step};
 use super::tables::Tables;
 use model::error::{Code, Error, Result};
-use model::{Configuration, Description, LogLevel, Selection, Table};
+use model::{Account, Configuration, Description, LogLevel, Selection, Table};
 use sandbox::{
-    self, Component, EgressAllow, Grants, Lead, Limits, Listener, Load, Meter, Operation, Pacing, SecretGrants, Secrets,
+    self, Component, CpuTime, EgressAllow, Grants, Lead, Limits, Listener, Load, Meter, Operation, Pacing, SecretGrants, Secrets,
 };
 
 /// Everything is taken at once, so what may wait is of no account.
-const LEAD: Lead = Lead { channel_bytes: 8 << 20, full: NO_END, ahead: NO_END };
+fn lead(limits: &Limits) -> Lead {
+    let account = Account::new(limits.sync_memory_bytes_max);
+    Lead { channel_bytes: 8 << 20, account, full: NO_END, ahead: NO_END }
+}
 const NO_END: Load = Load { rows: u64::MAX, bytes: u64::MAX };
 /// A run that takes longer hangs.
 const RUN_MAX: Duration = Duration::from_mins(5);
@@ -115,7 +118,7 @@ impl Subject<'_> {
         let stage = self.stage(script);
         let ear = Ear::new(&stage);
         let grants = self.grants(&stage, &ear);
-        let (sender, mut receiver) = sandbox::operations(LEAD);
+        let (sender, mut receiver) = sandbox::operations(lead(&self.limits));
         let taking = async {
             while let Some(taken) = receiver.recv().await {
                 if let Operation::Flush(done) = taken.operation {
@@ -156,6 +159,7 @@ impl Subject<'_> {
             meter: Meter::default(),
             pacing: Pacing::default(),
             world: Some(Arc::<Stage>::clone(stage)),
+            cpu: CpuTime::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{end, ended, not_here};
+use super::{end, ended, not_here, not_taken};
 use crate::bindings::elt::connector::checkpoint;
 use crate::channel::Operation;
 use crate::instance::Guest;
@@ -18,14 +18,15 @@ impl checkpoint::Host for Guest {
             let hint = "A state holds cursors, not records; raise the limit with --limit state-bytes=… if it must.";
             return Err(end(Error::new(Code::LimitState, message).hint(hint)));
         }
-        if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&state) {
+        let read = || serde_json::from_str::<serde::de::IgnoredAny>(&state);
+        if let Err(error) = self.cpu.time().charged(read) {
             let message = "save a state that is not JSON";
             return Err(end(Error::new(Code::ConnectorFailed, message).because(error)));
         }
         if let Some(world) = &self.wires.world {
             world.crossed(Crossing::Saved(&state));
         }
-        sender.send(Operation::Save(state)).await.map_err(|_| ended())
+        sender.send(Operation::Save(state)).await.map_err(not_taken)
     }
 
     async fn flush(&mut self) -> wasmtime::Result<()> {
@@ -34,7 +35,7 @@ impl checkpoint::Host for Guest {
             world.crossed(Crossing::Flushed);
         }
         let (done, durable) = oneshot::channel();
-        sender.send(Operation::Flush(done)).await.map_err(|_| ended())?;
+        sender.send(Operation::Flush(done)).await.map_err(not_taken)?;
         durable.await.map_err(|_| ended())
     }
 }

@@ -3,12 +3,13 @@
 use wasmtime::component::Resource;
 
 use super::records::KeptRecords;
-use super::{end, ended, not_here};
+use super::{end, not_here, not_taken};
 use crate::bindings::elt::connector::operations;
 use crate::channel::{Operation, OperationSender};
 use crate::instance::Guest;
 use crate::world::Crossing;
 use model::error::{Code, Error};
+use model::schema::NameError;
 use model::{Batch, OperationKind};
 
 impl operations::Host for Guest {
@@ -38,7 +39,11 @@ impl operations::Host for Guest {
             return Err(end(Error::new(Code::OperationInvalid, message)));
         }
         let mut first = 0;
-        while let Some((rows, count)) = self.resources.get(&records)?.batch(first, self.limits.batch_rows_max) {
+        // The same records may be written again and again: each time their copy is the connector's.
+        while let Some((rows, count)) = {
+            let (records, rows_max) = (self.resources.get(&records)?, self.limits.batch_rows_max);
+            self.cpu.time().charged(|| records.batch(first, rows_max))
+        } {
             self.hand_over(&sender, Batch { table: table.clone(), kind, rows }).await?;
             first += count;
         }
@@ -54,9 +59,19 @@ impl Guest {
     }
 
     async fn hand_over(&mut self, sender: &OperationSender, batch: Batch) -> wasmtime::Result<()> {
+        check_name(&batch.table).map_err(end)?;
+        self.cpu.check().map_err(end)?;
         if let Some(world) = &self.wires.world {
             world.crossed(Crossing::Written(&batch));
         }
-        sender.send(Operation::Batch(batch)).await.map_err(|_| ended())
+        sender.send(Operation::Batch(batch)).await.map_err(not_taken)
     }
+}
+
+/// Refuses a name before it waits anywhere: batches without rows have one too.
+fn check_name(table: &str) -> Result<(), Error> {
+    NameError::check(table).map_err(|error| {
+        let shown = &table[..table.floor_char_boundary(200)];
+        Error::new(Code::SchemaInvalid, format!("name the table {shown}…")).because(error)
+    })
 }

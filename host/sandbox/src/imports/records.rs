@@ -6,6 +6,7 @@ use wasmtime::component::Resource;
 use super::end;
 use super::http::OpenResponse;
 use crate::bindings::elt::connector::http;
+use crate::cpu::CpuTime;
 use crate::failure;
 use crate::instance::Guest;
 use crate::memory::Hold;
@@ -43,7 +44,8 @@ impl Guest {
             Ok(body) => body,
             Err(error) => return Ok(Err(http::NoRecords::Exchange(error))),
         };
-        let records = match find(body, path, self.memory.left_bytes() / RECORD_BYTES).await? {
+        let time = self.cpu.time().clone();
+        let records = match find(body, path, self.memory.left_bytes() / RECORD_BYTES, time).await? {
             Ok(records) => records,
             Err(Missing::NotJson(why)) => return Ok(Err(http::NoRecords::NotJson(why))),
             Err(Missing::NotThere) => return Ok(Err(http::NoRecords::NotThere)),
@@ -61,7 +63,9 @@ impl Guest {
 
 impl http::HostRecords for Guest {
     async fn count(&mut self, records: Resource<KeptRecords>) -> wasmtime::Result<u32> {
-        Ok(u32::try_from(self.resources.get(&records)?.records.len()).unwrap_or(u32::MAX))
+        let count = self.resources.get(&records)?.records.len();
+        let too_many = |error| end(Error::new(Code::LimitResponse, format!("count {count} records")).because(error));
+        u32::try_from(count).map_err(too_many)
     }
 
     async fn body_bytes(&mut self, records: Resource<KeptRecords>) -> wasmtime::Result<u64> {
@@ -69,11 +73,13 @@ impl http::HostRecords for Guest {
     }
 
     async fn rest(&mut self, records: Resource<KeptRecords>) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.resources.get(&records)?.records.rest())
+        let records = &self.resources.get(&records)?.records;
+        Ok(self.cpu.time().charged(|| records.rest()))
     }
 
     async fn read(&mut self, records: Resource<KeptRecords>, first: u32, count: u32) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.resources.get(&records)?.records.read(first as usize, count as usize))
+        let records = &self.resources.get(&records)?.records;
+        Ok(self.cpu.time().charged(|| records.read(first as usize, count as usize)))
     }
 
     async fn drop(&mut self, records: Resource<KeptRecords>) -> wasmtime::Result<()> {
@@ -83,11 +89,18 @@ impl http::HostRecords for Guest {
 }
 
 /// See [`Records::find`].
-async fn find(body: Bytes, path: Vec<String>, elements_max: usize) -> wasmtime::Result<Result<Records, Missing>> {
-    if body.len() <= AT_ONCE_BYTES_MAX {
-        return Ok(Records::find(body, &path, elements_max));
+async fn find(
+    body: Bytes,
+    path: Vec<String>,
+    elements_max: usize,
+    time: CpuTime,
+) -> wasmtime::Result<Result<Records, Missing>> {
+    let at_once = body.len() <= AT_ONCE_BYTES_MAX;
+    let find = move || time.charged(|| Records::find(body, &path, elements_max));
+    if at_once {
+        return Ok(find());
     }
-    let found = tokio::task::spawn_blocking(move || Records::find(body, &path, elements_max)).await;
+    let found = tokio::task::spawn_blocking(find).await;
     found.map_err(|error| end(Error::new(Code::HostBug, "tell the records of a body apart").because(error)))
 }
 

@@ -22,7 +22,7 @@ use crate::types::{
 use crate::{Server, place, private_folder, runner, scheduler, settings, time};
 use model::error::{Code, Error, Result};
 use model::{Configuration, LogLevel};
-use sandbox::{Exchange, Grants, Listener, Meter, Secrets};
+use sandbox::{CpuTime, Exchange, Grants, Listener, Meter, Secrets};
 
 /// A tenant's connections, by name.
 #[utoipa::path(
@@ -301,7 +301,7 @@ async fn ask_source(server: &Server, scope: &Scope, (name, connection): (&str, &
     let secrets = Secrets::new(description, &configuration, &secrets, (&description.name, &limits))?;
     let (allow, meter) = (settings::allow(&scope.settings), Meter::default());
     let listener = Arc::new(Deaf(server.audit(&scope.tenant, name, None)));
-    let grants = Grants { secrets, limits, allow, listener, meter, pacing, world: None };
+    let grants = Grants { secrets, limits, allow, listener, meter, pacing, world: None, cpu: CpuTime::default() };
     component.check(&grants).await
 }
 

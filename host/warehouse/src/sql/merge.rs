@@ -11,6 +11,7 @@ use super::ddl::{INSTANT, no_conversion, quoted};
 use super::engine::{Engine, LoadColumn, Reach, Target, failed, matches};
 use super::stage::{self, Batch, Spilled, Staged};
 use crate::{Deletes, SegmentColumn};
+use model::Halt;
 use model::error::{Code, Error, Result};
 use model::schema::{ACTIVE, ColumnSchema, ColumnType, DELETED, SYNCED_AT, TableSchema, VALID_FROM};
 
@@ -35,6 +36,8 @@ pub(super) struct Merge<'a, E> {
     pub(super) deletes: Deletes,
     pub(super) synced_at_us: i64,
     pub(super) place: Place,
+    /// Asked before every statement.
+    pub(super) halt: &'a Halt,
 }
 
 /// Where rows are merged.
@@ -318,6 +321,7 @@ impl<E: Engine> Merge<'_, E> {
 
     /// Runs a statement that reads the incoming rows.
     pub(super) fn execute_with(&mut self, sql: &str, incoming: &Incoming<'_>, verb: &str) -> Result<u64> {
+        self.halt.check()?;
         let changed = match &incoming.inlined {
             Some((columns, rows)) => self.engine.execute_with(sql, columns, rows),
             None => self.engine.execute(sql, &[]),
@@ -326,6 +330,7 @@ impl<E: Engine> Merge<'_, E> {
     }
 
     pub(super) fn execute(&mut self, sql: &str, verb: &str) -> Result<u64> {
+        self.halt.check()?;
         self.engine.execute(sql, &[]).map_err(failed::<E>(self.what(verb)))
     }
 }

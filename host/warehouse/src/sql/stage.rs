@@ -38,11 +38,8 @@ impl Batch {
 
     /// Bytes of values in memory, without the room that their vectors have left.
     fn bytes(&self) -> usize {
-        let values = |array: &ArrayRef| {
-            array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_buffer_memory_size())
-        };
         match self {
-            Self::Memory(batch) => batch.columns().iter().map(values).sum(),
+            Self::Memory(batch) => crate::values_bytes(batch),
             Self::Spilled(_) => 0,
         }
     }

@@ -116,6 +116,18 @@ pub(crate) fn secret_host() -> Description {
     description
 }
 
+pub(crate) fn rate_limits_without_end() -> Description {
+    let rate_limits = vec![RateLimit { requests: u32::MAX, window_ms: u64::MAX }; 100_000];
+    Description { rate_limits, ..well_behaved() }
+}
+
+/// Every form of a secret is looked for in every answer.
+pub(crate) fn secret_default_too_long() -> Description {
+    let mut description = well_behaved();
+    description.fields.push(Field { secrecy: Secrecy::Secret, ..field("token", &"s".repeat(1 << 19)) });
+    description
+}
+
 pub(crate) fn silly_rate_limits() -> Description {
     let limit = |requests, window_ms| RateLimit { requests, window_ms };
     let rate_limits = vec![limit(0, 0), limit(0, 1), limit(1, 0), limit(u32::MAX, u64::MAX)];

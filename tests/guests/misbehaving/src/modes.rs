@@ -11,10 +11,11 @@ macro_rules! modes {
             describe {
                 colliding_fields endless_loop endless_recursion hostile_words huge_name huge_return_value
                 name_in_capitals name_missing panic request secret_host silly_rate_limits sleep unknown_host_field
-                url_as_host version_missing write
+                rate_limits_without_end secret_default_too_long url_as_host version_missing write
             }
             check { endless_loop sleep write }
             schema {
+                columns_declared_too_many key_of_many_columns
                 column_declared_twice decimal_too_wide endless_loop huge_return_value key_named_twice many_tables
                 names_that_fit panic save same_name_twice sleep table_name_too_long write
             }
@@ -35,6 +36,8 @@ macro_rules! modes {
                 error_of_hostile_words error_too_long
                 nothing_but_the_contract odd_requests clock_and_chance
                 secret_in_memory secret_in_words protect_without_end
+                updates_of_a_large_row columns_of_one_row columns_in_turn columns_of_many_tables
+                names_without_rows keyless_rows_nested_deep
             }
         }
     };

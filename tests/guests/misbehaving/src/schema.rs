@@ -29,6 +29,16 @@ pub(crate) fn column_declared_twice() -> Vec<Table> {
     and(Table { columns: vec![column(DataType::Long), column(DataType::Xml)], ..table("twofold", &["id"]) })
 }
 
+pub(crate) fn columns_declared_too_many() -> Vec<Table> {
+    let column = |number| Column { name: format!("column {number}"), data_type: DataType::Long };
+    and(Table { columns: (0..5_001).map(column).collect(), ..table("wide", &["id"]) })
+}
+
+pub(crate) fn key_of_many_columns() -> Vec<Table> {
+    let primary_key = (0..600_000).map(|number| format!("k{number}")).collect();
+    and(Table { primary_key, ..table("keys", &[]) })
+}
+
 pub(crate) fn decimal_too_wide() -> Vec<Table> {
     let column = Column { name: "wide".to_owned(), data_type: DataType::Decimal((255, 254)) };
     and(Table { columns: vec![column], ..table("widths", &["id"]) })

@@ -3,6 +3,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "every mode has one signature, also those that never return an error")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what the sandbox does with it is tested")]
 
+mod memory;
 mod names;
 mod pages;
 mod resources;
@@ -12,6 +13,7 @@ mod state;
 mod words;
 mod world;
 
+pub(crate) use memory::*;
 pub(crate) use names::*;
 pub(crate) use pages::*;
 pub(crate) use resources::*;

@@ -51,6 +51,17 @@ pub(super) fn huge_return_value() -> Result<()> {
 }
 
 #[test]
+pub(super) fn rate_limits_without_end() -> Result<()> {
+    let failure = broken("schema-invalid", &["100000 rate limits"]);
+    fails(mode!(describe, rate_limits_without_end), &[], &failure)
+}
+
+#[test]
+pub(super) fn secret_default_too_long() -> Result<()> {
+    fails(mode!(describe, secret_default_too_long), &[], &broken("schema-invalid", &["\"token\"", "16384 bytes"]))
+}
+
+#[test]
 pub(super) fn name_in_capitals() -> Result<()> {
     fails(mode!(describe, name_in_capitals), &[], &broken("schema-invalid", &["Misbehaving \"Inc\"", "is no name"]))
 }

@@ -16,6 +16,17 @@ pub(super) fn column_declared_twice() -> Result<()> {
 }
 
 #[test]
+pub(super) fn columns_declared_too_many() -> Result<()> {
+    let failure = limited("limit-columns", &["\"wide\"", "limit columns: 5000"]);
+    fails(mode!(schema, columns_declared_too_many), &[], &failure)
+}
+
+#[test]
+pub(super) fn key_of_many_columns() -> Result<()> {
+    fails(mode!(schema, key_of_many_columns), &[], &broken("schema-invalid", &["\"keys\"", "600000 columns"]))
+}
+
+#[test]
 pub(super) fn decimal_too_wide() -> Result<()> {
     fails(mode!(schema, decimal_too_wide), &[], &broken("schema-invalid", &["\"wide\"", "DECIMAL(255,254)"]))
 }

@@ -1,12 +1,14 @@
 //! Connectors that misbehave in `update`, after a checkpoint and a row that it does not cover.
 
 mod contract;
+mod memory;
 mod pages;
 mod resources;
 mod rows;
 mod secrets;
 
 pub(super) use contract::*;
+pub(super) use memory::*;
 pub(super) use pages::*;
 pub(super) use resources::*;
 pub(super) use rows::*;
