@@ -3,7 +3,7 @@
 //! ```text
 //! new build dev                                      make a connector
 //! run describe check schema verify                   on a connector: load, recording
-//! query tables state reset     on a warehouse
+//! query tables state rejected reset   on a warehouse
 //! serve                        many tenants in one process
 //! remote                       tenant, connector, connection, sync, apply: on a server
 //! progress report json_lines log_file                what a sync tells, for people and for programs
@@ -27,6 +27,7 @@ mod new;
 mod progress;
 mod query;
 mod recording;
+mod rejected;
 mod remote;
 mod report;
 mod reset;
@@ -97,6 +98,8 @@ enum Command {
     Tables(tables::Arguments),
     /// Shows, lists or changes the state of a connection
     State(state::Arguments),
+    /// Lists, takes again or deletes the records of a connection that were set aside (docs/guides/bad-records.md)
+    Rejected(rejected::Arguments),
     /// Deletes a connection's tables and state from the warehouse
     Reset(reset::Arguments),
     /// Runs as a server for many tenants: syncs their connections when they are due
@@ -160,6 +163,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<u8> {
         Command::Query(arguments) => query::run(&arguments, screen)?,
         Command::Tables(arguments) => tables::run(&arguments, screen)?,
         Command::State(arguments) => state::run(&arguments, screen)?,
+        Command::Rejected(arguments) => rejected::run(&arguments, screen)?,
         Command::Reset(arguments) => reset::run(&arguments, screen)?,
         Command::Serve(arguments) => serve::run(&arguments, screen)?,
         Command::Tenant(arguments) => remote::tenant::run(&arguments, screen)?,

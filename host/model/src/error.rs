@@ -138,6 +138,12 @@ codes! {
     OperationInvalid = "operation-invalid", Fault::Connector;
     /// A value does not fit the declared type of its column.
     ValueMismatch = "value-mismatch", Fault::Connector;
+    /// A text has a character that the destination cannot hold.
+    ValueUnstorable = "value-unstorable", Fault::Source;
+    /// A truncate or a full refresh would delete more of a table than it may.
+    TableShrinks = "table-shrinks", Fault::Source;
+    /// More bad records than are set aside in one sync.
+    LimitRejected = "limit-rejected", Fault::Limit;
     /// The component's file has too many bytes.
     LimitComponent = "limit-component", Fault::Limit;
     /// The source's schema changed and the connection's schema contract does not allow it.

@@ -4,6 +4,7 @@
 //! Pure: no I/O, no types of other crates in what it gives. The nouns of the contract mirror items of `wit/connector.wit`,
 //! which explains the rules.
 
+mod bad_record;
 mod configuration;
 mod connection;
 mod description;
@@ -13,6 +14,7 @@ mod operation;
 pub mod schema;
 mod table;
 
+pub use bad_record::{OnBadRecord, OnUnstorable, REJECTED_MAX, RecordRules};
 pub use configuration::Configuration;
 pub use connection::connection_name;
 pub use description::{Description, Field, RateLimit, Secrecy};

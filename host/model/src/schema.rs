@@ -13,6 +13,8 @@ pub use column_type::{ColumnType, Offset, TimeFormat};
 pub use contract::{OnMismatch, SchemaContract};
 pub use name::{NameError, TakenNames};
 
+use super::DataType;
+
 /// The name of the column that identifies rows of a table without a primary key.
 pub const ROW_ID: &str = "_row_id";
 /// The name of the column with the instant of the transaction that wrote the row.
@@ -25,6 +27,19 @@ pub const VALID_FROM: &str = "_valid_from";
 pub const VALID_TO: &str = "_valid_to";
 /// The name of the column that marks the version of a row that is there now.
 pub const ACTIVE: &str = "_active";
+
+/// The table of a connection's records that were set aside. No table of a connector has this name.
+pub const REJECTED: &str = "_rejected";
+/// Its columns: the sync, the connector's name of the table, which record of the table in that sync it was, what was to be done
+/// with it, why that cannot be, and the record's bytes. The first three are its key.
+pub const REJECTED_COLUMNS: [(&str, DataType); 6] = [
+    ("sync", DataType::String),
+    ("table", DataType::String),
+    ("position", DataType::Long),
+    ("operation", DataType::String),
+    ("reason", DataType::String),
+    ("record", DataType::Binary),
+];
 
 /// A table as it stands in the warehouse, or will after the next commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +72,25 @@ pub struct ColumnSchema {
 }
 
 impl TableSchema {
+    /// The table of a connection's records that were set aside.
+    pub fn rejected() -> Self {
+        let column = |(name, data_type): &(&str, DataType)| ColumnSchema {
+            source_name: (*name).to_owned(),
+            name: (*name).to_owned(),
+            column_type: ColumnType::declared(*data_type),
+            declared: true,
+        };
+        let columns = REJECTED_COLUMNS.iter().map(column).collect();
+        let name = REJECTED.to_owned();
+        Self { source_name: name.clone(), name, key: vec![0, 1, 2], columns, history: false }
+    }
+
+    /// Whether it is that one.
+    pub fn is_rejected(&self) -> bool {
+        let names = self.columns.iter().map(|column| column.name.as_str());
+        self.name == REJECTED && names.eq(REJECTED_COLUMNS.iter().map(|(name, _)| *name))
+    }
+
     /// The host's own columns.
     pub fn system_columns(&self) -> &'static [&'static str] {
         const ALL: [&str; 5] = [SYNCED_AT, DELETED, VALID_FROM, VALID_TO, ACTIVE];

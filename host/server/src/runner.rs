@@ -183,11 +183,13 @@ async fn prepare(server: &Server, waiting: &Waiting, begun: &Begun, running: &Ru
         full_refresh: begun.full_refresh,
         state: None,
         deletes: settings::deletes(connection),
+        shrink_max: settings::shrink_max(connection)?,
         history: settings::history(connection),
         limit_rows: None,
         timestamps: settings::timestamps(connection),
         commits: stream::CommitPolicy::default(),
         contract: settings::contract(connection)?,
+        records: settings::records(connection),
         sample_records: 0,
         limits,
         allow: settings::allow(&begun.tenant),
@@ -281,6 +283,7 @@ fn ended(server: &Server, begun: &Begun, running: &Running, (result, took): (Res
     End {
         outcome,
         rows,
+        rejected: result.as_ref().map_or(0, |report| report.tables.iter().map(|table| table.rejected).sum()),
         cpu_us,
         error_code: error.map(|error| error.code().to_string()),
         detail: Detail {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use super::place;
 use super::types::{self, ConnectionSettings, Connector, TenantSettings};
-use model::Selection;
 use model::error::{Code, Error, Result};
 use model::schema::{self, SchemaContract};
+use model::{RecordRules, Selection};
 use sandbox::{EgressAllow, KeySource, Limits, SecretGrants, SecretKey, addresses, limits_text};
-use warehouse::DestinationUrl;
+use warehouse::{DestinationUrl, ShrinkMax};
 
 /// What is shown in place of a secret field.
 pub(super) const MASK: &str = "********";
@@ -60,6 +60,30 @@ pub(super) fn deletes(connection: &ConnectionSettings) -> warehouse::Deletes {
         types::Deletes::Soft => warehouse::Deletes::Soft,
         types::Deletes::Hard => warehouse::Deletes::Hard,
     }
+}
+
+/// What becomes of bad records.
+pub(super) fn records(connection: &ConnectionSettings) -> RecordRules {
+    RecordRules {
+        on_bad_record: match connection.on_bad_record {
+            types::OnBadRecord::Fail => model::OnBadRecord::Fail,
+            types::OnBadRecord::Quarantine => model::OnBadRecord::Quarantine,
+        },
+        on_unstorable: match connection.on_unstorable {
+            types::OnUnstorable::Fail => model::OnUnstorable::Fail,
+            types::OnUnstorable::Replace => model::OnUnstorable::Replace,
+        },
+        rejected_max: connection.rejected_max.unwrap_or(model::REJECTED_MAX),
+    }
+}
+
+/// How much of a table may go at once.
+pub(super) fn shrink_max(connection: &ConnectionSettings) -> Result<ShrinkMax> {
+    let Some(percent) = connection.shrink_max else { return Ok(ShrinkMax::default()) };
+    ShrinkMax::percent(percent).ok_or_else(|| {
+        Error::new(Code::RequestInvalid, format!("let {percent} percent of a table be deleted"))
+            .hint("shrink_max is from 0 to 100.")
+    })
 }
 
 /// Whether texts that look like time become time.
@@ -224,6 +248,10 @@ pub(super) fn differences(before: &ConnectionSettings, after: &ConnectionSetting
         ("schema_change", before.schema_change != after.schema_change),
         ("on_mismatch", before.on_mismatch != after.on_mismatch),
         ("deletes", before.deletes != after.deletes),
+        ("on_bad_record", before.on_bad_record != after.on_bad_record),
+        ("on_unstorable", before.on_unstorable != after.on_unstorable),
+        ("rejected_max", before.rejected_max != after.rejected_max),
+        ("shrink_max", before.shrink_max != after.shrink_max),
         ("history", before.history != after.history),
         ("timestamps", before.timestamps != after.timestamps),
     ];

@@ -267,6 +267,28 @@ pub enum Timestamps {
     Text,
 }
 
+/// What becomes of a record that cannot be taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnBadRecord {
+    /// It ends the sync; everything up to the last checkpoint is durable.
+    #[default]
+    Fail,
+    /// It is set aside in the table `_rejected`, and the sync goes on.
+    Quarantine,
+}
+
+/// What becomes of a text that the destination cannot hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnUnstorable {
+    /// Its record is a bad one.
+    #[default]
+    Fail,
+    /// U+FFFD stands in the place of each character, and that is noted.
+    Replace,
+}
+
 /// A connection as its owner describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -301,9 +323,23 @@ pub struct ConnectionSettings {
     /// What becomes of a value that does not fit a column of a fixed type.
     #[serde(default)]
     pub on_mismatch: OnMismatch,
+    /// What becomes of a record that cannot be taken (docs/guides/bad-records.md).
+    #[serde(default)]
+    pub on_bad_record: OnBadRecord,
+    /// What becomes of a text that the destination cannot hold: half a surrogate pair, NUL in some.
+    #[serde(default)]
+    pub on_unstorable: OnUnstorable,
+    /// How many records are set aside in one sync; one more ends it. Left out: 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_max: Option<u64>,
     /// What becomes of rows that the source deleted.
     #[serde(default)]
     pub deletes: Deletes,
+    /// How much of a table a truncate or a full refresh may delete, in percent of its rows; 100 lets it be emptied. Left out: any
+    /// part of it, but not all. More ends the sync before the commit (`table-shrinks`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub shrink_max: Option<u8>,
     /// Tables that keep every version of their rows from now on (docs/guides/history.md); `*`: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<String>,
@@ -417,6 +453,9 @@ pub struct Sync {
     pub ended_at: Option<String>,
     /// Rows made durable.
     pub rows: u64,
+    /// Records that were set aside, in the table `_rejected`.
+    #[serde(default)]
+    pub rejected: u64,
     /// The code of its error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,

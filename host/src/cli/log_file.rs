@@ -50,6 +50,9 @@ fn line(event: &Event) -> String {
         ),
         Event::Log { level, message } => format!("{} connector: {}", level_text(*level), text::printable(message)),
         Event::Notice { level, message } => format!("{} host: {}", level_text(*level), text::printable(message)),
+        Event::Rejected(rejection) => {
+            format!("warning host: {}", text::printable(&super::progress::set_aside(rejection)))
+        }
         Event::SchemaChanged { .. } => {
             format!("info host: {}", super::progress::schema_change(event).unwrap_or_default())
         }

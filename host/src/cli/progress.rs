@@ -13,7 +13,7 @@ use super::text::{self, Paint, counted};
 use model::schema::SchemaChange;
 use sandbox::Exchange;
 use stream::lines::level_text;
-use stream::{Event, LogLevel, Observer, Progress};
+use stream::{Event, LogLevel, Observer, Progress, Rejection};
 
 /// Plain lines about commits come at most this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -135,6 +135,7 @@ impl Observer for Display {
             )),
             Event::Log { level, message } => self.shows(*level).then(|| said(*level, None, message, paint)),
             Event::Notice { level, message } => self.shows(*level).then(|| said(*level, Some("host"), message, paint)),
+            Event::Rejected(rejection) => Some(said(LogLevel::Warning, Some("host"), &set_aside(rejection), paint)),
             Event::SchemaChanged { .. } if self.verbose => schema_change(event),
             Event::SchemaChanged { .. } => None,
             Event::Committed { sequence, .. } => self.is_due().then(|| {
@@ -174,6 +175,11 @@ pub(super) fn said(level: LogLevel, who: Option<&str>, message: &str, paint: Pai
         LogLevel::Warning => paint.yellow(&line),
         LogLevel::Severe => paint.red(&line),
     }
+}
+
+/// A record that was set aside, as a sentence.
+pub(super) fn set_aside(Rejection { table, position, reason }: &Rejection) -> String {
+    format!("record {position} of table \"{table}\" is set aside: {reason}")
 }
 
 /// A change of the warehouse's schema as a sentence; none for other events.

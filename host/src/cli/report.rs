@@ -56,6 +56,10 @@ fn details(report: &Report, setting: &Setting<'_>) -> String {
         }
         page.push('\n');
     }
+    if !report.without_operations.is_empty() {
+        let names: Vec<String> = report.without_operations.iter().map(|name| text::printable(name)).collect();
+        let _infallible = writeln!(page, " nothing came for {}\n", list(&names));
+    }
     for (name, value) in facts(report, setting) {
         let _infallible = writeln!(page, " {} {value}", setting.paint.dim(&format!("{name:<14}")));
     }
@@ -86,7 +90,8 @@ fn tables(reports: &[TableReport], room: Room) -> String {
         ("updated", |table| table.updated),
         ("deleted", |table| table.deleted),
     ];
-    let rare: [(&str, Count); 4] = [
+    let rare: [(&str, Count); 5] = [
+        ("rejected", |table| table.rejected),
         ("truncated", |table| table.truncated),
         ("ignored", |table| table.ignored),
         ("swept", |table| table.swept),
@@ -145,6 +150,9 @@ fn noted(note: &Note) -> String {
     let first = format!("(first: {} in record {})", text::printable(&note.first_value), note.first_record);
     match note.kind {
         NoteKind::Nulled => format!(" {table}: {values} did not fit {column} and became NULL {first}\n"),
+        NoteKind::Replaced => {
+            format!(" {table}: {values} of {column} have U+FFFD for what the destination cannot hold {first}\n")
+        }
         NoteKind::LeftOut => format!(" {table}: {values} of the field {column} were left out {first}\n"),
     }
 }

@@ -15,14 +15,14 @@ use super::report::{self, Setting};
 use super::screen::Screen;
 use super::{load, recording, text};
 use crate::options::{self, ConnectorOptions, DestinationOptions};
-use model::Selection;
 use model::error::{Code, Error, Result};
 use model::schema::{self, SchemaContract};
+use model::{RecordRules, Selection};
 use proof::recording::Replay;
 use sandbox::Pacing;
 use server::audit_log::Audit;
 use stream::{CommitPolicy, Event, LogLevel, Observer, Outcome, Progress, Report, Request, Stop};
-use warehouse::DestinationUrl;
+use warehouse::{DestinationUrl, ShrinkMax};
 
 /// What can be typed after `host run`.
 #[derive(Args, Debug)]
@@ -52,6 +52,10 @@ pub(super) struct Arguments {
     /// What becomes of rows that the source deleted
     #[arg(long, value_enum, default_value_t = Deletes::Soft, value_name = "HOW")]
     deletes: Deletes,
+    /// How much of a table a truncate or a full refresh may delete, in percent of its rows; 100 lets it be emptied (default: any
+    /// part of it, but not all). More ends the sync before the commit
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    shrink_max: Option<u8>,
     /// Keeps every version of this table's rows from now on, '*' for every table (repeatable; see docs/guides/history.md). The
     /// warehouse remembers it: leaving it out later changes nothing
     #[arg(long, value_name = "TABLE")]
@@ -69,6 +73,15 @@ pub(super) struct Arguments {
     /// What becomes of a value that does not fit a column of a fixed type
     #[arg(long, value_enum, default_value_t = OnMismatch::Fail, value_name = "HOW")]
     on_mismatch: OnMismatch,
+    /// What becomes of a record that cannot be taken (see docs/guides/bad-records.md)
+    #[arg(long, value_enum, default_value_t = OnBadRecord::Fail, value_name = "HOW")]
+    on_bad_record: OnBadRecord,
+    /// What becomes of a text that the destination cannot hold: half a surrogate pair, NUL in some
+    #[arg(long, value_enum, default_value_t = OnUnstorable::Fail, value_name = "HOW")]
+    on_unstorable: OnUnstorable,
+    /// How many records are set aside in one sync; one more ends it
+    #[arg(long, value_name = "N", default_value_t = model::REJECTED_MAX)]
+    rejected_max: u64,
     /// What becomes of texts that look like dates and timestamps
     #[arg(long, value_enum, default_value_t = Timestamps::Infer, value_name = "HOW")]
     timestamps: Timestamps,
@@ -118,6 +131,22 @@ enum OnMismatch {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnBadRecord {
+    /// It ends the sync; everything up to the last checkpoint is durable
+    Fail,
+    /// It is set aside in the table _rejected, and the sync goes on
+    Quarantine,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnUnstorable {
+    /// Its record is a bad one
+    Fail,
+    /// U+FFFD stands in the place of each character, and that is noted
+    Replace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Deletes {
     /// They stay, marked by the column _deleted
     Soft,
@@ -132,6 +161,12 @@ impl From<Deletes> for warehouse::Deletes {
             Deletes::Hard => Self::Hard,
         }
     }
+}
+
+/// A share in percent, with or without its sign.
+fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse::<u8>().ok().filter(|percent| *percent <= 100);
+    number.ok_or_else(|| "a share is a whole number from 0 to 100, such as 20 or 20%".to_owned())
 }
 
 /// A trial run stops after this many rows unless told otherwise.
@@ -180,11 +215,13 @@ fn begin(arguments: &Arguments, tape: &Tape, log: Option<Arc<LogFile>>, screen: 
             full_refresh: arguments.full_refresh,
             state,
             deletes: arguments.deletes.into(),
+            shrink_max: arguments.shrink_max.and_then(ShrinkMax::percent).unwrap_or_default(),
             history: arguments.history(),
             limit_rows: arguments.limit_rows.or(arguments.dry_run.then_some(DRY_RUN_ROWS)),
             timestamps: arguments.timestamps == Timestamps::Infer,
             commits: CommitPolicy { rows: arguments.commit_rows, ..CommitPolicy::default() },
             contract: arguments.contract()?,
+            records: arguments.records(),
             sample_records: if arguments.dry_run { DRY_RUN_RECORDS } else { 0 },
             limits: sandbox.limits,
             allow: sandbox.allow,
@@ -280,6 +317,20 @@ impl Arguments {
     fn json_lines(&self, screen: Screen) -> JsonLines {
         let beside_rows = !self.dry_run && matches!(self.destination.in_force(), Ok(DestinationUrl::JsonLines));
         JsonLines { screen, beside_rows }
+    }
+
+    fn records(&self) -> RecordRules {
+        RecordRules {
+            on_bad_record: match self.on_bad_record {
+                OnBadRecord::Fail => model::OnBadRecord::Fail,
+                OnBadRecord::Quarantine => model::OnBadRecord::Quarantine,
+            },
+            on_unstorable: match self.on_unstorable {
+                OnUnstorable::Fail => model::OnUnstorable::Fail,
+                OnUnstorable::Replace => model::OnUnstorable::Replace,
+            },
+            rejected_max: self.rejected_max,
+        }
     }
 
     fn contract(&self) -> Result<SchemaContract> {

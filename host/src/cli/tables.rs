@@ -113,6 +113,7 @@ mod tests {
 
     fn table() -> TableInfo {
         let column = |name: &str, is_key: bool| TableColumn {
+            source_name: name.into(),
             name: name.into(),
             column_type: ColumnType::Long { exact: true },
             declared: !is_key,

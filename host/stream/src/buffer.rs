@@ -36,6 +36,16 @@ impl Buffer {
         self.rows += 1;
     }
 
+    /// Takes back the values of the row that was not ended, and columns from this one on.
+    pub(crate) fn take_back_row(&mut self, columns: usize) {
+        self.columns.truncate(columns);
+        for column in &mut self.columns {
+            while column.len() > self.rows {
+                column.pop();
+            }
+        }
+    }
+
     /// Fills every column up, so that all have as many rows as the buffer.
     pub(crate) fn align(&mut self) {
         for column in &mut self.columns {

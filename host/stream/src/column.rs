@@ -181,7 +181,22 @@ impl Column {
 
     /// Adds a value; widens the column where it must. `time`: strings may become time.
     pub(crate) fn push(&mut self, value: &Value<'_>, time: bool) {
-        let (Some(joined), moment) = self.joined(value, time) else { return self.push_empty(Mark::Null) };
+        let joined = self.joined(value, time);
+        self.push_joined(value, joined);
+    }
+
+    /// Adds a value if the column need not widen for it; returns whether it did.
+    pub(crate) fn push_narrow(&mut self, value: &Value<'_>, time: bool) -> bool {
+        let joined = self.joined(value, time);
+        let fits = joined.0.is_none() || joined.0 == self.kind;
+        if fits {
+            self.push_joined(value, joined);
+        }
+        fits
+    }
+
+    fn push_joined(&mut self, value: &Value<'_>, joined: (Option<ColumnType>, Option<Moment>)) {
+        let (Some(joined), moment) = joined else { return self.push_empty(Mark::Null) };
         self.widen(joined);
         self.marks.push(Mark::Value);
         match (&mut self.data, moment) {

@@ -28,6 +28,9 @@ fn sync(contract: SchemaContract, known: Vec<TableSchema>) -> Tables {
         sample_records: 0,
         contract,
         names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
+        texts: super::unstorable::TextRules { nul_fits: false, any_json_fits: false },
+        records: model::RecordRules::default(),
+        sync: "s".into(),
     };
     Tables::new(declared(), known, &empty, settings).unwrap()
 }

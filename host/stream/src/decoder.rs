@@ -147,6 +147,9 @@ impl Decoder {
     fn batch(&mut self, batch: &Batch) -> Result<bool> {
         let (table, rows) = self.tables.take(batch, self.rows_left)?;
         let bytes = batch.rows.len() as u64;
+        for rejection in self.tables.untold_rejections() {
+            self.observer.event(&Event::Rejected(rejection));
+        }
         for note in self.tables.untold_notes() {
             self.observer.event(&Event::Notice { level: LogLevel::Warning, message: note.to_string() });
         }
@@ -237,11 +240,15 @@ impl Decoder {
     }
 
     fn rows_json(&self) -> String {
-        let tables = self.totals.iter().zip(self.tables.schemas()).map(|(counts, schema)| {
-            let rows = serde_json::json!({
+        let tables = self.totals.iter().zip(self.tables.schemas()).filter(|(_, schema)| !schema.is_rejected());
+        let tables = tables.map(|(counts, schema)| {
+            let mut rows = serde_json::json!({
                 "upserted": counts.upserted, "updated": counts.updated,
                 "deleted": counts.deleted, "truncated": counts.truncated,
             });
+            if counts.rejected > 0 {
+                rows["rejected"] = counts.rejected.into();
+            }
             (schema.name.clone(), rows)
         });
         serde_json::Value::Object(tables.collect()).to_string()
@@ -250,6 +257,9 @@ impl Decoder {
     fn end(&mut self, ending: Ending) -> Result<()> {
         match ending {
             Ending::Finished | Ending::LimitRows => {
+                if ending == Ending::Finished {
+                    self.tables.add_declared()?;
+                }
                 self.tables.checkpoint();
                 let outcome = if ending == Ending::Finished { "succeeded" } else { "limited" };
                 let record = ended(&self.sync, outcome, None);

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::Rejection;
 use model::LogLevel;
 use model::schema::SchemaChange;
 use sandbox::{Exchange, Meter};
@@ -36,6 +37,8 @@ pub enum Event {
         /// A sentence.
         message: String,
     },
+    /// A record could not be taken and is set aside with the commit that follows.
+    Rejected(Rejection),
     /// The warehouse's schema changed with the commit that follows.
     SchemaChanged {
         /// The table's name in the warehouse.

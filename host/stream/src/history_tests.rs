@@ -19,6 +19,9 @@ fn sync(history: Selection, known: Vec<TableSchema>) -> Result<Tables> {
         sample_records: 0,
         contract: SchemaContract::default(),
         names: NameRules { bytes_max: 1_000, reserved: &[] },
+        texts: super::unstorable::TextRules { nul_fits: false, any_json_fits: false },
+        records: model::RecordRules::default(),
+        sync: "s".into(),
     };
     Tables::new(declared, known, &empty, settings)
 }

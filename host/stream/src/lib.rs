@@ -6,6 +6,7 @@
 //!
 //! The three overlap; each channel is bounded, so the slowest sets the pace and memory stays bounded.
 
+mod aside;
 #[cfg(test)]
 mod bench;
 mod buffer;
@@ -24,30 +25,36 @@ mod marks;
 pub(crate) mod neighbour_tests;
 mod notes;
 mod policy;
+#[cfg(test)]
+mod quarantine_tests;
 mod record;
 mod redacting;
 mod redeclared;
+mod rejected;
 mod report;
 mod run;
 #[cfg(test)]
 mod stream_tests;
 mod tables;
+mod unstorable;
 mod writer;
 
+pub use aside::{Retry, Settled, settle};
 pub use column::ROOM_BYTES;
 pub use event::{Event, Observer, Progress, TableProgress};
 pub use model::LogLevel;
 pub use notes::{Note, NoteKind};
 pub use policy::CommitPolicy;
+pub use rejected::Rejection;
 pub use report::{Outcome, Report, Sample, TableReport};
 pub use run::{new_id, now_us, run};
 
 use std::sync::Arc;
 
 use model::schema::SchemaContract;
-use model::{Configuration, Selection};
+use model::{Configuration, RecordRules, Selection};
 use sandbox::{Component, EgressAllow, Limits, Pacing, SecretGrants, World};
-use warehouse::{Deletes, OpenDestination};
+use warehouse::{Deletes, OpenDestination, ShrinkMax};
 
 /// What to sync, from where, to where, within which bounds.
 #[derive(Clone)]
@@ -70,6 +77,8 @@ pub struct Request {
     pub state: Option<String>,
     /// What becomes of deleted rows.
     pub deletes: Deletes,
+    /// How much of a table a truncate or a full refresh may delete.
+    pub shrink_max: ShrinkMax,
     /// Which tables keep their history from now on, beyond those that do so already.
     pub history: Selection,
     /// Stop after this many rows; they are committed with the last checkpoint, so the next sync fetches them again.
@@ -80,6 +89,8 @@ pub struct Request {
     pub commits: CommitPolicy,
     /// Which changes of the source's schema the tables follow.
     pub contract: SchemaContract,
+    /// What becomes of records that cannot be taken as they are.
+    pub records: RecordRules,
     /// Keep the first records of every table for the report (`--dry-run`).
     pub sample_records: usize,
     /// Bounds of the sandbox.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Event, LogLevel, Note, NoteKind, Outcome, Report, Sample, TableReport};
+use super::{Event, LogLevel, Note, NoteKind, Outcome, Rejection, Report, Sample, TableReport};
 use model::error::Fault;
 use model::json::{self, Object};
 use model::schema::SchemaChange;
@@ -45,6 +45,9 @@ pub fn line(event: &Event, at: &str) -> String {
         Event::Log { level, message } => begin("log", at).put("level", level_text(*level)).put("message", message),
         Event::Notice { level, message } => {
             begin("notice", at).put("level", level_text(*level)).put("message", message)
+        }
+        Event::Rejected(Rejection { table, position, reason }) => {
+            begin("rejected", at).put("table", table).put("position", position).put("reason", reason)
         }
         Event::SchemaChanged { table, column, change, data_type } => begin("schema_changed", at)
             .put("change", change_text(change))
@@ -99,6 +102,7 @@ pub fn report(report: &Report, destination: &str, at: &str) -> String {
         .put("connector", &report.connector)
         .put("destination", destination)
         .raw("tables", &json::list(report.tables.iter().map(table)))
+        .put("tables_without_operations", &report.without_operations)
         .put("requests", &report.requests)
         .put("retries", &report.retries)
         .put("response_bytes", &report.response_bytes)
@@ -126,6 +130,7 @@ fn table(table: &TableReport) -> String {
         .put("updated", &table.updated)
         .put("deleted", &table.deleted)
         .put("truncated", &table.truncated)
+        .put("rejected", &table.rejected)
         .put("ignored", &table.ignored)
         .put("swept", &table.swept)
         .put("history", &table.history)
@@ -147,6 +152,7 @@ fn note(note: &Note) -> String {
     let kind = match note.kind {
         NoteKind::Nulled => "nulled",
         NoteKind::LeftOut => "left_out",
+        NoteKind::Replaced => "replaced",
     };
     Object::new()
         .put("table", &note.table)

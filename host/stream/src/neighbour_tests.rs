@@ -77,6 +77,8 @@ impl House {
             full_refresh: false,
             state: None,
             deletes: Deletes::Soft,
+            shrink_max: warehouse::ShrinkMax::default(),
+            records: model::RecordRules::default(),
             history: Selection::none(),
             limit_rows: None,
             timestamps: true,

@@ -7,6 +7,8 @@ pub enum NoteKind {
     Nulled,
     /// Their field has no column, and gets none.
     LeftOut,
+    /// Their texts have characters that the destination cannot hold, and U+FFFD was stored in their place.
+    Replaced,
 }
 
 /// Values of one column or field that were not stored as they came.
@@ -70,6 +72,7 @@ impl std::fmt::Display for Note {
         let fate = match self.kind {
             NoteKind::Nulled => "does not fit the column's type; NULL is stored instead",
             NoteKind::LeftOut => "has no column and gets none; it is left out",
+            NoteKind::Replaced => "has what the destination cannot hold; U+FFFD is stored in its place",
         };
         write!(f, "record {first_record} of table \"{table}\": {first_value} in \"{column}\" {fate}")
     }

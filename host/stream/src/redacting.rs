@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::event::{Event, Observer};
+use super::rejected::Rejection;
 use super::report::{Outcome, Report};
 use model::error::{Code, Error};
 use sandbox::{Exchange, Secrets};
@@ -30,6 +31,9 @@ impl Observer for Redacting {
         let event = match event {
             Event::Log { level, message } => Event::Log { level: *level, message: text(message) },
             Event::Notice { level, message } => Event::Notice { level: *level, message: text(message) },
+            Event::Rejected(Rejection { table, position, reason }) => {
+                Event::Rejected(Rejection { table: text(table), position: *position, reason: text(reason) })
+            }
             Event::Started { connection, connector, destination, state } => Event::Started {
                 connection: connection.clone(),
                 connector: connector.clone(),

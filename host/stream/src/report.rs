@@ -18,6 +18,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// A line per table of the destination that got operations, in order of appearance.
     pub tables: Vec<TableReport>,
+    /// Tables that the connector has and that got nothing, where it has finished.
+    pub without_operations: Vec<String>,
     /// HTTP requests, retries included.
     pub requests: u64,
     /// HTTP retries.
@@ -57,6 +59,7 @@ impl Report {
             connector: String::new(),
             outcome: Outcome::Failed(error),
             tables: vec![],
+            without_operations: vec![],
             requests: 0,
             retries: 0,
             response_bytes: 0,
@@ -99,6 +102,8 @@ pub struct TableReport {
     pub deleted: u64,
     /// Truncates durable.
     pub truncated: u64,
+    /// Records durable in the table of those that could not be taken.
+    pub rejected: u64,
     /// Updates and deletes whose row was not there.
     pub ignored: u64,
     /// Rows deleted because the full refresh that ended did not bring them back.

@@ -12,6 +12,7 @@ use super::event::{Event, Observer, Progress};
 use super::redacting::{self, Redacting};
 use super::report::{Outcome, Report, Sample, TableReport};
 use super::tables::{Counts, NameRules, Settings, Tables};
+use super::unstorable::TextRules;
 use super::writer::{self, Writer, Written, ended};
 use super::{Request, Stop};
 use model::error::{Code, Error, Fault, Result};
@@ -157,7 +158,8 @@ impl Run {
         };
         let (connection, sync) = (self.request.connection.clone(), self.record.clone());
         let history = self.request.history != Selection::none();
-        OpenRequest { connection, sync, start_from, deletes: self.request.deletes, history }
+        let (deletes, shrink_max) = (self.request.deletes, self.request.shrink_max);
+        OpenRequest { connection, sync, start_from, deletes, history, shrink_max }
     }
 
     fn grants(&self) -> Grants {
@@ -198,6 +200,9 @@ impl Run {
             sample_records: self.request.sample_records,
             contract: self.request.contract,
             names: NameRules { bytes_max: opened.name_bytes_max, reserved: opened.columns_reserved },
+            texts: TextRules { nul_fits: opened.nul_fits, any_json_fits: opened.any_json_fits },
+            records: self.request.records,
+            sync: self.record.id.clone(),
         };
         let tables = Tables::new(declared, opened.tables.clone(), &opened.empty, settings)?;
         Ok(Ready { tables, state, connector })
@@ -349,6 +354,7 @@ impl Run {
             destination_memory_bytes: None,
             state_before: self.record.state_before.clone(),
             state_after: self.state_durable,
+            without_operations: Vec::new(),
             notes: Vec::new(),
             samples: Vec::new(),
         };
@@ -368,7 +374,10 @@ impl Run {
         report.state_after = done.written.state;
         report.outcome = match done.ending {
             Ok(Ending::LimitRows) => Outcome::LimitRows,
-            Ok(Ending::Finished | Ending::Aborted) => Outcome::Succeeded,
+            Ok(Ending::Finished | Ending::Aborted) => {
+                report.without_operations = done.decoded.tables.without_operations();
+                Outcome::Succeeded
+            }
             Err(error) => Outcome::Failed(error),
         };
         report
@@ -457,7 +466,7 @@ fn table_reports(done: &Done) -> Vec<TableReport> {
         .enumerate()
         .map(|(index, table)| {
             let counts = done.written.totals.get(index).copied().unwrap_or_default();
-            let Counts { upserted, updated, deleted, truncated } = counts;
+            let Counts { upserted, updated, deleted, truncated, rejected } = counts;
             let versions = done.written.versions.get(index).copied().unwrap_or_default();
             TableReport {
                 table: table.name.clone(),
@@ -465,6 +474,7 @@ fn table_reports(done: &Done) -> Vec<TableReport> {
                 updated,
                 deleted,
                 truncated,
+                rejected,
                 ignored: done.written.ignored.get(index).copied().unwrap_or(0),
                 swept: done.written.swept.get(index).copied().unwrap_or(0),
                 history: table.history,
@@ -500,10 +510,11 @@ fn table_reports(done: &Done) -> Vec<TableReport> {
         }
     }
     let touched = |report: &TableReport| {
-        let operations = report.upserted + report.updated + report.deleted + report.truncated;
+        let operations = report.upserted + report.updated + report.deleted + report.truncated + report.rejected;
         operations + report.swept > 0 || report.history_is_new
     };
-    reports.into_iter().filter(touched).collect()
+    let told = reports.into_iter().zip(tables).filter(|(report, table)| touched(report) && !table.is_rejected());
+    told.map(|(report, _)| report).collect()
 }
 
 fn samples(tables: &Tables) -> Vec<Sample> {

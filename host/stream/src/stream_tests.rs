@@ -134,6 +134,9 @@ fn decoded(steps: &[(Step, Cut)]) -> Rows {
         sample_records: 0,
         contract: SchemaContract::default(),
         names: super::tables::NameRules { bytes_max: 1_000, reserved: &[] },
+        texts: super::unstorable::TextRules { nul_fits: false, any_json_fits: false },
+        records: model::RecordRules::default(),
+        sync: "s".into(),
     };
     let mut tables = Tables::new(declared, vec![], &[], settings).unwrap();
     let mut rows = Rows::new();

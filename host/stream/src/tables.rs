@@ -2,19 +2,24 @@
 //!
 //! Pure: takes batches of JSON lines, fills columns, widens types, refuses what breaks a rule, naming table and record.
 
+use std::borrow::Cow;
+
 use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::buffer::Log;
+use super::column::Column;
 use super::declared::accept;
 use super::fold::{Fold, Seen};
 use super::marks::Mark;
 use super::notes::{Note, NoteKind, Notes};
 use super::record::{BadRecord, for_each_field, row_id};
 use super::redeclared::redeclare;
+use super::rejected::{self, Rejected, Rejection};
+use super::unstorable::TextRules;
 use model::error::{Code, Error, Result};
 use model::schema::value::Value;
-use model::schema::{ColumnSchema, ColumnType, OnMismatch, ROW_ID, SchemaContract, TableSchema, TakenNames};
-use model::{Batch, DataType, OperationKind, Selection, Table};
+use model::schema::{ColumnSchema, ColumnType, OnMismatch, REJECTED, ROW_ID, SchemaContract, TableSchema, TakenNames};
+use model::{Batch, DataType, OnUnstorable, OperationKind, RecordRules, Selection, Table};
 use sandbox::Limits;
 use warehouse::{SYNCS, Segment};
 
@@ -25,6 +30,8 @@ pub(crate) struct Counts {
     pub(crate) updated: u64,
     pub(crate) deleted: u64,
     pub(crate) truncated: u64,
+    /// Records that were set aside.
+    pub(crate) rejected: u64,
 }
 
 impl Counts {
@@ -33,6 +40,7 @@ impl Counts {
         self.updated += more.updated;
         self.deleted += more.deleted;
         self.truncated += more.truncated;
+        self.rejected += more.rejected;
     }
 
     pub(crate) fn rows(self) -> u64 {
@@ -70,6 +78,8 @@ struct Live {
     folded: Counts,
     /// Operations ever, for the position in messages.
     position: u64,
+    /// The table was truncated.
+    truncated: bool,
     repeated: u64,
     samples: Vec<String>,
 }
@@ -88,6 +98,7 @@ pub(crate) struct Tables {
     contract: SchemaContract,
     notes: Notes,
     names: NameRules,
+    texts: TextRules,
     hasher: DefaultHashBuilder,
     /// The schema as of now: a continuation of what the destination has.
     schemas: Vec<TableSchema>,
@@ -95,6 +106,7 @@ pub(crate) struct Tables {
     /// The schema as of the last checkpoint, if it differs.
     checkpointed: Option<Vec<TableSchema>>,
     changed: bool,
+    rejected: Rejected,
 }
 
 /// What a destination holds as a name of a table or column.
@@ -117,6 +129,12 @@ pub(crate) struct Settings {
     pub(crate) contract: SchemaContract,
     /// What the destination holds as a name.
     pub(crate) names: NameRules,
+    /// What it holds as a text.
+    pub(crate) texts: TextRules,
+    /// What becomes of bad records.
+    pub(crate) records: RecordRules,
+    /// The sync's id.
+    pub(crate) sync: String,
 }
 
 impl Tables {
@@ -130,12 +148,17 @@ impl Tables {
         check_declared(&declared, &settings.limits)?;
         let mut live = Vec::with_capacity(known.len());
         for (index, schema) in known.iter_mut().enumerate() {
+            if schema.is_rejected() {
+                live.push(Live::new(undeclared(schema), schema, false, settings.names));
+                continue;
+            }
             if settings.history.contains(&schema.source_name) {
                 begin_history(schema)?;
             }
             let table = declared.iter().find(|table| table.name == schema.source_name);
             let table = table.cloned().unwrap_or_else(|| undeclared(schema));
             check_key(schema, &table)?;
+            complete_key(schema, &table);
             let columns_before = schema.columns.len();
             if settings.selection.contains(&schema.source_name) {
                 redeclare(schema, &table, settings.contract, settings.names)?;
@@ -145,7 +168,8 @@ impl Tables {
             known.columns_before = Some(columns_before);
             live.push(known);
         }
-        let Settings { selection, history, limits, time, sample_records, contract, names } = settings;
+        let Settings { selection, history, limits, time, sample_records, contract, names, texts, records, sync } =
+            settings;
         let checkpointed = Some(known.clone());
         let hasher = DefaultHashBuilder::default();
         Ok(Self {
@@ -163,6 +187,8 @@ impl Tables {
             live,
             checkpointed,
             changed: false,
+            texts,
+            rejected: Rejected::new(records, sync),
         })
     }
 
@@ -179,14 +205,24 @@ impl Tables {
         if batch.kind == OperationKind::Truncate {
             return Ok((self.truncate(&batch.table), 0));
         }
-        let text = simdutf8::compat::from_utf8(&batch.rows).map_err(|error| {
-            let line = batch.rows[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
-            let message = format!("read line {line} of a batch for table \"{}\": it is not UTF-8", batch.table);
-            Error::new(Code::RecordInvalid, message)
-                .hint("Rows are JSON, and JSON is UTF-8: convert the source's answer in the connector.")
-                .because(error)
-        })?;
-        let mut lines = text.split('\n').filter(|line| line.bytes().any(|byte| !byte.is_ascii_whitespace())).peekable();
+        match simdutf8::basic::from_utf8(&batch.rows) {
+            Ok(text) => self.take_lines(batch, text.split('\n').map(Ok), rows_max),
+            Err(_) => {
+                let lines = batch.rows.split(|byte| *byte == b'\n');
+                self.take_lines(batch, lines.map(|line| std::str::from_utf8(line).map_err(|_| line)), rows_max)
+            }
+        }
+    }
+
+    /// Takes the lines of a batch; those that are not UTF-8 come as bytes.
+    fn take_lines<'b>(
+        &mut self,
+        batch: &Batch,
+        lines: impl Iterator<Item = Result<&'b str, &'b [u8]>>,
+        rows_max: u64,
+    ) -> Result<(String, u64)> {
+        let is_blank = |line: &[u8]| line.iter().all(u8::is_ascii_whitespace);
+        let mut lines = lines.filter(|line| !line.is_ok_and(|line| is_blank(line.as_bytes()))).peekable();
         if lines.peek().is_none() {
             return Ok((batch.table.clone(), 0));
         }
@@ -200,53 +236,147 @@ impl Tables {
                 return Err(Error::new(Code::LimitBatch, message)
                     .hint("Write smaller batches, or raise the limit with --limit batch-rows=…."));
             }
-            self.take_row(index, batch.kind, line)?;
             rows += 1;
+            self.take_line(index, batch.kind, line, rows)?;
         }
         Ok((name, rows))
     }
 
+    /// Takes a record, or sets it aside. `number`: which line of its batch it is.
+    fn take_line(&mut self, index: usize, kind: OperationKind, line: Result<&str, &[u8]>, number: u64) -> Result<()> {
+        self.live[index].position += 1;
+        let taken = match line {
+            Ok(text) => self.take_row(index, kind, (text, text)).or_else(|error| self.mend(index, kind, text, error)),
+            Err(_) => Err(self.not_unicode(index, number)),
+        };
+        let Err(error) = taken else { return Ok(()) };
+        self.set_aside(index, kind, line.map_or_else(|bytes| bytes, str::as_bytes), error)
+    }
+
+    /// Takes a record that was set aside as if it came now.
+    pub(crate) fn take_again(&mut self, table: &str, kind: OperationKind, record: &[u8]) -> Result<()> {
+        let index = self.index_of(table)?;
+        self.live[index].position += 1;
+        let Ok(text) = std::str::from_utf8(record) else { return Err(self.not_unicode(index, 1)) };
+        self.take_row(index, kind, (text, text)).or_else(|error| self.mend(index, kind, text, error))
+    }
+
+    /// Deletes a record from the table of those that were set aside.
+    pub(crate) fn forget_rejected(&mut self, sync: &str, table: &str, position: u64) -> Result<()> {
+        let index = self.rejected_index()?;
+        rejected::forget(&mut self.live[index].log, sync, table, position);
+        Ok(())
+    }
+
+    fn not_unicode(&self, index: usize, number: u64) -> Error {
+        let (position, name) = (self.live[index].position, &self.schemas[index].name);
+        let message = format!("take record {position} of table \"{name}\": line {number} of its batch is not UTF-8");
+        Error::new(Code::RecordInvalid, message)
+            .hint("Rows are JSON, and JSON is UTF-8: convert the source's answer in the connector.")
+    }
+
+    /// Takes a record whose texts cannot be stored with U+FFFD in the place of what cannot, where that is wanted. A key would
+    /// be another one then.
+    fn mend(&mut self, index: usize, kind: OperationKind, line: &str, error: Error) -> Result<()> {
+        if error.code() != Code::ValueUnstorable || self.rejected.rules.on_unstorable == OnUnstorable::Fail {
+            return Err(error);
+        }
+        let Some(mended) = mended(line, &self.limits, self.texts) else { return Err(error) };
+        let key = &self.live[index].declared.primary_key;
+        if mended.replaced.iter().any(|(name, _)| key.contains(name)) {
+            return Err(error);
+        }
+        self.take_row(index, kind, (&mended.line, line))?;
+        let (table, first_record) = (self.schemas[index].name.clone(), self.live[index].position);
+        for (column, raw) in mended.replaced {
+            let (table, first_value) = (table.clone(), shorten(&raw));
+            self.notes.add(Note { table, column, kind: NoteKind::Replaced, values: 1, first_record, first_value });
+        }
+        Ok(())
+    }
+
+    /// Writes a record that cannot be taken into the table of those, if that is wanted.
+    fn set_aside(&mut self, index: usize, kind: OperationKind, record: &[u8], error: Error) -> Result<()> {
+        let (table, position) = (self.schemas[index].source_name.clone(), self.live[index].position);
+        let rejection = self.rejected.admit(Rejection { table, position, reason: String::new() }, error)?;
+        let place = self.rejected_index()?;
+        let log = &mut self.live[place].log;
+        self.rejected.write(log, &rejection, kind, record);
+        self.live[index].counted.rejected += 1;
+        self.rejected.untold.push(rejection);
+        Ok(())
+    }
+
+    /// The index of the table of rejected records, made with the first.
+    fn rejected_index(&mut self) -> Result<usize> {
+        if let Some(index) = self.schemas.iter().position(TableSchema::is_rejected) {
+            return Ok(index);
+        }
+        let schema = TableSchema::rejected();
+        if self.schemas.iter().any(|table| table.name.eq_ignore_ascii_case(&schema.name)) {
+            let message = format!("set a record aside: the connection has a table \"{}\" of another kind", schema.name);
+            return Err(Error::new(Code::SchemaInvalid, message).hint(
+                "Remove the connection's tables with `host reset` and sync again: then that table gets a number.",
+            ));
+        }
+        self.live.push(Live::new(undeclared(&schema), &schema, true, self.names));
+        self.schemas.push(schema);
+        self.changed = true;
+        Ok(self.schemas.len() - 1)
+    }
+
     /// Returns the table's name in the warehouse. A table that never had a row has nothing to mark, and is not made.
     fn truncate(&mut self, source_name: &str) -> String {
-        let Some(index) = self.schemas.iter().position(|schema| schema.source_name == source_name) else {
-            return source_name.to_owned();
-        };
+        let Some(index) = self.known(source_name) else { return source_name.to_owned() };
         let live = &mut self.live[index];
-        live.log.truncates.push(live.log.kinds.len());
+        // Without a key there was never a row.
+        if !self.schemas[index].key.is_empty() {
+            live.log.truncates.push(live.log.kinds.len());
+        }
+        live.truncated = true;
         live.counted.count(OperationKind::Truncate);
         self.schemas[index].name.clone()
     }
 
-    fn take_row(&mut self, index: usize, kind: OperationKind, line: &str) -> Result<()> {
-        let table = &mut self.live[index];
-        table.position += 1;
+    /// Takes a record, or leaves everything as it was. `original`: what the connector wrote, where the line is mended.
+    fn take_row(&mut self, index: usize, kind: OperationKind, (line, original): (&str, &str)) -> Result<()> {
+        let (table, schema) = (&mut self.live[index], &mut self.schemas[index]);
+        let before = Before::of(schema);
         let mut record = Row {
             live: table,
-            schema: &mut self.schemas[index],
+            schema,
             limits: &self.limits,
             contract: self.contract,
-            notes: &mut self.notes,
+            texts: self.texts,
             time: self.time,
             place: 0,
-            changed: false,
+            before,
         };
-        record.check(kind, line)?;
-        record.fill(kind, line)?;
-        record.finish(line)?;
-        self.changed |= record.changed;
+        let taken =
+            record.check(kind, line).and_then(|()| record.fill(kind, line)).and_then(|()| record.finish(original));
+        if let Err(error) = taken {
+            record.take_back();
+            return Err(error);
+        }
+        self.changed |= record.before.changed;
+        std::mem::take(&mut record.before.notes).into_iter().for_each(|note| self.notes.add(note));
         let table = &mut self.live[index];
         table.log.buffer.end_row();
         table.log.kinds.push(kind);
         table.counted.count(kind);
         if table.samples.len() < self.sample_records {
-            table.samples.push(line.to_owned());
+            table.samples.push(original.to_owned());
         }
         Ok(())
     }
 
+    fn known(&self, source_name: &str) -> Option<usize> {
+        self.schemas.iter().position(|schema| schema.source_name == source_name && !schema.is_rejected())
+    }
+
     /// The table's index, made at its first operation.
     fn index_of(&mut self, source_name: &str) -> Result<usize> {
-        if let Some(index) = self.schemas.iter().position(|schema| schema.source_name == source_name) {
+        if let Some(index) = self.known(source_name) {
             return Ok(index);
         }
         if self.schemas.len() as u64 >= self.limits.tables_max {
@@ -262,31 +392,42 @@ impl Tables {
         }
         let declared = self.declared.iter().find(|table| table.name == source_name).cloned();
         let declared = declared.unwrap_or_else(|| keyless(source_name));
-        let taken = self.schemas.iter().map(|schema| schema.name.as_str()).chain([SYNCS]);
+        let taken = self.schemas.iter().map(|schema| schema.name.as_str()).chain([SYNCS, REJECTED]);
         let name = TakenNames::new(taken, self.names.bytes_max).unique(source_name).map_err(|error| {
-            Error::new(Code::SchemaInvalid, format!("name the table {}", shorten(source_name))).because(error)
+            Error::new(Code::SchemaInvalid, format!("name the table \"{}\"", named(source_name))).because(error)
         })?;
         let history = self.history.contains(source_name);
         let mut schema =
             TableSchema { source_name: source_name.to_owned(), name, key: Vec::new(), columns: Vec::new(), history };
         if declared.primary_key.is_empty() {
-            let name = ROW_ID.to_owned();
-            schema.columns.push(ColumnSchema {
-                source_name: name.clone(),
-                name,
-                column_type: ColumnType::String,
-                declared: true,
-            });
-            schema.key = vec![0];
+            complete_key(&mut schema, &declared);
         }
         let mut taken = taken_names(&schema, self.names);
         for column in &declared.columns {
             add_column(&mut schema, &mut taken, (&column.name, ColumnType::declared(column.data_type), true))?;
         }
+        complete_key(&mut schema, &declared);
         self.live.push(Live::new(declared, &schema, true, self.names));
         self.schemas.push(schema);
         self.changed = true;
         Ok(self.schemas.len() - 1)
+    }
+
+    /// Makes the tables that are declared and got no row, as far as the contract lets tables be made.
+    pub(crate) fn add_declared(&mut self) -> Result<()> {
+        let frozen = self.contract.fail && self.live.iter().any(|live| live.columns_before.is_some());
+        let synced = self.declared.iter().filter(|table| !frozen && self.selection.contains(&table.name));
+        let names: Vec<String> = synced.map(|table| table.name.clone()).collect();
+        names.iter().try_for_each(|name| self.index_of(name).map(drop))
+    }
+
+    /// The declared tables that are synced and got nothing.
+    pub(crate) fn without_operations(&self) -> Vec<String> {
+        let has_some = |name: &str| {
+            self.known(name).is_some_and(|index| self.live[index].position > 0 || self.live[index].truncated)
+        };
+        let declared = self.declared.iter().map(|table| &table.name);
+        declared.filter(|name| self.selection.contains(name) && !has_some(name)).cloned().collect()
     }
 
     /// Ends what a checkpoint covers: folds the logs into what will be committed.
@@ -302,8 +443,8 @@ impl Tables {
             if !live.log.is_empty() {
                 let mut log = std::mem::take(&mut live.log);
                 live.fold.apply(&mut log, &schema.key, &self.hasher);
-                live.folded.add(std::mem::take(&mut live.counted));
             }
+            live.folded.add(std::mem::take(&mut live.counted));
         }
     }
 
@@ -367,6 +508,11 @@ impl Tables {
         self.notes.all()
     }
 
+    /// Records that were set aside, since this was last asked.
+    pub(crate) fn untold_rejections(&mut self) -> Vec<Rejection> {
+        std::mem::take(&mut self.rejected.untold)
+    }
+
     /// The first records of a table.
     pub(crate) fn samples(&self, table: usize) -> &[String] {
         self.live.get(table).map_or(&[], |live| &live.samples)
@@ -387,6 +533,11 @@ fn undeclared(schema: &TableSchema) -> Table {
 pub(super) fn shorten(text: &str) -> String {
     let short: String = text.chars().take(200).collect();
     if short.len() < text.len() { format!("{short}…") } else { short }
+}
+
+/// A name as it can be shown, whatever is in it.
+fn named(name: &str) -> String {
+    shorten(name).replace('\0', "\\0")
 }
 
 /// Two tables of one name, a key named twice and the like.
@@ -439,7 +590,7 @@ fn check_names(table: &Table) -> Result<()> {
     for name in [&table.name].into_iter().chain(&table.primary_key).chain(columns) {
         TakenNames::new(std::iter::empty(), usize::MAX).unique(name).map_err(|error| {
             let message =
-                format!("use the connector's schema: table \"{}\" names {}", shorten(&table.name), shorten(name));
+                format!("use the connector's schema: table \"{}\" names \"{}\"", named(&table.name), named(name));
             Error::new(Code::SchemaInvalid, message).because(error)
         })?;
     }
@@ -453,7 +604,8 @@ fn check_key(schema: &TableSchema, declared: &Table) -> Result<()> {
         [] => vec![ROW_ID],
         key => key.iter().map(String::as_str).collect(),
     };
-    if known == wanted {
+    // The key of a table that never had a row is not known.
+    if known == wanted || known.is_empty() {
         return Ok(());
     }
     let message = format!(
@@ -464,6 +616,22 @@ fn check_key(schema: &TableSchema, declared: &Table) -> Result<()> {
     );
     Err(Error::new(Code::SchemaInvalid, message)
         .hint("Remove the connection's tables with `host reset` and sync again."))
+}
+
+/// Gives a table its key, if its columns are there: a table without a key gets the column that identifies its rows. Others get
+/// theirs with the first row.
+fn complete_key(schema: &mut TableSchema, declared: &Table) {
+    if !schema.key.is_empty() {
+        return;
+    }
+    if declared.primary_key.is_empty() {
+        let (name, column_type) = (ROW_ID.to_owned(), ColumnType::String);
+        schema.columns.push(ColumnSchema { source_name: name.clone(), name, column_type, declared: true });
+        schema.key = vec![schema.columns.len() - 1];
+        return;
+    }
+    let place = |name: &String| schema.columns.iter().position(|column| column.source_name == *name);
+    schema.key = declared.primary_key.iter().map(place).collect::<Option<_>>().unwrap_or_default();
 }
 
 /// From now on the table keeps its history. Its columns cannot be renamed any more, so none may have a name that this needs.
@@ -494,8 +662,8 @@ pub(super) fn add_column(
     (source_name, column_type, declared): (&str, ColumnType, bool),
 ) -> Result<usize> {
     let name = taken.unique(source_name).map_err(|error| {
-        Error::new(Code::SchemaInvalid, format!("name column {} of table \"{}\"", shorten(source_name), schema.name))
-            .because(error)
+        let message = format!("name column \"{}\" of table \"{}\"", named(source_name), schema.name);
+        Error::new(Code::SchemaInvalid, message).because(error)
     })?;
     schema.columns.push(ColumnSchema { source_name: source_name.to_owned(), name, column_type, declared });
     Ok(schema.columns.len() - 1)
@@ -520,6 +688,7 @@ impl Live {
             counted: Counts::default(),
             folded: Counts::default(),
             position: 0,
+            truncated: false,
             repeated: 0,
             samples: Vec::new(),
         }
@@ -532,18 +701,69 @@ struct Row<'t> {
     schema: &'t mut TableSchema,
     limits: &'t Limits,
     contract: SchemaContract,
-    notes: &'t mut Notes,
     time: bool,
+    texts: TextRules,
     /// How many fields were read.
     place: usize,
+    before: Before,
+}
+
+/// What a record changes of its table's schema, as it was before.
+struct Before {
+    columns: usize,
+    has_key: bool,
+    /// Columns that were widened, with their values.
+    widened: Vec<(usize, ColumnSchema, Column)>,
     /// The schema changed.
     changed: bool,
+    /// Values that are not stored as they came.
+    notes: Vec<Note>,
+}
+
+impl Before {
+    fn of(schema: &TableSchema) -> Self {
+        let (columns, has_key) = (schema.columns.len(), !schema.key.is_empty());
+        Self { columns, has_key, widened: Vec::new(), changed: false, notes: Vec::new() }
+    }
 }
 
 impl Row<'_> {
+    /// Leaves everything as if the record had not come.
+    fn take_back(&mut self) {
+        let columns = self.before.columns;
+        self.live.log.buffer.take_back_row(columns);
+        for (index, schema, values) in self.before.widened.drain(..).rev() {
+            if index < columns {
+                self.schema.columns[index] = schema;
+                self.live.log.buffer.columns[index] = values;
+            }
+        }
+        for column in self.schema.columns.drain(columns..) {
+            self.live.by_name.remove(&column.source_name);
+            self.live.taken.give_back(&column.name);
+        }
+        self.live.order.clear();
+        if !self.before.has_key {
+            self.schema.key.clear();
+            self.live.key_types.clear();
+        }
+    }
+
+    /// Notes what a column was before it widens.
+    fn widens(&mut self, index: usize) {
+        let rows = self.live.log.buffer.rows();
+        let column = self.live.log.buffer.column(index, self.schema.columns[index].column_type);
+        if column.len() > rows {
+            column.pop();
+        }
+        let values = column.clone();
+        self.before.widened.push((index, self.schema.columns[index].clone(), values));
+        self.before.changed = true;
+    }
+
     fn error(&self, code: Code, what: &str, line: &str) -> Error {
         let message = format!("take record {} of table \"{}\": {what}", self.live.position, self.schema.name);
-        Error::new(code, message).hint(format!("The record: {}", shorten(line)))
+        Error::new(code, message).hint(format!("{}The record: {}", rejected::advice(code), shorten(line)))
     }
 
     fn check(&self, kind: OperationKind, line: &str) -> Result<()> {
@@ -571,6 +791,10 @@ impl Row<'_> {
         let is_key = self.live.declared.primary_key.iter().any(|column| column == name);
         if key_only && !is_key {
             return Ok(());
+        }
+        if let Some(what) = self.texts.unfit(raw) {
+            let what = format!("\"{}\" has {what}, which the destination cannot hold: {}", shorten(name), shorten(raw));
+            return Err(Refused(Code::ValueUnstorable, what));
         }
         let value = Value::read(raw).map_err(|error| Refused(Code::RecordInvalid, error.to_string()))?;
         let time = self.time && !is_key;
@@ -616,7 +840,7 @@ impl Row<'_> {
     }
 
     fn note(&mut self, column: String, kind: NoteKind, raw: &str) {
-        self.notes.add(Note {
+        self.before.notes.push(Note {
             table: self.schema.name.clone(),
             column,
             kind,
@@ -636,7 +860,7 @@ impl Row<'_> {
         let index = add_column(self.schema, &mut self.live.taken, (name, column_type, false))
             .map_err(|error| Refused(error.code(), error.chain()))?;
         self.live.by_name.insert(name.to_owned(), index);
-        self.changed = true;
+        self.before.changed = true;
         Ok(index)
     }
 
@@ -655,11 +879,9 @@ impl Row<'_> {
                     return self.mismatch(index, value, raw);
                 }
             }
-            column.push(value, time);
-            let now = column.column_type().unwrap_or(known.column_type);
-            if now != known.column_type {
-                known.column_type = now;
-                self.changed = true;
+            if !column.push_narrow(value, time) {
+                self.widens(index);
+                self.push_wide(index, value, time);
             }
             return Ok(());
         }
@@ -672,6 +894,14 @@ impl Row<'_> {
             None => return self.mismatch(index, value, raw),
         }
         Ok(())
+    }
+
+    /// Adds a value for which its column widens.
+    fn push_wide(&mut self, index: usize, value: &Value<'_>, time: bool) {
+        let known = &mut self.schema.columns[index];
+        let column = self.live.log.buffer.column(index, known.column_type);
+        column.push(value, time);
+        known.column_type = column.column_type().unwrap_or(known.column_type);
     }
 
     /// A value that its column cannot hold, and whose type is fixed: by a declaration or by the contract.
@@ -687,10 +917,9 @@ impl Row<'_> {
             OnMismatch::Fail => Err(Refused(Code::ValueMismatch, what())),
             _ if is_key => Err(Refused(Code::RecordKeyType, what())),
             OnMismatch::Widen => {
-                known.declared = false;
-                column.push(value, false);
-                known.column_type = column.column_type().unwrap_or(known.column_type);
-                self.changed = true;
+                self.widens(index);
+                self.schema.columns[index].declared = false;
+                self.push_wide(index, value, false);
                 Ok(())
             }
             OnMismatch::Null => {
@@ -710,7 +939,7 @@ impl Row<'_> {
             self.schema.key = self.resolve_key(line)?;
             let types = self.schema.key.iter().map(|index| self.schema.columns[*index].column_type.data_type());
             self.live.key_types = types.collect();
-            self.changed = true;
+            self.before.changed = true;
         }
         let row = self.live.log.buffer.rows();
         for (index, first) in self.schema.key.iter().zip(&self.live.key_types) {
@@ -753,3 +982,30 @@ impl Row<'_> {
 
 /// Why a field was refused.
 struct Refused(Code, String);
+
+/// A record with U+FFFD where its destination cannot hold what it has.
+struct Mended {
+    line: String,
+    /// The fields that have changed, with what they were.
+    replaced: Vec<(String, String)>,
+}
+
+/// The record mended; none if it is no record, or the name of a column is what cannot be held.
+fn mended(line: &str, limits: &Limits, texts: TextRules) -> Option<Mended> {
+    let mut mended = Mended { line: "{".to_owned(), replaced: Vec::new() };
+    for_each_field::<()>(line, limits.json_depth_max, |name, raw| {
+        if mended.line.len() > 1 {
+            mended.line.push(',');
+        }
+        let text = texts.replaced(raw);
+        if let Cow::Owned(_) = &text {
+            mended.replaced.push((name.clone().into_owned(), raw.to_owned()));
+        }
+        let name = serde_json::to_string(&name).map_err(drop)?;
+        mended.line.extend([name.as_str(), ":", &*text]);
+        Ok(())
+    })
+    .ok()?;
+    mended.line.push('}');
+    Some(mended)
+}

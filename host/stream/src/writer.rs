@@ -84,6 +84,7 @@ impl Writer {
 
 fn write(start: Start, work: &Receiver<Work>) -> Written {
     let Start { destination, tables, mut sequence, state, observer, progress } = start;
+    let mut held = Held::default();
     let mut written = Written {
         destination,
         tables,
@@ -99,18 +100,30 @@ fn write(start: Start, work: &Receiver<Work>) -> Written {
         let done = match next {
             Work::Stage(segments, tables) => written.destination.stage(segments, &tables),
             Work::Commit(commit, counts, turn) => {
-                sequence += 1;
-                let teller = Teller { observer: &*observer, progress: &progress, sequence, counts };
+                let ends = commit.sync.ended_at_us.is_some();
+                let counts = held.with(counts);
+                let teller = Teller { observer: &*observer, progress: &progress, sequence: sequence + 1, counts };
                 let committed = commit_one(&mut written, *commit, &teller);
-                if let (Err(_), Some(turn)) = (&committed, turn) {
-                    turn.lose();
+                match (committed, turn) {
+                    // The rows that are missing may come; what is read meanwhile waits with those that are staged.
+                    (Err(error), _) if error.code() == Code::TableShrinks && !ends => held.hold(error, teller.counts),
+                    (Err(error), turn) => {
+                        turn.into_iter().for_each(Turn::lose);
+                        Err(error)
+                    }
+                    (Ok(()), _) => {
+                        sequence += 1;
+                        Ok(())
+                    }
                 }
-                committed
             }
-            Work::Tell(durable) => {
-                let _ = durable.send(()); // a guest that no longer waits needs no answer
-                Ok(())
-            }
+            Work::Tell(durable) => match held.why.take() {
+                Some(error) => Err(error),
+                None => {
+                    let _ = durable.send(()); // a guest that no longer waits needs no answer
+                    Ok(())
+                }
+            },
         };
         if let Err(error) = done {
             written.failed = Some(error);
@@ -121,6 +134,32 @@ fn write(start: Start, work: &Receiver<Work>) -> Written {
         written.failed = Some(error);
     }
     written
+}
+
+/// A commit that waits for the rows of a table which it would shrink too much.
+#[derive(Default)]
+struct Held {
+    /// Why; none if there is no such commit.
+    why: Option<Error>,
+    /// Its operations by table.
+    counts: Vec<Counts>,
+}
+
+impl Held {
+    fn hold(&mut self, why: Error, counts: Vec<Counts>) -> Result<()> {
+        (self.why, self.counts) = (Some(why), counts);
+        Ok(())
+    }
+
+    /// The operations of the next commit, which takes with it what is held.
+    fn with(&mut self, mut counts: Vec<Counts>) -> Vec<Counts> {
+        self.why = None;
+        let held = std::mem::take(&mut self.counts);
+        for (own, more) in counts.iter_mut().zip(held) {
+            own.add(more);
+        }
+        counts
+    }
 }
 
 /// Who is told of a commit, and what.

@@ -167,6 +167,11 @@ macro_rules! conformance {
                         a_refresh_sweeps_selected_tables_only,
                         a_given_state_gives_the_refresh_up,
                         a_state_that_was_set_gives_the_refresh_up,
+                        a_truncate_that_would_empty_a_table_waits_for_rows,
+                        a_refresh_that_brings_nothing_back_is_refused,
+                        a_share_of_a_table_may_go_and_no_more,
+                        what_was_staged_is_there_after_a_refused_commit,
+                        a_table_that_had_no_rows_may_be_truncated,
                     }
                     names {
                         any_name_will_do,
@@ -206,6 +211,7 @@ macro_rules! history_conformance {
                         rows_that_were_there_become_first_versions,
                         versions_widen_with_their_table,
                         versions_that_did_not_come_back_end_with_the_refresh,
+                        versions_are_not_all_ended_unless_that_is_allowed,
                         a_key_of_two_columns_and_many_others,
                         a_table_without_a_key_tells_when_its_rows_were_there,
                         a_reset_forgets_that_there_was_a_history,
@@ -257,6 +263,8 @@ mod delta_in_s3 {
             a_refresh_goes_on_in_a_later_sync,
             a_refresh_that_begins_anew_sweeps_what_the_one_before_it_brought,
             a_refresh_that_died_before_its_first_commit_sweeps_nothing,
+            a_truncate_that_would_empty_a_table_waits_for_rows,
+            a_refresh_that_brings_nothing_back_is_refused,
         }
         names {
             any_name_will_do,

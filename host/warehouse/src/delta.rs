@@ -250,6 +250,15 @@ impl Engine for DeltaLake {
         }))
     }
 
+    /// Those of the files that no statement has read yet, and those of the scratch.
+    fn live(&mut self, schema: &str, table: &TableSchema) -> Result<u64, Failure> {
+        let name = (schema.to_owned(), table.name.clone());
+        let brought = self.touched.get(&name).map_or(0, |touched| touched.live);
+        let stored = self.journals.get(schema).and_then(|journal| journal.entry.stored.get(&table.name));
+        let waiting = stored.map_or(0, |stored| stored.live).saturating_sub(brought);
+        Ok(waiting + self.engine()?.live(schema, table)?)
+    }
+
     fn run(&mut self, sql: &str) -> Result<(), Failure> {
         Ok(self.engine()?.run(sql)?)
     }

@@ -47,7 +47,8 @@ impl TableDocument {
             Ok(ColumnSchema { source_name, name, column_type, declared })
         };
         let columns: Vec<ColumnSchema> = self.columns.into_iter().map(column).collect::<Result<_, String>>()?;
-        if self.key.is_empty() || self.key.iter().any(|index| *index >= columns.len()) {
+        // A table that never had a row may have no key yet.
+        if self.key.iter().any(|index| *index >= columns.len()) {
             return Err(format!("the key of the table \"{}\" names no column", self.name));
         }
         Ok(TableSchema { source_name: self.source_name, name: self.name, key: self.key, columns, history: false })

@@ -6,17 +6,19 @@
 mod line;
 mod state_file;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
+use arrow::array::AsArray as _;
 use rustix::fs::{FileType, fstat, stat};
 
 use self::line::RowLines;
 use self::state_file::{Kept, StateFile};
 use super::file::DISK_FULL;
-use super::{Commit, Committed, Destination, OpenRequest, Opened, Segment, SyncRecord};
+use super::{Commit, Committed, Destination, OpenRequest, Opened, Segment, ShrinkMax, SyncRecord, shrinks};
 use model::error::{Code, Error, Result};
 use model::schema::TableSchema;
 
@@ -32,6 +34,9 @@ pub(super) struct JsonLines<W: Write> {
     /// The tables as the reader was told.
     told: Vec<TableSchema>,
     upserted: Vec<u64>,
+    /// The tables that hold rows, if the reader keeps them, once everything written is committed.
+    filled: BTreeSet<String>,
+    shrink_max: ShrinkMax,
 }
 
 impl JsonLines<File> {
@@ -69,8 +74,9 @@ impl<W: Write> JsonLines<W> {
             ..Opened::default()
         };
         let out = BufWriter::with_capacity(buffer_bytes, out);
-        let (connection, told, upserted) = (request.connection, Vec::new(), Vec::new());
-        Ok((Self { out, file, connection, kept, told, upserted }, opened))
+        let (connection, shrink_max, filled) = (request.connection, request.shrink_max, kept.filled.clone());
+        let (told, upserted) = (Vec::new(), Vec::new());
+        Ok((Self { out, file, connection, kept, told, upserted, filled, shrink_max }, opened))
     }
 
     /// Writes tables that changed and rows. What no commit line follows does not count for a reader.
@@ -78,7 +84,7 @@ impl<W: Write> JsonLines<W> {
         let sequence = self.kept.sequence + 1;
         let mut text = Vec::with_capacity(BUFFER_BYTES);
         for (index, table) in tables.iter().enumerate() {
-            if self.told.get(index) != Some(table) {
+            if self.told.get(index) != Some(table) && !table.is_rejected() {
                 line::schema(&mut text, (&self.connection, sequence), table);
             }
         }
@@ -87,6 +93,12 @@ impl<W: Write> JsonLines<W> {
         for segment in segments {
             let Some(table) = tables.get(segment.table) else { continue };
             self.upserted[segment.table] += segment.rows.num_rows() as u64;
+            if segment.truncates {
+                self.filled.remove(&table.name);
+            }
+            if has_rows(segment) && !table.is_rejected() {
+                self.filled.insert(table.name.clone());
+            }
             let mut lines = RowLines::new(&self.connection, sequence, table, segment);
             while lines.next(&mut text) {
                 if text.len() >= BUFFER_BYTES {
@@ -104,6 +116,12 @@ impl<W: Write> JsonLines<W> {
         self.out.write_all(&text)?;
         self.out.flush()
     }
+}
+
+/// Whether there are rows in a segment that are not deleted again.
+fn has_rows(segment: &Segment) -> bool {
+    let marks = segment.rows.columns().last().and_then(|marks| marks.as_boolean_opt());
+    segment.rows.num_rows() > marks.map_or(0, arrow::array::BooleanArray::true_count)
 }
 
 fn unwritten(error: std::io::Error) -> Error {
@@ -125,9 +143,15 @@ impl<W: Write + Send> Destination for JsonLines<W> {
 
     fn commit(&mut self, commit: Commit) -> Result<Committed> {
         let Commit { tables, segments, state, .. } = commit;
-        self.write(&tables, &segments).and_then(|()| self.write_commit(state.as_deref())).map_err(unwritten)?;
+        self.write(&tables, &segments).map_err(unwritten)?;
+        // How many rows the reader holds only the reader knows: that there are some and then none is all that is seen here.
+        let emptied = self.kept.filled.difference(&self.filled).next().filter(|_| !self.shrink_max.allows(1, 0));
+        if let Some(table) = emptied {
+            return Err(shrinks(&self.connection, table, "be emptied"));
+        }
+        self.write_commit(state.as_deref()).map_err(unwritten)?;
         let nothing = Committed::nothing(tables.len());
-        self.kept = Kept { sequence: self.kept.sequence + 1, state, tables };
+        self.kept = Kept { sequence: self.kept.sequence + 1, state, tables, filled: self.filled.clone() };
         self.file.save(&self.kept)?;
         Ok(nothing)
     }

@@ -13,6 +13,7 @@ mod jsonl;
 mod null;
 mod postgres;
 mod query;
+mod rejected;
 mod remembered;
 mod sql;
 mod sqlite;
@@ -20,6 +21,7 @@ mod sqlite;
 pub use delta::DeltaAddress;
 pub use postgres::PostgresAddress;
 pub use query::{Column, RowSink, Value};
+pub use rejected::{Keyed, RejectedRecord, is_written_alike, overtaken, rejected};
 pub use remembered::{ConnectionRow, Dropped, Refresh, StateRow, TableColumn, TableInfo};
 pub use sql::ddl::SYNCS;
 
@@ -46,6 +48,10 @@ pub struct Opened {
     pub name_bytes_max: usize,
     /// Names that a column cannot have there, in lower case.
     pub columns_reserved: &'static [&'static str],
+    /// Whether a text there can have the character NUL.
+    pub nul_fits: bool,
+    /// Whether the texts within a JSON value can have it, and half a surrogate pair.
+    pub any_json_fits: bool,
 }
 
 impl Default for Opened {
@@ -57,6 +63,8 @@ impl Default for Opened {
             empty: Vec::new(),
             name_bytes_max: NAME_BYTES_MAX,
             columns_reserved: &[],
+            nul_fits: true,
+            any_json_fits: true,
         }
     }
 }
@@ -181,6 +189,9 @@ pub trait Destination: Send {
 
     /// Makes everything staged, these segments and the state durable together, or nothing (`fenced-off` if another sync
     /// of this connection has begun since).
+    ///
+    /// `table-shrinks` where a table would lose more rows than it may. Then everything is staged as before, these segments
+    /// with it, and a later commit may bring the rows that are missing.
     fn commit(&mut self, commit: Commit) -> Result<Committed>;
 
     /// Forgets what was staged since the last commit.
@@ -202,6 +213,42 @@ pub enum Deletes {
     Soft,
     /// They are removed.
     Hard,
+}
+
+/// How much of a table a truncate or a full refresh may delete: of the rows that were there before, those that no row took
+/// the place of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShrinkMax {
+    /// Any part of it, but not all.
+    #[default]
+    NotAll,
+    /// So many percent; with 100 a table may be emptied.
+    Percent(u8),
+}
+
+impl ShrinkMax {
+    /// A share in percent, from 0 to 100.
+    pub fn percent(percent: u8) -> Option<Self> {
+        (percent <= 100).then_some(Self::Percent(percent))
+    }
+
+    /// Whether a table of so many rows may become one of so many.
+    pub fn allows(self, rows_before: u64, rows_after: u64) -> bool {
+        let lost = u128::from(rows_before.saturating_sub(rows_after));
+        match self {
+            Self::NotAll => rows_before == 0 || rows_after > 0,
+            Self::Percent(percent) => lost * 100 <= u128::from(rows_before) * u128::from(percent),
+        }
+    }
+}
+
+/// The commit that would delete more of a table than it may. `how`: what would become of it.
+fn shrinks(connection: &str, table: &str, how: &str) -> Error {
+    let what = format!("commit: the table {}.{} would {how}", sql::ddl::quoted(connection), sql::ddl::quoted(table));
+    Error::new(Code::TableShrinks, what).hint(
+        "Nothing of this commit was written. Look whether the source really has so few rows now: an error, an empty answer or a \
+         new format may look like it. If it does, sync once with --shrink-max 100 (on a server: \"shrink_max\": 100).",
+    )
 }
 
 /// Where a sync starts.
@@ -250,6 +297,8 @@ pub struct OpenRequest {
     pub deletes: Deletes,
     /// A table that has kept no history yet may begin to.
     pub history: bool,
+    /// How much of a table a truncate or a full refresh may delete.
+    pub shrink_max: ShrinkMax,
 }
 
 /// What a warehouse is opened for.

@@ -148,6 +148,7 @@ impl Engine for Postgres {
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
     const SEES_COMMITS: bool = true;
     const NAME_BYTES_MAX: usize = 63;
+    const NUL_FITS: bool = false;
     const COLUMNS_MAX: usize = 1_600;
     const COLUMNS_RESERVED: &'static [&'static str] = &["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 

@@ -94,6 +94,8 @@ pub struct TableInfo {
 /// A column as `host tables` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableColumn {
+    /// The field's name in the records.
+    pub source_name: String,
     /// The column's name in the warehouse.
     pub name: String,
     /// Its type.

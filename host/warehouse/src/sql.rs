@@ -20,6 +20,8 @@ pub(super) use portrait::Portrait;
 #[cfg(test)]
 pub(super) use stage::batch_of;
 
+use std::collections::BTreeMap;
+
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::array_value_to_string;
 
@@ -29,7 +31,7 @@ use self::merge::{Merge, Place};
 use self::stage::{Stage, Staged};
 use super::{
     Commit, Committed, ConnectionRow, Deletes, Destination, OpenRequest, Opened, Refresh, Segment, StartFrom,
-    SyncRecord,
+    SyncRecord, shrinks,
 };
 use model::error::{Code, Error, Result};
 use model::schema::TableSchema;
@@ -42,11 +44,15 @@ pub(super) struct SqlDestination<E> {
     row: ConnectionRow,
     /// The tables as of the last commit.
     tables: Vec<TableSchema>,
+    /// How many of them were there when the sync began.
+    tables_known: usize,
     stage: Stage,
     /// The sync's record as the warehouse has it.
     sync: SyncRecord,
     /// Nothing was committed yet.
     is_first: bool,
+    /// How many rows tables had before this sync truncated them or began to refresh them.
+    rows_before: BTreeMap<usize, u64>,
     /// Most memory the engine was seen to hold.
     memory_bytes_max: Option<u64>,
 }
@@ -72,10 +78,19 @@ impl<E: Engine> SqlDestination<E> {
             empty: begun.empty,
             name_bytes_max: E::NAME_BYTES_MAX,
             columns_reserved: E::COLUMNS_RESERVED,
+            nul_fits: E::NUL_FITS,
+            // Engines store it, and then do not find their way through the column any more.
+            any_json_fits: false,
         };
         let (stage, sync) = (Stage::new(E::STAGED_BYTES_MAX), request.sync.clone());
         let (row, tables) = (begun.row, begun.tables);
-        Ok((Self { engine, request, row, tables, stage, sync, is_first: true, memory_bytes_max: None }, opened))
+        let tables_known = tables.len();
+        let none = opened.empty.iter().enumerate().filter(|(_, is_empty)| **is_empty);
+        let rows_before = none.map(|(table, _)| (table, 0)).collect();
+        let (is_first, memory_bytes_max) = (true, None);
+        let begun =
+            Self { engine, request, row, tables, tables_known, stage, sync, is_first, rows_before, memory_bytes_max };
+        Ok((begun, opened))
     }
 
     /// The same with another bound for what is staged in memory.
@@ -105,6 +120,7 @@ impl<E: Engine> SqlDestination<E> {
         let migrated = self.engine.migrated(&schema, &self.tables, &commit.tables);
         migrated.map_err(failed::<E>("change the schema of the warehouse"))?;
         let row = self.next_row(commit);
+        self.count_before(commit, &row, segments)?;
         let mut committed = Committed::nothing(commit.tables.len());
         if self.is_first && self.request.deletes == Deletes::Hard {
             for table in 0..self.tables.len() {
@@ -118,12 +134,13 @@ impl<E: Engine> SqlDestination<E> {
         self.add_versions(commit, &row, segments, &mut committed)?;
         if let Some(refresh) = row.refresh.clone().filter(|_| commit.is_last) {
             for (index, table) in commit.tables.iter().enumerate() {
-                if refresh.includes(&table.source_name) && commit.selection.contains(&table.source_name) {
+                if is_refreshed(&refresh, commit, table) {
                     committed.swept[index] = self.merge(commit, &row, index)?.sweep(refresh.since_us)?;
                     committed.versions[index].ended += if table.history { committed.swept[index] } else { 0 };
                 }
             }
         }
+        self.check_shrinking(commit, &row, segments)?;
         let old = std::mem::take(&mut self.tables);
         let recorded = self.catalog().record(&old, &commit.tables);
         self.tables = old;
@@ -137,6 +154,38 @@ impl<E: Engine> SqlDestination<E> {
         let row = ConnectionRow { refresh: row.refresh.filter(|_| !commit.is_last), ..row };
         self.advance(&row)?;
         Ok((row, committed))
+    }
+
+    /// Counts the rows of those tables that this transaction truncates, or whose refresh begins or goes on with it.
+    fn count_before(&mut self, commit: &Commit, row: &ConnectionRow, segments: &[Staged]) -> Result<()> {
+        let refresh = row.refresh.as_ref().filter(|_| self.is_first);
+        for (index, table) in self.tables.iter().enumerate().take(self.tables_known) {
+            let refreshed = refresh.is_some_and(|refresh| is_refreshed(refresh, commit, table));
+            let truncated = is_truncated(segments, index) && !table.is_rejected();
+            if (refreshed || truncated) && !self.rows_before.contains_key(&index) {
+                let rows = read::live(&mut self.engine, &self.request.connection, table)?;
+                self.rows_before.insert(index, rows);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a transaction that truncates tables, or ends their refresh, and leaves less of one than it may.
+    fn check_shrinking(&mut self, commit: &Commit, row: &ConnectionRow, segments: &[Staged]) -> Result<()> {
+        let refresh = row.refresh.as_ref().filter(|_| commit.is_last);
+        for (index, rows_before) in &self.rows_before {
+            let Some(table) = commit.tables.get(*index) else { continue };
+            let swept = refresh.is_some_and(|refresh| is_refreshed(refresh, commit, table));
+            if *rows_before == 0 || !(swept || is_truncated(segments, *index)) {
+                continue;
+            }
+            let rows_after = read::live(&mut self.engine, &self.request.connection, table)?;
+            if !self.request.shrink_max.allows(*rows_before, rows_after) {
+                let how = format!("shrink from {rows_before} rows to {rows_after}");
+                return Err(shrinks(&self.request.connection, &table.name, &how));
+            }
+        }
+        Ok(())
     }
 
     /// Applies the segments of tables that keep their history, all of a table's at once: a key gets one version at most.
@@ -183,7 +232,11 @@ impl<E: Engine> SqlDestination<E> {
             engine: &mut self.engine,
             schema: &self.request.connection,
             table,
-            deletes: if table.history { Deletes::Soft } else { self.request.deletes },
+            deletes: match table {
+                table if table.is_rejected() => Deletes::Hard,
+                table if table.history => Deletes::Soft,
+                _ => self.request.deletes,
+            },
             synced_at_us: row.committed_at_us.unwrap_or(commit.synced_at_us),
             place: Place::Table,
         })
@@ -238,6 +291,14 @@ impl<E: Engine> SqlDestination<E> {
         }
     }
 
+    /// Takes back a transaction that waits for more rows; returns why it does, or why that could not be done.
+    fn stage_again(&mut self, segments: Vec<Staged>, error: Error) -> Error {
+        let taken_back = self.engine.rollback().map_err(failed::<E>("take a transaction back"));
+        let staged = taken_back
+            .and_then(|()| self.stage.push(&mut self.engine, segments).map_err(failed::<E>("stage rows again")));
+        staged.err().unwrap_or(error)
+    }
+
     fn fenced_off(&self) -> Error {
         let connection = ddl::quoted(&self.request.connection);
         Error::new(Code::FencedOff, format!("commit: another sync of {connection} has taken over")).hint(
@@ -258,7 +319,10 @@ impl<E: Engine> Destination for SqlDestination<E> {
         let mut segments = self.stage.take();
         segments.extend(last);
         let begun = self.engine.begin().map_err(failed::<E>("begin a transaction"));
-        let written = begun.and_then(|()| self.write(&commit, &segments));
+        let written = match begun.and_then(|()| self.write(&commit, &segments)) {
+            Err(error) if error.code() == Code::TableShrinks => return Err(self.stage_again(segments, error)),
+            written => written,
+        };
         // They are the engine's now, and it needs most memory while it commits.
         drop(segments);
         match written.and_then(|written| self.end(written)) {
@@ -299,6 +363,16 @@ impl<E: Engine> Destination for SqlDestination<E> {
     fn memory_bytes(&mut self) -> Option<u64> {
         self.memory_bytes_max.max(self.engine.memory_bytes())
     }
+}
+
+/// Whether a full refresh deletes the rows of a table that do not come back.
+fn is_refreshed(refresh: &Refresh, commit: &Commit, table: &TableSchema) -> bool {
+    let name = &table.source_name;
+    !table.is_rejected() && refresh.includes(name) && commit.selection.contains(name)
+}
+
+fn is_truncated(segments: &[Staged], table: usize) -> bool {
+    segments.iter().any(|segment| segment.table == table && segment.truncates)
 }
 
 fn keeps_history(commit: &Commit, table: usize) -> bool {

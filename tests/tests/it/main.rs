@@ -3,6 +3,7 @@
 mod architecture;
 mod audit;
 mod bad_input;
+mod bad_records;
 mod connectors;
 mod corpus;
 mod crash;

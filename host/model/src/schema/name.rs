@@ -8,6 +8,9 @@ pub enum NameError {
     /// Longer than `NAME_BYTES_MAX`.
     #[error("a name of {0} bytes is longer than {NAME_BYTES_MAX}")]
     TooLong(usize),
+    /// With the character NUL in it.
+    #[error("it contains the character NUL, which no warehouse holds in a name")]
+    Nul,
 }
 
 /// The longest name, in bytes of UTF-8: a limit of ours, so that hostile names cannot fill the catalog.
@@ -26,22 +29,32 @@ impl TakenNames {
         Self { lowered: names.map(str::to_lowercase).collect(), bytes_max }
     }
 
-    /// Takes `wanted`, or `wanted_2`, `wanted_3` …: the first that is free. An empty name becomes `_`, a NUL becomes
-    /// U+FFFD: no engine can hold either. A name too long for the warehouse is cut, and numbered where that makes it equal
+    /// Takes `wanted`, or `wanted_2`, `wanted_3` …: the first that is free. An empty name becomes `_`, which
+    /// no engine can hold. A name too long for the warehouse is cut, and numbered where that makes it equal
     /// to another.
     pub fn unique(&mut self, wanted: &str) -> Result<String, NameError> {
         if wanted.len() > NAME_BYTES_MAX {
             return Err(NameError::TooLong(wanted.len()));
         }
-        let base = if wanted.is_empty() { "_".to_owned() } else { wanted.replace('\0', "\u{fffd}") };
-        let mut name = cut(&base, self.bytes_max).to_owned();
+        if wanted.contains('\0') {
+            return Err(NameError::Nul);
+        }
+        let base = if wanted.is_empty() { "_" } else { wanted };
+        let mut name = cut(base, self.bytes_max).to_owned();
         let mut number = 1u32;
         while !self.lowered.insert(name.to_lowercase()) {
             number += 1;
             let suffix = format!("_{number}");
-            name = format!("{}{suffix}", cut(&base, self.bytes_max.saturating_sub(suffix.len())));
+            name = format!("{}{suffix}", cut(base, self.bytes_max.saturating_sub(suffix.len())));
         }
         Ok(name)
+    }
+}
+
+impl TakenNames {
+    /// Gives a name back that is not used after all.
+    pub fn give_back(&mut self, name: &str) {
+        self.lowered.remove(&name.to_lowercase());
     }
 }
 
@@ -83,9 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn names_no_engine_holds_are_replaced() {
+    fn names_no_engine_holds_are_replaced_or_refused() {
         assert_eq!(unique_name("", &[]).as_deref(), Ok("_"));
-        assert_eq!(unique_name("a\0b", &[]).as_deref(), Ok("a\u{fffd}b"));
+        assert_eq!(unique_name("a\0b", &[]), Err(NameError::Nul));
     }
 
     #[test]

@@ -138,6 +138,7 @@ fn check(session: &Session<'_>, tenant: &str, wanted: &mut ConnectionSettings, m
         Schedule::parse(schedule)?;
     }
     settings::limits(wanted, most)?;
+    settings::shrink_max(wanted)?;
     settings::contract(wanted).map(drop)
 }
 

@@ -6,7 +6,8 @@ use super::failed;
 use model::error::{Code, Error, Result};
 
 /// Step N brings a store from version N to N + 1. A step that was released is never changed.
-const STEPS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+const STEPS: &[&str] =
+    &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql"), include_str!("migrations/3.sql")];
 
 /// Brings the store up to date; refuses one that a newer host has written.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {

@@ -14,8 +14,7 @@ use model::error::{Code, Error, Result};
 /// Syncs remembered of a connection.
 const HISTORY: i64 = 100;
 
-const COLUMNS: &str =
-    "id, connection, reason, outcome, full_refresh, queued_at_us, started_at_us, ended_at_us, rows, error_code";
+const COLUMNS: &str = "id, connection, reason, outcome, full_refresh, queued_at_us, started_at_us, ended_at_us, rows, error_code, rejected";
 
 /// A sync that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +44,7 @@ pub(crate) struct Begun {
 pub(crate) struct End {
     pub(crate) outcome: SyncOutcome,
     pub(crate) rows: u64,
+    pub(crate) rejected: u64,
     pub(crate) cpu_us: u64,
     pub(crate) error_code: Option<String>,
     pub(crate) detail: Detail,
@@ -106,6 +106,7 @@ fn sync(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sync> {
         ended_at: row.get::<_, Option<i64>>(7)?.map(time::text),
         rows: row.get::<_, i64>(8)?.unsigned_abs(),
         error_code: row.get(9)?,
+        rejected: row.get::<_, i64>(10)?.unsigned_abs(),
         error: None,
     })
 }
@@ -191,11 +192,11 @@ pub(crate) fn end(
     end: &End,
     now_us: i64,
 ) -> Result<()> {
-    let update =
-        "UPDATE syncs SET outcome = ?2, ended_at_us = ?3, rows = ?4, error_code = ?5, detail = ?6 WHERE id = ?1";
+    let update = "UPDATE syncs SET outcome = ?2, ended_at_us = ?3, rows = ?4, error_code = ?5, detail = ?6, rejected = ?7 WHERE id = ?1";
     let detail = session.seal_detail(id, &end.detail)?;
     let rows = i64::try_from(end.rows).unwrap_or(i64::MAX);
-    let values = params![id, outcome_text(end.outcome), now_us, rows, end.error_code, detail];
+    let rejected = i64::try_from(end.rejected).unwrap_or(i64::MAX);
+    let values = params![id, outcome_text(end.outcome), now_us, rows, end.error_code, detail, rejected];
     session.sql.prepare_cached(update).and_then(|mut update| update.execute(values)).map_err(failed)?;
     connections::set_next(session, (tenant, connection), end.next, Some(end.took_ms))?;
     if end.is_refreshed {

@@ -16,8 +16,9 @@ const NEW_TABLE: &str = r#"{"event":"schema_changed","version":1,"at":"2024-02-2
 const NEW_COLUMN: &str = r#"{"event":"schema_changed","version":1,"at":"2024-02-29T12:00:00.000Z","change":"new_column","table":"orders","column":"note","type_before":null,"type":"STRING"}"#;
 const WIDENED: &str = r#"{"event":"schema_changed","version":1,"at":"2024-02-29T12:00:00.000Z","change":"widened","table":"orders","column":"amount","type_before":"LONG","type":"DOUBLE"}"#;
 const HISTORY_BEGUN: &str = r#"{"event":"schema_changed","version":1,"at":"2024-02-29T12:00:00.000Z","change":"history_begun","table":"orders","column":null,"type_before":null,"type":null}"#;
+const REJECTED: &str = r#"{"event":"rejected","version":1,"at":"2024-02-29T12:00:00.000Z","table":"orders","position":8,"reason":"record-key-missing: failed to take record 8 of table \"orders\": its primary key \"id\" is null"}"#;
 const COMMITTED: &str = r#"{"event":"committed","version":1,"at":"2024-02-29T12:00:00.000Z","sequence":7,"rows":50000,"state":{"cursor":"43"},"duration_ms":120.5}"#;
-const REPORT: &str = r#"{"event":"report","version":1,"at":"2024-02-29T12:00:00.000Z","outcome":"failed","error":{"code":"source-unavailable","fault":"source","message":"failed to fetch page 57: timed out","hint":"Run again later."},"sync":"1700000000000000-1","connection":"cds","connector":"cds 0.1.0","destination":"duckdb:files/warehouse.db","tables":[{"table":"orders","upserted":10,"updated":3,"deleted":2,"truncated":1,"ignored":4,"swept":0,"history":true,"versions_begun":7,"versions_ended":6,"repeated_keys":5,"rows_now":9,"is_new":false,"new_columns":[{"name":"note","type":"STRING"}],"widened_columns":[{"name":"amount","type_before":"LONG","type":"DOUBLE"}]}],"requests":3,"retries":1,"response_bytes":2048,"checkpoints":2,"commits":1,"duration_ms":1500.0,"first_row_after_ms":35.0,"committed_after_ms":1450.0,"guest_memory_peak_bytes":1048576,"destination_memory_bytes":null,"state_before":null,"state_after":{"cursor":"43"},"notes":[{"table":"orders","column":"price","kind":"nulled","values":2,"first_record":8,"first_value":"\"n/a\""}],"samples":[{"table":"orders","primary_key":["id"],"columns":[{"name":"id","type":"LONG"}],"records":["{\"id\":1}"]}]}"#;
+const REPORT: &str = r#"{"event":"report","version":1,"at":"2024-02-29T12:00:00.000Z","outcome":"failed","error":{"code":"source-unavailable","fault":"source","message":"failed to fetch page 57: timed out","hint":"Run again later."},"sync":"1700000000000000-1","connection":"cds","connector":"cds 0.1.0","destination":"duckdb:files/warehouse.db","tables":[{"table":"orders","upserted":10,"updated":3,"deleted":2,"truncated":1,"rejected":6,"ignored":4,"swept":0,"history":true,"versions_begun":7,"versions_ended":6,"repeated_keys":5,"rows_now":9,"is_new":false,"new_columns":[{"name":"note","type":"STRING"}],"widened_columns":[{"name":"amount","type_before":"LONG","type":"DOUBLE"}]}],"tables_without_operations":["notes"],"requests":3,"retries":1,"response_bytes":2048,"checkpoints":2,"commits":1,"duration_ms":1500.0,"first_row_after_ms":35.0,"committed_after_ms":1450.0,"guest_memory_peak_bytes":1048576,"destination_memory_bytes":null,"state_before":null,"state_after":{"cursor":"43"},"notes":[{"table":"orders","column":"price","kind":"nulled","values":2,"first_record":8,"first_value":"\"n/a\""}],"samples":[{"table":"orders","primary_key":["id"],"columns":[{"name":"id","type":"LONG"}],"records":["{\"id\":1}"]}]}"#;
 
 fn changed(column: Option<&str>, change: SchemaChange, data_type: Option<&str>) -> Event {
     Event::SchemaChanged {
@@ -38,6 +39,11 @@ fn events_have_their_documented_shapes() {
     };
     let widened =
         SchemaChange::Widened { table: 0, column: 1, from: ColumnType::Long { exact: true }, to: ColumnType::Double };
+    let rejected = Event::Rejected(Rejection {
+        table: "orders".into(),
+        position: 8,
+        reason: r#"record-key-missing: failed to take record 8 of table "orders": its primary key "id" is null"#.into(),
+    });
     let committed = Event::Committed {
         sequence: 7,
         rows: 50_000,
@@ -52,6 +58,7 @@ fn events_have_their_documented_shapes() {
         (changed(Some("note"), SchemaChange::NewColumn { table: 0, column: 2 }, Some("STRING")), NEW_COLUMN),
         (changed(Some("amount"), widened, Some("DOUBLE")), WIDENED),
         (changed(None, SchemaChange::HistoryBegun { table: 0 }, None), HISTORY_BEGUN),
+        (rejected, REJECTED),
         (committed, COMMITTED),
     ];
     for (event, expected) in events {
@@ -69,6 +76,7 @@ fn eventful_report() -> Report {
         updated: 3,
         deleted: 2,
         truncated: 1,
+        rejected: 6,
         ignored: 4,
         swept: 0,
         history: true,
@@ -100,6 +108,7 @@ fn eventful_report() -> Report {
         connection: "cds".into(),
         connector: "cds 0.1.0".into(),
         tables: vec![table],
+        without_operations: vec!["notes".into()],
         requests: 3,
         retries: 1,
         response_bytes: 2_048,

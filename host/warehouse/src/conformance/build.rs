@@ -7,7 +7,9 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, new_empty_ar
 use arrow::datatypes::{DataType, TimeUnit};
 
 use crate::sql::batch_of;
-use crate::{Commit, Committed, Deletes, Destination, OpenRequest, Segment, SegmentColumn, StartFrom, SyncRecord};
+use crate::{
+    Commit, Committed, Deletes, Destination, OpenRequest, Segment, SegmentColumn, ShrinkMax, StartFrom, SyncRecord,
+};
 use model::Selection;
 use model::error::{Code, Error, Result};
 use model::schema::{ACTIVE, ColumnSchema, ColumnType, SYNCED_AT, TableSchema, VALID_FROM, VALID_TO};
@@ -21,7 +23,8 @@ pub(crate) fn request(connection: &str) -> OpenRequest {
     let id = format!("{:09}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let sync = SyncRecord { id, started_at_us: 1_000_000, outcome: "running".to_owned(), ..SyncRecord::default() };
     let connection = connection.to_owned();
-    OpenRequest { connection, sync, start_from: StartFrom::LastCommit, deletes: Deletes::Soft, history: false }
+    let (start_from, shrink_max) = (StartFrom::LastCommit, ShrinkMax::Percent(100));
+    OpenRequest { connection, sync, start_from, deletes: Deletes::Soft, history: false, shrink_max }
 }
 
 /// One in which tables may begin to keep their history.

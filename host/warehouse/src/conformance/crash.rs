@@ -143,6 +143,9 @@ impl<E: Engine> Engine for Mortal<E> {
     fn extent(&mut self, schema: &str, table: &TableSchema) -> Result<Extent, E::Failure> {
         self.call(|engine| engine.extent(schema, table))
     }
+    fn live(&mut self, schema: &str, table: &TableSchema) -> Result<u64, E::Failure> {
+        self.call(|engine| engine.live(schema, table))
+    }
     fn count_live(&self, table: &str) -> String {
         self.engine.count_live(table)
     }

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use super::build::*;
 use super::{EngineHome, Home};
 use crate::sql::batch_of;
-use crate::{Access, Commit, Destination, OpenRequest, Opened, Segment, StartFrom, SyncRecord, Versions};
+use crate::{Access, Commit, Destination, OpenRequest, Opened, Segment, ShrinkMax, StartFrom, SyncRecord, Versions};
+use model::error::Code;
 use model::schema::{ColumnType, ROW_ID, TableSchema};
 
 /// A row of a table with history as a test wants to see it; instants are numbers of commits.
@@ -272,6 +273,21 @@ pub(super) fn versions_that_did_not_come_back_end_with_the_refresh<H: Home>() {
     assert_eq!((done.swept, done.versions), (vec![1], vec![Versions { begun: 1, ended: 2 }]));
     drop(to);
     assert_eq!(history(&home, &kept()[0]), ["1 a 1-", "2 b 1-3", "2 x 3-", "3 c 1-3x"]);
+}
+
+pub(super) fn versions_are_not_all_ended_unless_that_is_allowed<H: Home>() {
+    let home = H::new();
+    let (mut to, _) = begin(&home);
+    commit(&mut *to, &kept(), vec![fresh(upserts(0, &[(1, Some("a")), (2, Some("b"))]))]).unwrap();
+    drop(to);
+    let last = |segments| Commit { is_last: true, ..commit_of(&kept(), segments) };
+    for start_from in [StartFrom::LastCommit, StartFrom::Beginning] {
+        let careful = OpenRequest { start_from, shrink_max: ShrinkMax::NotAll, ..request("c") };
+        let (mut to, _) = home.begin(careful).unwrap();
+        let nothing = if start_from == StartFrom::Beginning { vec![] } else { vec![truncate(0)] };
+        assert_eq!(code(to.commit(last(nothing))), Code::TableShrinks);
+    }
+    assert_eq!(history(&home, &kept()[0]), ["1 a 1-", "2 b 1-"]);
 }
 
 pub(super) fn a_key_of_two_columns_and_many_others<H: Home>() {

@@ -12,7 +12,9 @@ use arrow::array::{
 
 use super::build::arrow_type;
 use crate::sql::batch_of;
-use crate::{Commit, Deletes, Destination, OpenRequest, Opened, Segment, SegmentColumn, StartFrom, SyncRecord};
+use crate::{
+    Commit, Deletes, Destination, OpenRequest, Opened, Segment, SegmentColumn, ShrinkMax, StartFrom, SyncRecord,
+};
 use model::Selection;
 use model::error::Result;
 use model::schema::{ColumnSchema, ColumnType, TableSchema};
@@ -158,6 +160,7 @@ pub(crate) fn request() -> OpenRequest {
         start_from: StartFrom::LastCommit,
         deletes: Deletes::Soft,
         history: false,
+        shrink_max: ShrinkMax::Percent(100),
     }
 }
 

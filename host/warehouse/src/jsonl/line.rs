@@ -19,6 +19,8 @@ pub(super) struct RowLines<'a> {
     segment: &'a Segment,
     names: Vec<String>,
     is_key: Vec<bool>,
+    /// The rows are records that were set aside.
+    are_rejected: bool,
     next: usize,
 }
 
@@ -26,12 +28,14 @@ impl<'a> RowLines<'a> {
     pub(super) fn new(connection: &str, sequence: u64, table: &TableSchema, segment: &'a Segment) -> Self {
         let columns = segment.columns.iter();
         let name = |column: usize| table.columns.get(column).map_or("", |column| &column.name);
+        let mut head = format!("\"connection\":{},\"sequence\":{sequence}", quoted(connection));
+        let are_rejected = table.is_rejected();
+        if !are_rejected {
+            head.extend([",\"table\":", &quoted(&table.name)]);
+        }
         Self {
-            head: format!(
-                "\"connection\":{},\"sequence\":{sequence},\"table\":{}",
-                quoted(connection),
-                quoted(&table.name)
-            ),
+            head,
+            are_rejected,
             segment,
             names: columns.clone().map(|column| quoted(name(column.column)) + ":").collect(),
             is_key: columns.map(|column| table.key.contains(&column.column)).collect(),
@@ -73,7 +77,16 @@ impl<'a> RowLines<'a> {
     fn row(&self, row: usize, out: &mut Vec<u8>) {
         let batch = &self.segment.rows;
         let deleted = flag(batch, self.names.len(), row);
-        self.begin(if deleted { "delete" } else { "upsert" }, out);
+        self.begin(
+            if self.are_rejected {
+                "rejected"
+            } else if deleted {
+                "delete"
+            } else {
+                "upsert"
+            },
+            out,
+        );
         self.fields(batch, row, out, |column| !deleted || self.is_key[column]);
     }
 

@@ -2,6 +2,7 @@
 //!
 //! `files/state/CONNECTION.json`, format in docs/formats/jsonl.md. A lock keeps other syncs of the connection out.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ pub(super) struct Kept {
     pub(super) sequence: u64,
     pub(super) state: Option<String>,
     pub(super) tables: Vec<TableSchema>,
+    /// The tables that got rows since they were last truncated.
+    pub(super) filled: BTreeSet<String>,
 }
 
 /// The file, locked for one sync.
@@ -40,6 +43,8 @@ struct Document {
     /// The state's own text.
     state: Option<String>,
     tables: Vec<TableDocument>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    filled: BTreeSet<String>,
 }
 
 impl StateFile {
@@ -98,6 +103,7 @@ fn write(kept: &Kept) -> serde_json::Result<String> {
         sequence: kept.sequence,
         state: kept.state.clone(),
         tables: kept.tables.iter().map(TableDocument::of).collect(),
+        filled: kept.filled.clone(),
     })
 }
 
@@ -107,7 +113,7 @@ fn read(text: &str) -> Result<Kept, String> {
         return Err(format!("its version is {}, this program knows up to {VERSION}", document.version));
     }
     let tables = document.tables.into_iter().map(TableDocument::schema).collect::<Result<_, _>>()?;
-    Ok(Kept { sequence: document.sequence, state: document.state, tables })
+    Ok(Kept { sequence: document.sequence, state: document.state, tables, filled: document.filled })
 }
 
 #[cfg(test)]

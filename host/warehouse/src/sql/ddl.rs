@@ -70,6 +70,11 @@ pub(super) fn migrate<E: Engine>(engine: &E, schema: &str, old: &[TableSchema], 
             }
         }
     }
+    for (index, (was, now)) in old.iter().zip(new).enumerate() {
+        if was.key.is_empty() && !rebuilt.contains(&index) {
+            sql.push_str(&create_key(engine, schema, now, KeyedRows::of(was)));
+        }
+    }
     // Last: DuckDB refuses to alter a table whose rows the same transaction has changed.
     Ok(sql + &first_versions)
 }
@@ -145,8 +150,16 @@ fn make_first_versions<E: Engine>(engine: &E, schema: &str, table: &TableSchema)
          {to} = CASE WHEN {deleted} THEN {synced_at} END;\n{}",
         engine.drop_key(schema, &table.name),
         engine.table(schema, &table.name),
-        engine.create_key(schema, &table.name, &key(table), KeyedRows::Active),
+        create_key(engine, schema, table, KeyedRows::Active),
     )
+}
+
+/// Makes that rows are found by their key; a table that never had a row has none.
+fn create_key<E: Engine>(engine: &E, schema: &str, table: &TableSchema, rows: KeyedRows) -> String {
+    if table.key.is_empty() {
+        return String::new();
+    }
+    engine.create_key(schema, &table.name, &key(table), rows)
 }
 
 fn key(table: &TableSchema) -> Vec<String> {
@@ -184,7 +197,7 @@ fn create_table<E: Engine>(engine: &E, schema: &str, table: &TableSchema) -> Str
         engine.table(schema, &table.name),
         row_columns(engine, table),
         if table.history { &history } else { "" },
-        engine.create_key(schema, &table.name, &key(table), KeyedRows::of(table))
+        create_key(engine, schema, table, KeyedRows::of(table))
     )
 }
 

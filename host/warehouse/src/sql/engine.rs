@@ -113,6 +113,8 @@ pub(crate) trait Engine: Send {
     const NAME_BYTES_MAX: usize = 1_000;
     /// Names that a column of a table cannot have, in lower case.
     const COLUMNS_RESERVED: &'static [&'static str] = &[];
+    /// Whether a text can have the character NUL.
+    const NUL_FITS: bool = true;
     /// The most columns of a table, the host's own among them.
     const COLUMNS_MAX: usize = usize::MAX;
     /// The most columns that are added or widened one by one in a transaction; for more, the table is made anew.
@@ -258,7 +260,7 @@ pub(crate) trait Engine: Send {
     fn extent(&mut self, schema: &str, table: &TableSchema) -> Result<Extent, Self::Failure> {
         let (deleted, name) = (quoted(DELETED), self.table(schema, &table.name));
         let long = self.type_name(ColumnType::Long { exact: false });
-        let live = if table.history { quoted(ACTIVE) } else { format!("NOT {deleted}") };
+        let live = is_live(table);
         let counted = |which: &str| format!("CAST(coalesce(sum(CASE WHEN {which} THEN 1 ELSE 0 END), 0) AS {long})");
         let synced_at = self.micros(&format!("max({})", quoted(SYNCED_AT)));
         let sql = format!("SELECT {}, {}, {synced_at}, count(*) FROM {name}", counted(&live), counted(&deleted));
@@ -270,6 +272,12 @@ pub(crate) trait Engine: Send {
             rows: natural(&row, 3),
             synced_at_us: is_known.then(|| integer(&row, 2)),
         })
+    }
+
+    /// How many rows that are not deleted a table has, those of the transaction under way among them.
+    fn live(&mut self, schema: &str, table: &TableSchema) -> Result<u64, Self::Failure> {
+        let sql = format!("SELECT count(*) FROM {} WHERE {}", self.table(schema, &table.name), is_live(table));
+        Ok(self.query(&sql, &[])?.first().map_or(0, |row| natural(row, 0)))
     }
 
     /// The tables of these schemas that any connection made.
@@ -313,6 +321,11 @@ pub(crate) trait Engine: Send {
 
     /// The failure as an error; `what` completes "failed to …".
     fn failed(what: String, failure: Self::Failure) -> Error;
+}
+
+/// The condition under which a row of a table is there.
+pub(crate) fn is_live(table: &TableSchema) -> String {
+    if table.history { quoted(ACTIVE) } else { format!("NOT {}", quoted(DELETED)) }
 }
 
 /// The row `t` of a table and the row `s` of a stage have the same key.

@@ -71,6 +71,7 @@ fn table_info<E: Engine>(engine: &mut E, schema: &str, table: TableSchema) -> Re
     let extent = engine.extent(schema, &table).map_err(failed::<E>(format!("count the rows of {name}")))?;
     let key = table.key;
     let columns = table.columns.into_iter().enumerate().map(|(index, column)| TableColumn {
+        source_name: column.source_name,
         name: column.name,
         column_type: column.column_type,
         declared: column.declared,
@@ -86,6 +87,12 @@ fn table_info<E: Engine>(engine: &mut E, schema: &str, table: TableSchema) -> Re
         columns: columns.collect(),
         synced_at_us: extent.synced_at_us,
     })
+}
+
+/// How many rows that are not deleted a table has, those of the transaction under way among them.
+pub(super) fn live<E: Engine>(engine: &mut E, schema: &str, table: &TableSchema) -> Result<u64> {
+    let name = engine.table(schema, &table.name);
+    engine.live(schema, table).map_err(failed::<E>(format!("count the rows of {name}")))
 }
 
 /// How many rows that are not deleted each table has.
