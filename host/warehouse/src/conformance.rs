@@ -1,7 +1,7 @@
 //! What every warehouse must do: one list of checks, run against each of them.
 //!
 //! A warehouse takes part by one line at the end of this file, with a type that implements [`Home`]; an engine of
-//! `destination::sql` needs only [`EngineHome`]. Every check is a test `destination::conformance::<warehouse>::<check>`.
+//! `sql` needs only [`EngineHome`]. Every check is a test `conformance::<warehouse>::<check>`.
 
 #![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 

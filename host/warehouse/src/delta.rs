@@ -2,7 +2,7 @@
 //!
 //! Rows are merged by a DuckDB in memory (`scratch`), as in a DuckDB warehouse: before a statement looks for rows, the files
 //! that hold them are read into it; at the commit what is left of them is written into new files. So everything of
-//! `destination::sql` holds here too, and this folder only brings files and logs: `lake` (rows in and out), `log` (the log of
+//! `sql` holds here too, and this folder only brings files and logs: `lake` (rows in and out), `log` (the log of
 //! a Delta table), `journal` (what is remembered of a connection), `commit` (how several tables change together), `schema` (columns
 //! as Delta says them), `store` (where it all is), `names`, `errors`.
 

@@ -1,7 +1,7 @@
 //! DuckDB as a destination: a file in this process.
 //!
 //! The folder holds one file per concern: `open` (the file, its lock, its settings), `convert` (types), `query` (any SQL
-//! that reads), `errors` (the engine's words as codes). Everything else is `destination::sql`.
+//! that reads), `errors` (the engine's words as codes). Everything else is `sql`.
 
 mod convert;
 mod errors;

@@ -2,7 +2,7 @@
 //!
 //! The folder holds one file per concern: `address` (the URL), `open` (a session and its settings), `tls`, `convert` (types),
 //! `copy` (rows on the wire), `inline` (rows as parameters), `idle` (sessions between two syncs), `pool` (whose turn it is to
-//! have one), `query` (any SQL that reads), `errors` (the server's words as codes). Everything else is `destination::sql`.
+//! have one), `query` (any SQL that reads), `errors` (the server's words as codes). Everything else is `sql`.
 
 mod address;
 mod convert;

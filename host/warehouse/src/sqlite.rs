@@ -2,7 +2,7 @@
 //!
 //! The folder holds one file per concern: `open` (the file, its settings, functions of ours), `convert` (types), `value`
 //! (what is stored for a value), `query` (any SQL that reads), `errors` (the engine's codes as ours). Everything else is
-//! `destination::sql`.
+//! `sql`.
 //!
 //! SQLite has no schemas: the table `T` of the connection `C` is `C__T`. No connection's name has `__` in it or `_` at its
 //! end, so that the first `__` of a table's name always ends the connection's, and no two tables can meet.

@@ -65,7 +65,7 @@ fn holds_the_file() {
 #[test]
 fn invariant_8_a_killed_process_leaves_what_it_committed() {
     let home = Home::new();
-    let mut child = files::other_process("destination::duckdb::tests::holds_the_file", &home.file());
+    let mut child = files::other_process("duckdb::tests::holds_the_file", &home.file());
     let error = open(&home.file(), request("c")).err().unwrap();
     assert!(error.advice().unwrap().contains(&child.id().to_string()), "{:?}", error.advice());
     assert_eq!(code(rows(&home.file(), "SELECT 1")), Code::WarehouseInUse);
@@ -213,7 +213,7 @@ fn a_file_that_is_being_made_is_not_taken_away() {
         let path = home.file();
         let begin = || {
             let mut child = Command::new(std::env::current_exe().unwrap());
-            child.args(["--ignored", "--nocapture", "--exact", "destination::duckdb::tests::makes_the_file"]);
+            child.args(["--ignored", "--nocapture", "--exact", "duckdb::tests::makes_the_file"]);
             child.env("WAREHOUSE_TO_HOLD", &path).output().unwrap()
         };
         let ended: Vec<_> = std::thread::scope(|scope| {

@@ -105,7 +105,7 @@ fn holds_the_file() {
 #[test]
 fn invariant_8_a_killed_process_leaves_what_it_committed() {
     let home = Home::new();
-    let mut child = files::other_process("destination::sqlite::tests::holds_the_file", &home.file());
+    let mut child = files::other_process("sqlite::tests::holds_the_file", &home.file());
     let started = Instant::now();
     let engine = Sqlite::open_waiting(&home.file(), Access::Write, Duration::from_millis(300)).unwrap();
     assert_eq!(code(SqlDestination::begin(engine, request("c"))), Code::WarehouseInUse);

@@ -106,7 +106,7 @@ fn commits_on_and_on() {
 
 fn other_host(home: &Home) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", "destination::postgres::tests::fence::commits_on_and_on"])
+        .args(["--ignored", "--exact", "--nocapture", "postgres::tests::fence::commits_on_and_on"])
         .env("WAREHOUSE_URL", server().url(&home.0.database, home.0.port))
         .stdout(Stdio::piped())
         .spawn()
