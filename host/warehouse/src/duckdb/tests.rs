@@ -1,5 +1,5 @@
 //! The destination against real files: what only DuckDB can get wrong. What every warehouse must do is checked in
-//! `destination::conformance`.
+//! `conformance`.
 
 #![allow(clippy::pedantic, reason = "tests are written to be read, not to be called")]
 

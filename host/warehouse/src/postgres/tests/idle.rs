@@ -8,7 +8,7 @@ use crate::sql::{Engine as _, Scalar, SqlDestination};
 use crate::{Access, Destination as _};
 use model::error::Code;
 
-/// Begins a sync as `destination::open` does.
+/// Begins a sync as `OpenDestination::open` does.
 fn begin(address: &PostgresAddress) -> SqlDestination<Postgres> {
     SqlDestination::begin(Postgres::open_for_sync(address).unwrap(), request("c")).unwrap().0
 }
